@@ -1,0 +1,99 @@
+"""A row of the tables as lists of stages: which corpus, which teachers, whose weights (§4.3, §5.1; Tables 4-9)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tmkd.errors import TmkdError, UsageError
+from tmkd.recipe import Recipe, Row, Stage
+from tmkd.store import digest_json
+
+BestOf = Callable[[tuple[str, ...]], str]
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """A stage with its words resolved: `corpus` is `TASK/train` or a stage-1 corpus, `teachers` are names."""
+
+    corpus: str
+    teachers: tuple[str, ...]
+    stage: Stage
+
+
+def declared(recipe: Recipe, corpus: str) -> tuple[str, ...]:
+    """The teachers that score a corpus (`TASK/train`, `TASK/dev` or a stage-1 corpus): what `all` means there."""
+    task, _, split = corpus.partition("/")
+    found = []
+    for name, teacher in recipe.teachers.items():
+        if split:
+            scores = teacher.task == task and (teacher.file is None or task in (teacher.scores or ()))
+        elif teacher.scores is not None:
+            scores = corpus in teacher.scores
+        else:
+            scores = teacher.file is None and teacher.task == recipe.collect[corpus].task
+        if scores:
+            found.append(name)
+    return tuple(found)
+
+
+def members(recipe: Recipe, name: str, row: Row, task: str, best: BestOf) -> list[tuple[PlannedStage, ...]]:
+    """The students of a row for one task, each a chain of planned stages; the row predicts the mean of them (§4.3 m-o-m).
+
+    `best` picks one of several teacher names by dev score. Raises: UsageError for an unknown teacher or corpus.
+    """
+    if not row.each_teacher:
+        return [tuple(_planned(recipe, name, stage, task, best, None) for stage in row.stages)]
+    each = declared(recipe, f"{task}/train")
+    if not each:
+        raise UsageError(f"rows.{name}: no teacher is declared for task {task}")
+    return [tuple(_planned(recipe, name, stage, task, best, teacher) for stage in row.stages) for teacher in each]
+
+
+def _planned(recipe: Recipe, name: str, stage: Stage, task: str, best: BestOf, each: str | None) -> PlannedStage:
+    if stage.corpus == "task":
+        corpus = f"{task}/train"
+    elif stage.corpus in recipe.collect:
+        corpus = stage.corpus
+    else:
+        known = ", ".join(["task", *recipe.collect])
+        raise UsageError(f"rows.{name}: no corpus '{stage.corpus}'; there is {known}")
+    names = declared(recipe, corpus)
+    if stage.teachers == "all":
+        teachers = names if stage.alpha > 0 else ()
+    elif stage.teachers == "best":
+        teachers = (best(names),) if names else ()
+    elif stage.teachers == "each":
+        if each is None:
+            raise UsageError(f"rows.{name}: teachers: each needs each_teacher: true in the row")
+        teachers = (each,)
+    else:
+        teachers = stage.teachers
+    for teacher in teachers:
+        if teacher not in recipe.teachers:
+            raise UsageError(f"rows.{name}: unknown teacher '{teacher}'; there is {', '.join(recipe.teachers) or 'none'}")
+        if teacher not in names:
+            raise UsageError(f"rows.{name}: teacher '{teacher}' does not score {corpus}; add it to its scores")
+    if stage.alpha > 0 and not teachers:
+        raise UsageError(f"rows.{name}: alpha is {stage.alpha} but no teacher is declared for {corpus}")
+    return PlannedStage(corpus, teachers, stage)
+
+
+def chain_key(recipe: Recipe, chain: tuple[PlannedStage, ...], seed: int) -> str:
+    """The digest of (stage chain, seed) under which a student is stored, so that rows share what they have in common."""
+    stages = [[planned.corpus, planned.teachers, stage_settings(planned.stage)] for planned in chain]
+    return digest_json([stages, recipe.student.model_dump(mode="json"), seed])[:16]
+
+
+def stage_settings(stage: Stage) -> dict[str, object]:
+    """The slice of a stage that decides its result: not how often it is saved or logged."""
+    left_out: Mapping[str, object] = {"fit": {"checkpoint_steps", "tensorboard"}, "teachers": True, "corpus": True}
+    return stage.model_dump(mode="json", exclude=left_out)  # type: ignore[arg-type]
+
+
+def best_by_dev(names: tuple[str, ...], dev: Mapping[str, float]) -> str:
+    """The teacher with the highest dev accuracy, the first of equals. Raises: TmkdError when none has one."""
+    scored = [name for name in names if name in dev]
+    if not scored:
+        raise TmkdError(f"best of {', '.join(names)}: none of them has scored a dev set")
+    return max(scored, key=lambda name: dev[name])

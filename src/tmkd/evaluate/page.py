@@ -1,0 +1,287 @@
+"""report.html: one self-contained page that shows a report to people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+from tmkd.evaluate import figures
+from tmkd.evaluate.report import DataSet, Report
+from tmkd.evaluate.speed import Speed
+from tmkd.evaluate.tables import (
+    NONE,
+    Line,
+    best_student,
+    best_teacher,
+    count,
+    distinct,
+    lines,
+    optional,
+    percent,
+    rate,
+    share,
+    size,
+    split_lines,
+    times,
+)
+from tmkd.store import write_atomic
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body><main>{body}</main></body>
+</html>
+"""
+_STYLE = """
+:root { color-scheme: light dark; --page: #f6f7f9; --card: #fff; --ink: #111827; --muted: #5b6472; --line: #e5e7eb;
+  --best: #ecfdf8; --teacher: #7c3aed; --ensemble: #b45309; --student: #0f766e }
+@media (prefers-color-scheme: dark) { :root { --page: #0d1117; --card: #161b22; --ink: #e6edf3; --muted: #9aa4b2;
+  --line: #2b333d; --best: #0f2a27; --teacher: #b794ff; --ensemble: #f0b35f; --student: #3dd6c3 } }
+* { box-sizing: border-box }
+body { margin: 0; background: var(--page); color: var(--ink); font: 16px/1.5 system-ui, sans-serif }
+main { max-width: 76rem; margin: 0 auto; padding: 2.5rem 1.25rem 4rem }
+h1 { margin: 0 0 1rem; font-size: 2rem; line-height: 1.2; overflow-wrap: anywhere }
+h2 { margin: 0 0 1rem; font-size: 1.25rem }
+h3 { margin: 1.75rem 0 .75rem; font-size: 1rem }
+.over { margin: 0; color: var(--student); font-size: .8rem; font-weight: 600;
+  letter-spacing: .08em; text-transform: uppercase }
+.facts { display: flex; flex-wrap: wrap; gap: .5rem 2.5rem; margin: 0 }
+.facts div { min-width: 0 }
+dt, .told, figcaption, .cards span { color: var(--muted); font-size: .85rem }
+dd { margin: 0; overflow-wrap: anywhere }
+section { margin-top: 1.5rem; padding: 1.5rem; background: var(--card); border: 1px solid var(--line);
+  border-radius: 12px }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .75rem;
+  margin-bottom: 1.5rem }
+.cards div { padding: .9rem 1rem; border: 1px solid var(--line); border-radius: 10px }
+.cards b { display: block; font-size: 1.6rem; line-height: 1.2; font-variant-numeric: tabular-nums }
+.scroll { overflow-x: auto }
+table { width: 100%; border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums;
+  white-space: nowrap }
+th, td { padding: .4rem .55rem; border-bottom: 1px solid var(--line); text-align: right }
+td small { display: block; color: var(--muted); font-size: .72rem; font-weight: 400; line-height: 1.1 }
+th:first-child { text-align: left }
+thead th { color: var(--muted); font-weight: 500 }
+tbody th { font-weight: 500 }
+tr.best > * { background: var(--best); font-weight: 650 }
+i { display: inline-block; width: .6rem; height: .6rem; margin-right: .5rem; border-radius: 50% }
+i.teacher { background: var(--teacher) }
+i.ensemble { background: var(--ensemble) }
+i.student { background: var(--student) }
+.badge { margin-left: .35rem; padding: .1rem .5rem; border-radius: 1rem; background: var(--student); color: var(--card);
+  font: 600 .7rem/1.4 system-ui, sans-serif }
+.told { margin: .6rem 0 0 }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr)); gap: 1.5rem;
+  margin-top: 1.5rem }
+figure { margin: 0 }
+svg { width: 100%; height: auto }
+svg text { font-family: system-ui, sans-serif !important }
+ul { margin: 0; padding-left: 1.2rem; overflow-wrap: anywhere }
+"""
+
+
+def write_report_html(path: Path, report: Report) -> None:
+    """Write the report for people: one page that loads nothing, runs no script, follows the light or dark theme.
+
+    Raises: TmkdError when matplotlib is missing.
+    """
+    title = f"{report.name}: results"
+    body = "".join(
+        [
+            _head(report),
+            *(_task(task, report) for task in distinct(result.task for result in report.results)),
+            _data(report.data),
+            _speeds(report.speeds),
+            _notes(report.notes),
+        ]
+    )
+    write_atomic(path, _PAGE.format(title=escape(title), style=_STYLE, body=body).encode("utf-8", "replace"))
+
+
+def _head(report: Report) -> str:
+    seeds = ", ".join(map(str, report.seeds))
+    facts = [("Date", report.date), ("Machine", report.machine), ("Seed" if len(report.seeds) == 1 else "Seeds", seeds)]
+    told = "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
+    return (
+        f'<header><p class="over">tmkd report</p><h1>{escape(report.name)}</h1><dl class="facts">{told}</dl></header>'
+    )
+
+
+def _task(task: str, report: Report) -> str:
+    """Everything about one task: what was gained, the table, the plots, and all splits when there are several."""
+    results = [result for result in report.results if result.task == task]
+    every = lines(results)
+    parts = [_gain(every), _results(every)]
+    drawn = [("Accuracy of each row", figures.accuracy_per_row(results))]
+    if any(line.pairs_per_second for line in every):
+        drawn.append(("Accuracy against speed", figures.accuracy_against_speed(results)))
+    plots = "".join(f"<figure><figcaption>{name}</figcaption>{svg}</figure>" for name, svg in drawn)
+    parts.append(f'<div class="plots">{plots}</div>')
+    if len(distinct(result.split for result in results)) > 1:
+        parts.append(f"<h3>Every split</h3>{_splits(split_lines(results))}")
+    return f"<section><h2>{escape(task)}</h2>{''.join(parts)}</section>"
+
+
+def _gain(every: Sequence[Line]) -> str:
+    """The best student against the best teacher, in four figures."""
+    student, teacher = best_student(every), best_teacher(every)
+    if student is None:
+        return ""
+    cards = [(percent(student.accuracy.mean) + " %", f"accuracy of {student.row}, the best student")]
+    if teacher is not None and teacher.accuracy.mean:
+        kept = student.accuracy.mean / teacher.accuracy.mean
+        cards.append((percent(kept) + " %", f"of the accuracy of {teacher.row}, the best teacher"))
+        if student.speed_up is not None:
+            cards.append((times(student.speed_up), "its speed in pairs per second"))
+        if student.bytes:
+            cards.append((percent(student.bytes / teacher.bytes) + " %", "of its bytes on disk"))
+    return '<div class="cards">{}</div>'.format(
+        "".join(f"<div><b>{escape(figure)}</b><span>{escape(words)}</span></div>" for figure, words in cards)
+    )
+
+
+def _results(every: Sequence[Line]) -> str:
+    rows = [
+        (
+            line,
+            [
+                line.accuracy.show(percent),
+                *_measures(line),
+                count(line.parameters),
+                size(line.bytes),
+                rate(line.pairs_per_second),
+                times(line.speed_up),
+                _duration(line.seconds_to_make),
+            ],
+        )
+        for line in every
+    ]
+    names = [
+        "accuracy, %",
+        "AUC",
+        "MRR",
+        "MAP",
+        "nDCG@10",
+        "parameters",
+        "bytes",
+        "pairs/s",
+        "speed-up",
+        "time to make",
+    ]
+    ranked = next((line for line in every if line.mrr is not None), None)
+    told = [f"Accuracy and AUC on {every[0].split}"] if every else []
+    if ranked is not None:
+        counts = f"{ranked.questions} questions ranked, {ranked.left_out} left out"
+        told.append(f"MRR, MAP and nDCG@10 on {ranked.ranked_split} ({counts})")
+    told.append("speed-up over the best teacher")
+    if any(line.seeds > 1 for line in every):
+        told.append(f"mean ± standard deviation over {max(line.seeds for line in every)} seeds")
+    return _table(["row", *names], rows, "; ".join(told) + ".")
+
+
+def _splits(every: Sequence[Line]) -> str:
+    rows = [
+        (line, [line.split, line.accuracy.show(percent), *_measures(line), str(line.questions), str(line.left_out)])
+        for line in every
+    ]
+    names = ["split", "accuracy, %", "AUC", "MRR", "MAP", "nDCG@10", "questions ranked", "left out"]
+    return _table(["row", *names], rows, "A question without both a right and a wrong passage cannot be ranked.")
+
+
+def _measures(line: Line) -> list[str]:
+    return [optional(stat, share) for stat in (line.auc, line.mrr, line.map, line.ndcg_10)]
+
+
+def _data(data: Sequence[DataSet]) -> str:
+    if not data:
+        return ""
+    rows = [
+        (
+            item.name,
+            [
+                f"{item.pairs:,}",
+                f"{item.labelled:,}",
+                percent(item.positive / item.labelled) + " %" if item.labelled else NONE,
+                f"{item.questions:,}",
+                f"{item.question_words:.2f}",
+                f"{item.passage_words:.2f}",
+            ],
+        )
+        for item in data
+    ]
+    names = ["set", "pairs", "labelled", "positive", "questions", "words per question", "words per passage"]
+    return (
+        f"<section><h2>Data sets</h2>{_table(names, rows, 'Means per pair; words are split at white space.')}</section>"
+    )
+
+
+def _speeds(speeds: Mapping[str, Speed]) -> str:
+    if not speeds:
+        return ""
+    rows = [
+        (
+            name,
+            [
+                rate(speed.pairs_per_second),
+                str(speed.pairs),
+                str(speed.repeats),
+                str(speed.batch),
+                str(speed.threads),
+                f"{speed.mean_tokens:.1f}",
+                speed.precision,
+            ],
+        )
+        for name, speed in speeds.items()
+    ]
+    names = ["row", "pairs/s", "pairs", "repeats", "batch", "threads", "mean tokens", "precision"]
+    told = "Median of the repeats after a warm-up, rows in turns, tokenising included."
+    return f"<section><h2>How speed was measured</h2>{_table(names, rows, told)}</section>"
+
+
+def _notes(notes: Iterable[str]) -> str:
+    told = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    return f"<section><h2>Notes</h2><ul>{told}</ul></section>" if told else ""
+
+
+def _table(names: Sequence[str], rows: Iterable[tuple[Line | str, Sequence[str]]], told: str) -> str:
+    """A table whose first column names rows; a `Line` there shows its kind, and the best student stands out."""
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
+    body = []
+    for first, cells in rows:
+        best = isinstance(first, Line) and first.best
+        if isinstance(first, Line):
+            dot = f'<i class="{first.kind}" title="{first.kind}"></i>'
+            name = f"{dot}{escape(first.row)}" + (' <em class="badge" title="best student">best</em>' if best else "")
+        else:
+            name = escape(first)
+        filled = "".join(f"<td>{_small_deviation(escape(cell))}</td>" for cell in cells)
+        body.append(f'<tr{" class=best" if best else ""}><th scope="row">{name}</th>{filled}</tr>')
+    return (
+        f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
+        f'<p class="told">{escape(told)}</p>'
+    )
+
+
+def _small_deviation(cell: str) -> str:
+    """`mean ± deviation` with the deviation in small print below, so that the table stays narrow."""
+    mean, sign, deviation = cell.partition(" ± ")
+    return f"{mean}<small>{sign.strip()} {deviation}</small>" if sign else cell
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return NONE
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 120
+        else f"{seconds / 60:.0f} min"
+        if seconds < 7200
+        else f"{seconds / 3600:.1f} h"
+    )

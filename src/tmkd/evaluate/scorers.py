@@ -1,0 +1,158 @@
+"""Scorers: pairs → probabilities, alike for a teacher, a student and the mean of several (§4.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from tmkd.errors import TmkdError
+from tmkd.network import Student
+from tmkd.network.scoring import batched_logits
+from tmkd.pairs import LabelSet
+from tmkd.store import MANIFEST
+from tmkd.teachers.network import load
+from tmkd.text import PairTokenizer
+
+Probabilities = npt.NDArray[np.float64]
+Logits = Callable[[Sequence[str], Sequence[str]], npt.NDArray[np.float32]]
+
+
+class Scorer(Protocol):
+    """Anything that gives pairs probabilities; `parameters` and `bytes` (on disk) count all that is needed for it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def parameters(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def precision(self) -> str: ...
+
+    def probabilities(self, questions: Sequence[str], passages: Sequence[str]) -> Probabilities:
+        """Probability of each class, float64 (pairs, classes), in the order of the task's label names."""
+        ...
+
+    def mean_tokens(self, questions: Sequence[str], passages: Sequence[str]) -> float:
+        """Token ids per pair as the network reads them, padding aside."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkScorer:
+    """One network: `logits` maps pairs to float32 (pairs, classes), in batches that depend on the pairs alone."""
+
+    name: str
+    logits: Logits
+    tokenizer: PairTokenizer
+    parameters: int
+    bytes: int
+    precision: str
+
+    def probabilities(self, questions: Sequence[str], passages: Sequence[str]) -> Probabilities:
+        """Softmax of the logits in float64, so that sure pairs do not tie; a student's are Eq. 6.
+
+        Raises: TmkdError when a logit is NaN or infinite.
+        """
+        logits = self.logits(questions, passages).astype(np.float64)
+        if not np.isfinite(logits).all():
+            pair = int((~np.isfinite(logits).all(axis=1)).argmax())
+            raise TmkdError(
+                f"{self.name}: its logits for the pair '{questions[pair][:60]}' are not finite; "
+                "train it again with a lower learning rate"
+            )
+        raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+        shares: Probabilities = raised / raised.sum(axis=1, keepdims=True)
+        return shares
+
+    def mean_tokens(self, questions: Sequence[str], passages: Sequence[str]) -> float:
+        """Token ids per pair, special tokens included, after truncation."""
+        return float(self.tokenizer.encode(questions, passages).lengths.mean())
+
+
+@dataclass(frozen=True, eq=False)
+class MeanScorer:
+    """Several scorers as one: the mean of their probabilities, the sum of their sizes (ensemble, m-o-m)."""
+
+    name: str
+    members: tuple[Scorer, ...]
+
+    def __post_init__(self) -> None:
+        if not self.members:
+            raise ValueError(f"{self.name}: a mean needs at least one member")
+
+    @property
+    def parameters(self) -> int:
+        """Parameters of all members."""
+        return sum(member.parameters for member in self.members)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes on disk of all members."""
+        return sum(member.bytes for member in self.members)
+
+    @property
+    def precision(self) -> str:
+        """The members' precisions, each named once."""
+        return "+".join(dict.fromkeys(member.precision for member in self.members))
+
+    def probabilities(self, questions: Sequence[str], passages: Sequence[str]) -> Probabilities:
+        """Mean of the members' probabilities, float64 (pairs, classes)."""
+        each = [member.probabilities(questions, passages) for member in self.members]
+        mean: Probabilities = np.mean(each, axis=0)
+        return mean
+
+    def mean_tokens(self, questions: Sequence[str], passages: Sequence[str]) -> float:
+        """Mean of the members' means: each may have a tokenizer of its own."""
+        return float(np.mean([member.mean_tokens(questions, passages) for member in self.members]))
+
+
+def from_teacher_folder(
+    name: str, folder: Path, labels: LabelSet, classes: Mapping[str, str], max_length: int, device: str, precision: str
+) -> NetworkScorer:
+    """A fine-tuned or ready-made teacher; its classes are matched with `labels` by name (`classes`: ours → its own).
+
+    Raises: TmkdError when the folder cannot be opened or the classes do not match.
+    """
+    teacher = load(folder, labels, classes, max_length, device, precision, name)
+    return NetworkScorer(
+        name, teacher.logits, teacher.tokenizer, parameters(teacher.model), bytes_on_disk(folder), precision
+    )
+
+
+def from_student_folder(name: str, folder: Path, device: str, precision: str) -> NetworkScorer:
+    """A saved student; softmax of its logits is Eq. 6.
+
+    Raises: TmkdError when the folder cannot be opened.
+    """
+    try:
+        student = Student.from_pretrained(folder, local_files_only=True, attn_implementation="eager")
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise TmkdError(f"student {name}: {folder} cannot be opened: {reason}") from error
+    student = student.to(device).eval()
+    tokenizer = student.tokenizer
+    pad_id = tokenizer.settings.pad_id
+
+    def logits(questions: Sequence[str], passages: Sequence[str]) -> npt.NDArray[np.float32]:
+        tokens = tokenizer.encode(questions, passages)
+        return batched_logits(lambda inputs: student(**inputs).logits, tokens, pad_id, device, precision)
+
+    return NetworkScorer(name, logits, tokenizer, parameters(student), bytes_on_disk(folder), precision)
+
+
+def parameters(network: nn.Module) -> int:
+    """The numbers a network learned, each counted once."""
+    return sum(weight.numel() for weight in network.parameters())
+
+
+def bytes_on_disk(folder: Path) -> int:
+    """Bytes of the files a model is loaded from: its weights, configuration and tokenizer."""
+    files = [path for path in folder.iterdir() if path.is_file() and path.name != MANIFEST]
+    return sum(path.stat().st_size for path in files if path.suffix in {".safetensors", ".json", ".txt", ".model"})

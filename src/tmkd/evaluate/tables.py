@@ -1,0 +1,246 @@
+"""Results, gathered over seeds and splits, and the table of them that a terminal shows (Table 4's shape)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from statistics import mean, stdev
+from typing import Literal, TypeVar
+
+from rich.table import Table
+from rich.text import Text
+
+Kind = Literal["teacher", "ensemble", "student"]
+Read = Callable[["Result"], "float | None"]
+Item = TypeVar("Item")
+
+NONE = "-"  # what a table says where a measure means nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One row measured on one split with one seed.
+
+    Measures are shares in [0, 1], None where they mean nothing; `parameters` and `bytes` (on disk) count all members of
+    a row; `questions` were ranked and `left_out` could not be; `seconds_to_make` is the wall time of all its steps.
+    """
+
+    row: str
+    kind: Kind
+    task: str
+    split: str
+    accuracy: float
+    auc: float | None
+    mrr: float | None
+    map: float | None
+    ndcg_10: float | None
+    parameters: int
+    bytes: int
+    pairs_per_second: float | None
+    seed: int
+    seconds_to_make: float | None
+    questions: int = 0
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """A mean over seeds and their sample standard deviation; one seed has none."""
+
+    mean: float
+    deviation: float | None = None
+
+    def show(self, form: Callable[[float], str]) -> str:
+        """Written `mean ± deviation`, both through `form`."""
+        return form(self.mean) if self.deviation is None else f"{form(self.mean)} ± {form(self.deviation)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a table: a row of one task, over all its seeds; `speed_up` is over the task's best teacher.
+
+    Accuracy and AUC are of `split`, the ranking measures of `ranked_split`, None where the row was not ranked.
+    """
+
+    row: str
+    kind: Kind
+    task: str
+    split: str
+    ranked_split: str | None
+    accuracy: Stat
+    auc: Stat | None
+    mrr: Stat | None
+    map: Stat | None
+    ndcg_10: Stat | None
+    parameters: int
+    bytes: int
+    pairs_per_second: float | None
+    speed_up: float | None
+    seconds_to_make: float | None
+    seeds: int
+    questions: int
+    left_out: int
+    best: bool = False
+
+
+def lines(results: Sequence[Result]) -> list[Line]:
+    """One line per task and row, in the order met: accuracy and AUC of the task's first split, MRR, MAP and nDCG@10 of
+    its last split that can be ranked. The student with the highest accuracy in its task is marked `best`.
+    """
+    found: list[Line] = []
+    for task in distinct(result.task for result in results):
+        own = [result for result in results if result.task == task]
+        ranked = [result.split for result in own if result.mrr is not None]
+        splits = distinct(result.split for result in own)
+        last = max(ranked, key=splits.index) if ranked else splits[0]
+        found += _lines(own, splits[0], last)
+    return found
+
+
+def split_lines(results: Sequence[Result]) -> list[Line]:
+    """One line per task, split and row, in the order met: every measure of every split."""
+    places = distinct((result.task, result.split) for result in results)
+    return [
+        line
+        for task, split in places
+        for line in _lines([result for result in results if (result.task, result.split) == (task, split)], split, split)
+    ]
+
+
+def best_teacher(of: Iterable[Line]) -> Line | None:
+    """The single teacher with the highest accuracy, the first of equals; None without teachers."""
+    return max((line for line in of if line.kind == "teacher"), key=lambda line: line.accuracy.mean, default=None)
+
+
+def best_student(of: Iterable[Line]) -> Line | None:
+    """The student with the highest accuracy, the first of equals; None without students."""
+    return max((line for line in of if line.kind == "student"), key=lambda line: line.accuracy.mean, default=None)
+
+
+def table(results: Sequence[Result]) -> Table:
+    """The results as a terminal table: one section per task, best student in bold, `mean ± deviation` over seeds."""
+    every = lines(results)
+    tasks = distinct(line.task for line in every)
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    shown.add_column("row", no_wrap=True)
+    for name in ("accuracy", "AUC", "MRR", "parameters", "bytes", "pairs/s", "speed-up"):
+        shown.add_column(name, justify="right", no_wrap=True)
+    for task in tasks:
+        if len(tasks) > 1:
+            shown.add_row(Text(task, style="italic"))
+        for line in (line for line in every if line.task == task):
+            cells = (
+                line.row,
+                line.accuracy.show(percent),
+                optional(line.auc, share),
+                optional(line.mrr, share),
+                count(line.parameters),
+                size(line.bytes),
+                rate(line.pairs_per_second),
+                times(line.speed_up),
+            )
+            shown.add_row(*map(Text, cells), style="bold" if line.best else "")
+        if task != tasks[-1]:
+            shown.add_row()
+    return shown
+
+
+def percent(value: float) -> str:
+    """A share as per cent with one decimal, without the sign."""
+    return f"{100 * value:.1f}"
+
+
+def share(value: float) -> str:
+    """A share with three decimals."""
+    return f"{value:.3f}"
+
+
+def optional(stat: Stat | None, form: Callable[[float], str]) -> str:
+    """A statistic that may be missing."""
+    return NONE if stat is None else stat.show(form)
+
+
+def count(value: int) -> str:
+    """A number of parameters in millions, as the paper's tables have it."""
+    return f"{value / 1e6:.2f} M"
+
+
+def size(value: int) -> str:
+    """Bytes in megabytes of 10⁶ bytes."""
+    return f"{value / 1e6:.1f} MB"
+
+
+def rate(value: float | None) -> str:
+    """Pairs per second, three digits at least."""
+    return NONE if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def times(value: float | None) -> str:
+    """A factor."""
+    return NONE if value is None else f"{value:.1f}\N{MULTIPLICATION SIGN}"
+
+
+def _lines(own: Sequence[Result], first: str, last: str) -> list[Line]:
+    """Lines of one task: accuracy and AUC read on split `first`, ranking measures on split `last`."""
+    found = []
+    for row in distinct(result.row for result in own):
+        of_row = [result for result in own if result.row == row]
+        judged = [result for result in of_row if result.split == first]
+        ranked = [result for result in of_row if result.split == last and result.mrr is not None]
+        accuracy = _stat(judged, lambda result: result.accuracy)
+        if accuracy is None:  # an accuracy of another split would not compare
+            continue
+        found.append(
+            Line(
+                row=row,
+                kind=judged[0].kind,
+                task=judged[0].task,
+                split=judged[0].split,
+                ranked_split=last if ranked else None,
+                accuracy=accuracy,
+                auc=_stat(judged, lambda result: result.auc),
+                mrr=_stat(ranked, lambda result: result.mrr),
+                map=_stat(ranked, lambda result: result.map),
+                ndcg_10=_stat(ranked, lambda result: result.ndcg_10),
+                parameters=judged[0].parameters,
+                bytes=judged[0].bytes,
+                pairs_per_second=_mean(judged, lambda result: result.pairs_per_second),
+                speed_up=None,
+                seconds_to_make=_mean(judged, lambda result: result.seconds_to_make),
+                seeds=len({result.seed for result in judged}),
+                questions=max((result.questions for result in of_row if result.split == last), default=0),
+                left_out=max((result.left_out for result in of_row if result.split == last), default=0),
+            )
+        )
+    return _compared(found)
+
+
+def _compared(found: Sequence[Line]) -> list[Line]:
+    """The lines of one task with speed-ups over its best teacher, and its best student marked."""
+    teacher, student = best_teacher(found), best_student(found)
+    base = teacher.pairs_per_second if teacher else None
+    return [
+        replace(
+            line,
+            speed_up=line.pairs_per_second / base if base and line.pairs_per_second else None,
+            best=line is student,
+        )
+        for line in found
+    ]
+
+
+def _stat(results: Sequence[Result], read: Read) -> Stat | None:
+    values = [value for result in results if (value := read(result)) is not None]
+    if not values:
+        return None
+    return Stat(mean(values), stdev(values) if len(values) > 1 else None)
+
+
+def _mean(results: Sequence[Result], read: Read) -> float | None:
+    stat = _stat(results, read)
+    return None if stat is None else stat.mean
+
+
+def distinct(values: Iterable[Item]) -> list[Item]:
+    """The values without repeats, in the order met."""
+    return list(dict.fromkeys(values))

@@ -1,0 +1,119 @@
+"""A file of rows on disk → a table of its columns: Parquet, CSV, TSV, JSONL, or a text per line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tmkd.errors import TmkdError
+
+
+def short(text: str, length: int = 60) -> str:
+    """A text's beginning, on one line, for a message."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else f"{line[: length - 1]}…"
+
+
+def read_rows(path: Path, single: str | None = None) -> pa.Table:
+    """Every column of a file: Parquet's as stored, those of text files as strings, null where JSON has nothing.
+
+    `single` names the one column of a .txt file, a row per line; without it such a file cannot be read.
+    Raises: TmkdError when the file is missing, empty, not UTF-8 or torn, naming line or row (the header is no row).
+    """
+    if not path.exists():
+        raise TmkdError(f"{path}: no such file")
+    kind = path.suffix.lower()
+    known = (".parquet", ".csv", ".tsv", ".jsonl", *([".txt"] if single else []))
+    if kind not in known or not path.is_file():
+        raise TmkdError(f"{path}: cannot be read here; give a file of {', '.join(known)}")
+    rows = _parquet(path) if kind == ".parquet" else _from_text(path, kind, _text(path), single or "")
+    if not rows.num_rows:
+        raise TmkdError(f"{path}: empty, it has no rows")
+    if len(set(rows.column_names)) != rows.num_columns:
+        raise TmkdError(f"{path}: a column is there twice: {', '.join(rows.column_names)}")
+    return rows
+
+
+def _text(path: Path) -> str:
+    data = path.read_bytes()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise TmkdError(f"{path}: line {line} is not UTF-8 ({error.reason}); save the file as UTF-8") from None
+    if not text.strip():
+        raise TmkdError(f"{path}: empty, it has no rows")
+    return text
+
+
+def _from_text(path: Path, kind: str, text: str, single: str) -> pa.Table:
+    if kind == ".jsonl":
+        return _jsonl(path, text)
+    if kind == ".txt":
+        return pa.table({single: _lines(text)})
+    return _delimited(path, _csv(path, text) if kind == ".csv" else [line.split("\t") for line in _lines(text)])
+
+
+def _lines(text: str) -> list[str]:
+    """Lines ended by \\n or \\r\\n; Unicode's other separators belong to the text, blank lines at the end do not."""
+    return [line.removesuffix("\r") for line in text.rstrip("\r\n ").split("\n")]
+
+
+def _parquet(path: Path) -> pa.Table:
+    try:
+        return pq.ParquetFile(path).read()
+    except (pa.ArrowException, OSError) as error:
+        raise TmkdError(f"{path}: not a readable Parquet file ({short(str(error), 100)})") from None
+
+
+def _csv(path: Path, text: str) -> list[list[str]]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows: list[list[str]] = []
+    try:
+        rows.extend(reader)
+    except csv.Error as error:
+        raise TmkdError(f"{path}: line {reader.line_num} is not CSV ({error})") from None
+    while not rows[-1]:
+        rows.pop()
+    return rows
+
+
+def _delimited(path: Path, rows: list[list[str]]) -> pa.Table:
+    """A table of strings from a header and rows of as many fields; TSV has no quoting, as GLUE's files."""
+    header, *rest = rows
+    for number, row in enumerate(rest, start=1):
+        if len(row) != len(header):
+            raise TmkdError(
+                f"{path}: row {number} has {len(row)} fields, the header {len(header)} ({short(', '.join(header))})"
+            )
+    columns = zip(*rest, strict=True) if rest else [()] * len(header)
+    return pa.table([pa.array(column, pa.string()) for column in columns], names=[name.strip() for name in header])
+
+
+def _jsonl(path: Path, text: str) -> pa.Table:
+    rows: list[dict[str, str | None]] = []
+    for number, line in enumerate(_lines(text), start=1):
+        try:
+            row = json.loads(line)
+            if not isinstance(row, dict):
+                raise TmkdError(f"{path}: row {number} is not a JSON object")
+            rows.append({_json_text(name) or "": _json_text(value) for name, value in row.items()})
+        except (ValueError, RecursionError) as error:
+            raise TmkdError(f"{path}: row {number} is not valid JSON ({short(str(error), 100)})") from None
+    names = dict.fromkeys(name for row in rows for name in row)
+    return pa.table({name: pa.array([row.get(name) for row in rows], pa.string()) for name in names})
+
+
+def _json_text(value: Any) -> str | None:
+    """A JSON value as text: strings as they are, everything else as JSON writes it."""
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value)
+    text.encode()  # "\ud800" is JSON but no text; the error is a ValueError
+    return text

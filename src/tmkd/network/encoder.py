@@ -1,0 +1,112 @@
+"""The student's body: the bottom n layers of any pretrained encoder (§3.1.1 step 3)."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers.utils import logging
+
+from tmkd.errors import TmkdError
+
+Pool = Literal["pooler", "first"]
+# On CPU the backward pass of the fused attention took half of all training time.
+ATTENTION = "eager"
+NOT_THE_ENCODERS = ("_name_or_path", "architectures", "dtype", "transformers_version", "id2label", "label2id")
+
+
+def bottom_layers(folder: Path, layers: int, pool: Pool) -> PreTrainedModel:
+    """Load the embeddings and the bottom `layers` layers of a pretrained encoder, and its pooler if `pool` reads it.
+
+    Weights are float32. Only safetensors are read and no code of the folder is run.
+    Raises: TmkdError when the folder cannot be opened, has fewer layers, lacks weights, or has no pooler to read.
+    """
+    with quiet():
+        try:
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+            _shorten(config, layers, folder)
+            encoder, found = AutoModel.from_pretrained(
+                folder,
+                config=config,
+                dtype=torch.float32,
+                attn_implementation=ATTENTION,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+            )
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            raise TmkdError(f"{folder}: cannot be opened as an encoder: {reason}") from error
+    missing = sorted(key for key in found["missing_keys"] if not key.startswith("pooler."))
+    if missing:
+        raise TmkdError(f"{folder}: not a whole encoder; {len(missing)} weights are missing, {missing[0]} for one")
+    return _pooled(encoder, pool, str(folder))
+
+
+def encoder_from_config(config: dict[str, Any], pool: Pool) -> PreTrainedModel:
+    """The same body with fresh weights, from the dictionary that `encoder_config` gives."""
+    named = AutoConfig.for_model(**config)
+    return _pooled(AutoModel.from_config(named, attn_implementation=ATTENTION), pool, config["model_type"])
+
+
+def encoder_config(encoder: PreTrainedModel) -> dict[str, Any]:
+    """What it takes to build the encoder again: its architecture, without the place or versions it came from."""
+    told = encoder.config.to_dict()
+    return {key: value for key, value in told.items() if key not in NOT_THE_ENCODERS}
+
+
+def represent(
+    encoder: PreTrainedModel, pool: Pool, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None
+) -> Tensor:
+    """h1 of Eq. 1 and 3: the pooler's output, or the first token's last hidden state.
+
+    All inputs int64 (pairs, longest) → (pairs, width). Segments are given only to an encoder that tells them apart.
+    """
+    inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
+    if token_type_ids is not None and getattr(encoder.config, "type_vocab_size", 0) > 1:
+        inputs["token_type_ids"] = token_type_ids
+    output = encoder(**inputs)
+    vector: Tensor = output.pooler_output if pool == "pooler" else output.last_hidden_state[:, 0]
+    return vector
+
+
+def _shorten(config: Any, layers: int, folder: Path) -> None:
+    own = getattr(config, "num_hidden_layers", None)
+    if own is None:
+        raise TmkdError(f"{folder}: a {config.model_type} has no layers to take from")
+    if layers > own:
+        raise TmkdError(
+            f"{folder}: has {own} layers, the student asks for {layers}; set student.layers to {own} or fewer"
+        )
+    config.num_hidden_layers = layers
+    if getattr(config, "layer_types", None):
+        config.layer_types = config.layer_types[:layers]
+
+
+def _pooled(encoder: PreTrainedModel, pool: Pool, name: str) -> PreTrainedModel:
+    """Check that there is a pooler to read, or drop one that nobody reads."""
+    if pool == "pooler" and getattr(encoder, "pooler", None) is None:
+        raise TmkdError(f"{name}: this encoder has no pooler; set student.pool: first")
+    if pool == "first" and "add_pooling_layer" in inspect.signature(type(encoder).__init__).parameters:
+        encoder.register_module("pooler", None)
+    return encoder
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers still while it loads or saves: no report on layers left out on purpose, no bar."""
+    verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bar:
+            logging.enable_progress_bar()

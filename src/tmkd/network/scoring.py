@@ -1,0 +1,58 @@
+"""Token ids → logits of any network, in batches that depend on the pairs alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tmkd.text import TokenIds
+
+Forward = Callable[[dict[str, Tensor]], Tensor]
+
+TOKEN_BUDGET = 2048  # padded token ids per batch; measured on 2 cores, larger ones were no faster
+
+
+def batches(tokens: TokenIds, token_budget: int = TOKEN_BUDGET) -> list[np.ndarray]:
+    """Pairs sorted by length and cut so that pairs × longest stays within the budget: int64 indices per batch."""
+    lengths = np.asarray(tokens.lengths)
+    order = np.argsort(lengths, kind="stable")
+    cut: list[np.ndarray] = []
+    start = 0
+    for end in range(1, len(order) + 1):
+        if end == len(order) or (end + 1 - start) * int(lengths[order[end]]) > token_budget:
+            cut.append(order[start:end])
+            start = end
+    return cut
+
+
+def batched_logits(
+    forward: Forward,
+    tokens: TokenIds,
+    pad_id: int,
+    device: str,
+    precision: str,
+    done: Callable[[int], None] | None = None,
+) -> np.ndarray:
+    """Run a network over pairs and put its answers in the pairs' order.
+
+    `forward` takes input_ids, attention_mask, token_type_ids (pairs, longest) and gives logits whose first axis is
+    pairs. Returns the same shape for all pairs, float32. `done` is called with the number of pairs of each batch.
+    """
+    parts: list[np.ndarray] = []
+    order: list[np.ndarray] = []
+    with torch.inference_mode():
+        for indices in batches(tokens):
+            inputs = {name: torch.from_numpy(array).to(device) for name, array in tokens.pad(indices, pad_id).items()}
+            with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
+                logits = forward(inputs)
+            parts.append(logits.float().cpu().numpy())
+            order.append(indices)
+            if done is not None:
+                done(len(indices))
+    joined = np.concatenate(parts)
+    answer = np.empty_like(joined)
+    answer[np.concatenate(order)] = joined
+    return answer

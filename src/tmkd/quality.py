@@ -1,0 +1,97 @@
+"""How good scores are, given the labels: accuracy, AUC, MRR, MAP and nDCG@10 as pure functions of arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tmkd.errors import TmkdError
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Ranking measures, each a mean over `questions`; None when no question could be ranked.
+
+    `left_out` counts the questions without both a right and a wrong passage: nothing can be ranked there.
+    """
+
+    mrr: float | None
+    map: float | None
+    ndcg_10: float | None
+    questions: int
+    left_out: int
+
+
+def accuracy(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> float:
+    """Share of pairs whose likeliest class is the golden one (§4.2); the first class wins a tie.
+
+    probabilities: (pairs, classes), or logits: only their order counts; labels: (pairs,) class indices.
+    Raises: ValueError on no pairs, differing lengths, NaN, or a label that is no class.
+    """
+    values, golden = np.asarray(probabilities, np.float64), np.asarray(labels)
+    if values.ndim != 2 or not len(values) or golden.shape != values.shape[:1]:
+        raise ValueError(f"probabilities of shape {values.shape} do not go with labels of shape {golden.shape}")
+    if np.isnan(values).any():
+        raise ValueError("a probability is NaN")
+    if golden.min() < 0 or golden.max() >= values.shape[1]:
+        raise ValueError(f"a label is outside 0..{values.shape[1] - 1}")
+    return float((values.argmax(axis=1) == golden).mean())
+
+
+def auc(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float | None:
+    """Chance that a positive pair scores above a negative one, a tie counting half; None when one class is absent.
+
+    scores: (pairs,) float; labels: (pairs,), 1 or True = positive.
+    Raises: ValueError on differing lengths or NaN.
+    """
+    values, positive = _scores_and_labels(scores, labels)
+    positives = int(positive.sum())
+    negatives = len(positive) - positives
+    if not positives or not negatives:
+        return None
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks = (counts.cumsum() - (counts - 1) / 2)[place]  # 1-based; equal scores share their mean rank
+    return float((ranks[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def ranking(scores: npt.ArrayLike, labels: npt.ArrayLike, groups: Sequence[str] | npt.NDArray[np.str_]) -> Ranking:
+    """MRR, MAP and nDCG@10 over the questions that have both a right and a wrong passage (ir-measures).
+
+    scores: (pairs,) float; labels: (pairs,), 1 or True = positive; groups: (pairs,) question ids.
+    Of equal scores the wrong passages come first, so that a constant score earns nothing.
+    Raises: ValueError on differing lengths or NaN; TmkdError when ir-measures is needed and missing.
+    """
+    values, positive = _scores_and_labels(scores, labels)
+    if len(groups) != len(values):
+        raise ValueError(f"{len(groups)} groups do not go with {len(values)} scores")
+    _, group = np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)
+    size, right = np.bincount(group), np.bincount(group, weights=positive)
+    rankable = (right > 0) & (right < size)
+    questions, left_out = int(rankable.sum()), int((~rankable).sum())
+    if not questions:
+        return Ranking(None, None, None, 0, left_out)
+    try:
+        from ir_measures import AP, RR, Qrel, ScoredDoc, calc_aggregate, nDCG
+    except ImportError as error:
+        raise TmkdError("ranking measures need ir-measures: pip install 'tmkd[train]'") from error
+    order = np.lexsort((positive, -values))
+    order = order[rankable[group[order]]]
+    # A place in this order is handed on instead of the score: ir-measures reads scores as 32-bit and breaks ties by id.
+    run = [ScoredDoc(str(group[pair]), str(pair), float(-place)) for place, pair in enumerate(order)]
+    golden = [Qrel(str(group[pair]), str(pair), int(positive[pair])) for pair in order]
+    means = calc_aggregate([RR, AP, nDCG @ 10], golden, run)
+    return Ranking(float(means[RR]), float(means[AP]), float(means[nDCG @ 10]), questions, left_out)
+
+
+def _scores_and_labels(
+    scores: npt.ArrayLike, labels: npt.ArrayLike
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    values, positive = np.asarray(scores, np.float64), np.asarray(labels).astype(bool)
+    if values.ndim != 1 or values.shape != positive.shape:
+        raise ValueError(f"scores of shape {values.shape} do not go with labels of shape {positive.shape}")
+    if np.isnan(values).any():
+        raise ValueError("a score is NaN")
+    return values, positive

@@ -1,0 +1,219 @@
+"""A user's file of rows → pairs, under whatever names it has them; every fault is told with its file and row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tmkd import recipe
+from tmkd.errors import TmkdError
+from tmkd.files import read_rows, short
+from tmkd.pairs import LabelSet, pair_table, question_group
+
+Asked = Literal["optional", "required", "none"]
+
+# What our columns are called in the files people have; the first one a file has is taken.
+_NAMES = {
+    "question": ("question", "query", "premise", "sentence1"),
+    "passage": ("passage", "hypothesis", "sentence2", "sentence"),
+    "label": ("label",),
+    "group": ("group", "qid"),
+}
+
+
+def read_source(
+    source: recipe.Source,
+    base: Path,
+    labels: LabelSet,
+    *,
+    need: tuple[str, ...] = ("question", "passage"),
+    label: Asked = "optional",
+) -> pa.Table:
+    """Read a file of pairs, or of questions or passages alone (`need`), in the file's order.
+
+    Pairs come as a table of pairs.SCHEMA; single texts with columns `need`, source, and for questions group. Labels are
+    class names or indices; null, empty and -1 mean none. With a threshold the label column holds a score, and a score
+    above it is the positive of the two classes. Texts lose white space at their ends.
+    Raises: TmkdError naming file and row.
+    """
+    file = _File(source, base, need)
+    texts = {name: file.texts(name, need) for name in need}
+    word = source.source or Path(source.file).name
+    groups = file.groups() if "question" in need else None
+    if len(need) == 1:
+        (name,) = need
+        columns = {name: texts[name], "source": [word] * len(texts[name])}
+        if groups is not None:
+            pairs = zip(groups, texts[name], strict=True)
+            columns["group"] = [group or question_group(question) for group, question in pairs]
+        return pa.table({key: pa.array(values, pa.string()) for key, values in columns.items()})
+    return pair_table(texts["question"], texts["passage"], file.labels(labels, label), word, groups)
+
+
+def read_columns(source: recipe.Source, base: Path, numbers: Sequence[str]) -> pa.Table:
+    """Read pairs with numbers made elsewhere: question, passage (string), and float64 for each of `numbers`.
+
+    A missing number is NaN. Raises: TmkdError naming file and row.
+    """
+    need = ("question", "passage")
+    file = _File(source, base, need)
+    texts = {name: pa.array(file.texts(name, need), pa.string()) for name in need}
+    return pa.table({**texts, **{name: file.numbers(name) for name in numbers}})
+
+
+def deduplicate(table: pa.Table, conflicts: Literal["error", "drop"]) -> tuple[pa.Table, dict[str, int]]:
+    """Keep every pair once, at its first labelled place; a pair with two labels is an error or dropped whole.
+
+    Counts: `duplicates` rows left out as repetitions, `conflicts` pairs dropped for their two labels.
+    Raises: TmkdError naming both rows of the first conflict, by source and place among that source's rows.
+    """
+    ids, labels = table["id"].to_pylist(), table["label"].to_pylist()
+    kept: dict[str, int] = {}
+    quarrels: dict[str, tuple[int, int]] = {}
+    duplicates = 0
+    for row, key in enumerate(ids):
+        first = kept.setdefault(key, row)
+        if first == row:
+            continue
+        duplicates += 1
+        if labels[first] is None:
+            kept[key] = row
+        elif labels[row] is not None and labels[row] != labels[first]:
+            quarrels.setdefault(key, (first, row))
+    if quarrels and conflicts == "error":
+        first, second = min(quarrels.values(), key=lambda rows: rows[1])
+        raise TmkdError(
+            f"{_place(table, first)} and {_place(table, second)} give one pair two labels "
+            f"({labels[first]} and {labels[second]}): '{short(table['question'][first].as_py())}'; "
+            "correct one or set conflicts: drop"
+        )
+    duplicates -= sum(key in quarrels for key in ids) - len(quarrels)
+    rows = sorted(row for key, row in kept.items() if key not in quarrels)
+    return table.take(pa.array(rows, pa.int64())), {"duplicates": duplicates, "conflicts": len(quarrels)}
+
+
+def _place(table: pa.Table, row: int) -> str:
+    sources = table["source"].slice(0, row + 1).to_pylist()
+    return f"{sources[row]}: row {sources.count(sources[row])}"
+
+
+def _not_text(values: pa.ChunkedArray) -> int:
+    """The first row that is no UTF-8 text."""
+    for row, value in enumerate(values):
+        try:
+            value.cast(pa.string()).as_py()
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError):
+            return row
+    return 0
+
+
+class _File:
+    """The rows of one source, and our columns found in them."""
+
+    def __init__(self, source: recipe.Source, base: Path, need: tuple[str, ...]) -> None:
+        self.source = source
+        self.path = base / Path(source.file).expanduser()
+        self.rows = read_rows(self.path, need[0] if len(need) == 1 else None)
+
+    def error(self, row: int, problem: str) -> TmkdError:
+        """The complaint about a row, counted from 0 here and from 1 in the message."""
+        return TmkdError(f"{self.path}: row {row + 1}: {problem}")
+
+    def column(self, name: str, others: tuple[str, ...] = ()) -> str | None:
+        """What the file calls one of our columns, or None; a name the recipe gives must be there."""
+        given = self.source.columns.get(name)  # type: ignore[call-overload]
+        if given is not None and given not in self.rows.column_names:
+            raise self.missing(f"column '{given}'")
+        known = (given,) if given is not None else (*_NAMES[name], *others)
+        return next((found for found in known if found in self.rows.column_names), None)
+
+    def missing(self, what: str, remedy: str = "") -> TmkdError:
+        return TmkdError(f"{self.path}: no {what}; it has {', '.join(self.rows.column_names)}{remedy}")
+
+    def texts(self, name: str, need: tuple[str, ...]) -> list[str]:
+        """A column of texts, white space at the ends taken off, none of them empty."""
+        others = ("text",) if need == ("passage",) else ()
+        column = self.column(name, others)
+        if column is None:
+            known = ", ".join((*_NAMES[name], *others))
+            raise self.missing(f"{name} column ({known})", f"; name it in the recipe: columns: {{{name}: …}}")
+        trimmed = pc.fill_null(pc.utf8_trim_whitespace(self.strings(column)), "")
+        empty = pc.index(trimmed, "").as_py()
+        if empty >= 0:
+            raise self.error(empty, f"empty {name} (column {column})")
+        return list(trimmed.to_pylist())
+
+    def strings(self, column: str) -> pa.ChunkedArray:
+        """A column as valid UTF-8 strings, whatever it is stored as."""
+        values = self.rows[column]
+        try:
+            texts = values.cast(pa.string())
+            texts.validate(full=True)  # Parquet's reader takes the bytes as they are
+            return texts
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            raise self.error(_not_text(values), f"column {column} ({values.type}) holds no UTF-8 text") from None
+
+    def groups(self) -> list[str | None] | None:
+        """The question ids, None where a row has none; None where the file has no such column."""
+        column = self.column("group")
+        return None if column is None else list(self.strings(column).to_pylist())
+
+    def numbers(self, column: str) -> np.ndarray:
+        """A column of numbers, float64 (rows,), NaN where there is none."""
+        if column not in self.rows.column_names:
+            raise self.missing(f"column '{column}'")
+        values = self.rows[column]
+        if not pa.types.is_string(values.type) and not pa.types.is_dictionary(values.type):
+            try:
+                return np.asarray(values.cast(pa.float64()).to_numpy(), dtype=np.float64)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+                raise TmkdError(f"{self.path}: column {column} holds {values.type}, not numbers") from None
+        found = np.full(len(values), np.nan)
+        for row, text in enumerate(self.strings(column).to_pylist()):
+            try:
+                found[row] = float(text) if text and text.strip() else np.nan
+            except ValueError:
+                raise self.error(row, f"'{short(text)}' in column {column} is not a number") from None
+        return found
+
+    def labels(self, labels: LabelSet, asked: Asked) -> list[int | None] | None:
+        """Class indices, None where a row has no label."""
+        if asked == "none":
+            return None
+        column = self.column("label", ("score",) if self.source.threshold is not None else ())
+        if column is None:
+            if asked == "required":
+                raise self.missing("label column", "; name it in the recipe: columns: {label: …}")
+            return None
+        found = self._named(column, labels) if self.source.threshold is None else self._weak(column, labels)
+        if asked == "required" and None in found:
+            raise self.error(found.index(None), f"no label (column {column}); this file needs one in every row")
+        return found
+
+    def _named(self, column: str, labels: LabelSet) -> list[int | None]:
+        known: dict[str | None, int | None] = {None: None, "": None, "-1": None}
+        known |= {str(index): index for index in range(len(labels.names))}
+        known |= {f"{index}.0": index for index in range(len(labels.names))}  # what pandas makes of ints with gaps
+        known |= {name: index for index, name in enumerate(labels.names)}
+        found: list[int | None] = []
+        for row, value in enumerate(self.strings(column).to_pylist()):
+            word = value.strip() if value is not None else None
+            if word not in known:
+                choice = f"{', '.join(labels.names)} or 0 to {len(labels.names) - 1}"
+                raise self.error(row, f"label '{short(word or '')}' is none of task {labels.task}'s: {choice}")
+            found.append(known[word])
+        return found
+
+    def _weak(self, column: str, labels: LabelSet) -> list[int | None]:
+        if len(labels.names) != 2:
+            raise TmkdError(f"{self.path}: a threshold needs two classes; task {labels.task} has {len(labels.names)}")
+        scores = self.numbers(column)
+        positive = labels.positive_index
+        assert self.source.threshold is not None
+        above = np.where(scores > self.source.threshold, positive, 1 - positive).tolist()
+        return [None if np.isnan(score) else index for score, index in zip(scores, above, strict=True)]

@@ -1,0 +1,98 @@
+"""One step of the flow: an artifact folder, what it needs, and how it is made, resumed and sealed (design: §4)."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tmkd.errors import TmkdError
+from tmkd.store import MANIFEST, WORK, Manifest, State, digest_json, read_manifest, state, verify, write_atomic, write_manifest
+
+_KEY = ".key"  # which inputs and settings the unfinished content of a folder belongs to
+
+Make = Callable[[Path, Path], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One artifact to be: `needs` are sealed folders it reads, `outside` digests of what lies outside the run.
+
+    `make` gets the folder and a scratch folder and returns facts. `keep` names files (a pattern) that stay valid by
+    their own digests when the step is made anew. `waits` says what must be done before the step is even known.
+    """
+
+    name: str
+    verb: str
+    folder: Path
+    needs: Mapping[str, Path]
+    settings: Mapping[str, Any]
+    make: Make
+    outside: Mapping[str, str] = field(default_factory=dict)
+    keep: str | None = None
+    waits: str = ""
+    shown: str = ""
+
+    @property
+    def title(self) -> str:
+        """The step's name as people read it."""
+        return self.shown or self.name
+
+    def state(self) -> State:
+        """Done, stale (and why) or missing; a step is stale as well when what it needs is not done."""
+        if self.waits:
+            return State("missing", f"waits for {self.waits}")
+        inputs, absent = self._inputs()
+        if absent:
+            return State("missing" if read_manifest(self.folder) is None else "stale", f"waits for {absent}")
+        return state(self.folder, self.name, inputs, self.settings)
+
+    def _inputs(self) -> tuple[dict[str, str], str]:
+        """The digests of all inputs, and the first that is not there yet."""
+        inputs = dict(self.outside)
+        for name, folder in self.needs.items():
+            manifest = read_manifest(folder)
+            if manifest is None:
+                return inputs, name
+            inputs[name] = manifest.digest
+        return inputs, ""
+
+    def execute(self) -> Manifest:
+        """Make the artifact, going on from what an interrupted run with the same inputs and settings left.
+
+        Raises: TmkdError when an input is not done or damaged, or the step itself fails.
+        """
+        if self.waits:
+            raise TmkdError(f"{self.title}: waits for {self.waits}; do that first, or all with: tmkd run RECIPE")
+        inputs, absent = self._inputs()
+        if absent:
+            raise TmkdError(f"{self.title}: {absent} is not done; run that verb first, or all with: tmkd run RECIPE")
+        for folder in self.needs.values():
+            verify(folder)
+        key = digest_json([inputs, self.settings])
+        self._prepare(key)
+        work = self.folder / WORK
+        work.mkdir(exist_ok=True)
+        start = time.perf_counter()
+        facts = self.make(self.folder, work)
+        shutil.rmtree(work, ignore_errors=True)
+        manifest = write_manifest(self.folder, self.name, inputs, self.settings, facts, time.perf_counter() - start)
+        (self.folder / _KEY).unlink(missing_ok=True)
+        return manifest
+
+    def _prepare(self, key: str) -> None:
+        """Leave in the folder only what belongs to this key; the manifest goes first, the key is written last."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        mark = self.folder / _KEY
+        if mark.is_file() and mark.read_text() == key and not (self.folder / MANIFEST).exists():
+            return
+        (self.folder / MANIFEST).unlink(missing_ok=True)
+        mark.unlink(missing_ok=True)
+        for path in self.folder.iterdir():
+            if self.keep is not None and path.match(self.keep):
+                continue
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        write_atomic(mark, key.encode())

@@ -1,0 +1,159 @@
+"""Artifacts on disk: a folder whose manifest is written last, and whether it is done, stale or missing (design: §4)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from tmkd.errors import TmkdError
+
+MANIFEST = "manifest.json"
+WORK = ".work"  # a step's own scratch folder (checkpoints, parts): never digested, removed when the step is done
+
+
+def digest_bytes(data: bytes) -> str:
+    """SHA-256 of some bytes, 64 hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    """SHA-256 of a file's content, 64 hexadecimal digits, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_json(value: Any) -> str:
+    """SHA-256 of a value's canonical JSON (sorted keys, no spaces), 64 hexadecimal digits."""
+    return digest_bytes(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file so that a crash leaves the old content or the new, never a part."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise TmkdError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What made an artifact: the step, digests of its inputs, the slice of the recipe, its files, and facts it found.
+
+    `inputs` maps an input's name to its digest, `files` a relative path to its SHA-256; `seconds` is wall time.
+    """
+
+    step: str
+    inputs: dict[str, str]
+    settings: dict[str, Any]
+    files: dict[str, str]
+    facts: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def digest(self) -> str:
+        """The artifact's own digest: of its content and makers, not of the time it took."""
+        return digest_json([self.step, self.inputs, self.settings, self.files])
+
+
+@dataclass(frozen=True)
+class State:
+    """Whether an artifact can be used as it is; `why` says what differs when it is stale."""
+
+    kind: Literal["done", "stale", "missing"]
+    why: str = ""
+    seconds: float = 0.0
+
+
+def _content(folder: Path) -> dict[str, str]:
+    """The artifact's files and their digests; hidden files and folders are scratch and do not belong to it."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    names = {path.relative_to(folder): path for path in paths}
+    return {
+        name.as_posix(): digest_file(path)
+        for name, path in names.items()
+        if name.as_posix() != MANIFEST and not any(part.startswith(".") for part in name.parts)
+    }
+
+
+def write_manifest(
+    folder: Path,
+    step: str,
+    inputs: Mapping[str, str],
+    settings: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    seconds: float,
+) -> Manifest:
+    """Seal an artifact: digest its files and write `manifest.json`, last and atomically."""
+    manifest = Manifest(step, dict(inputs), dict(settings), _content(folder), dict(facts), round(seconds, 1))
+    write_atomic(folder / MANIFEST, (json.dumps(asdict(manifest), indent=1, ensure_ascii=False) + "\n").encode())
+    return manifest
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest of a sealed artifact, or None where there is none.
+
+    Raises: TmkdError when the file is there but is not a manifest.
+    """
+    path = folder / MANIFEST
+    try:
+        return Manifest(**json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as error:
+        raise TmkdError(f"{path}: not a manifest ({error}); remove {folder} and run again") from error
+
+
+def state(folder: Path, step: str, inputs: Mapping[str, str], settings: Mapping[str, Any]) -> State:
+    """Compare an artifact's manifest with what would make it now: done exactly when all match."""
+    manifest = read_manifest(folder)
+    if manifest is None:
+        return State("missing")
+    if manifest.step != step:
+        return State("stale", f"made by step {manifest.step}")
+    changed = sorted(name for name in {*inputs, *manifest.inputs} if inputs.get(name) != manifest.inputs.get(name))
+    if changed:
+        return State("stale", f"input changed: {', '.join(changed)}", manifest.seconds)
+    current = json.loads(json.dumps(settings))
+    differing = sorted(_differences(manifest.settings, current))
+    if differing:
+        return State("stale", f"recipe changed: {', '.join(differing)}", manifest.seconds)
+    return State("done", seconds=manifest.seconds)
+
+
+def _differences(old: Any, new: Any, path: str = "") -> list[str]:
+    """Dotted paths at which two JSON values differ."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [
+            found
+            for key in {*old, *new}
+            for found in _differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
+        ]
+    return [] if old == new else [path]
+
+
+def verify(folder: Path) -> Manifest:
+    """Check every file of a sealed artifact against its manifest before it is used.
+
+    Raises: TmkdError naming the first file that is missing or whose bytes differ.
+    """
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise TmkdError(f"{folder}: not finished (no {MANIFEST}); run the step that makes it again")
+    for name, digest in manifest.files.items():
+        path = folder / name
+        if not path.is_file():
+            raise TmkdError(f"{path}: missing, though {MANIFEST} lists it; remove {folder} and run again")
+        if digest_file(path) != digest:
+            raise TmkdError(f"{path}: its bytes differ from {MANIFEST}; remove {folder} and run again")
+    return manifest

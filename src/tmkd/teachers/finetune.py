@@ -1,0 +1,75 @@
+"""Fine-tune a teacher on a task's golden labels: Eq. 2, which is Eq. 5 with α = 0 and one golden header (§4.4)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tmkd import recipe
+from tmkd.errors import TmkdError
+from tmkd.network.scoring import batched_logits
+from tmkd.pairs import Corpus
+from tmkd.quality import accuracy
+from tmkd.teachers.network import forward, longest, open_model
+from tmkd.text import PairTokenizer
+from tmkd.train.batches import examples
+from tmkd.train.loop import fit
+
+
+def finetune(
+    name: str, teacher: recipe.Teacher, base: Path, train: Corpus, dev: Corpus, folder: Path, work: Path, device: str, precision: str
+) -> dict[str, Any]:
+    """Train T_i from a pretrained folder; writes a normal transformers folder and returns what the run found.
+
+    The weights with the best dev accuracy are kept. Raises: TmkdError when a training pair has no golden label.
+    """
+    torch.manual_seed(teacher.seed)
+    labels = train.labels
+    require_golden(train)
+    id2label = dict(enumerate(labels.names))
+    model = open_model(
+        base, name, num_labels=len(labels.names), id2label=id2label, label2id={label: i for i, label in id2label.items()}
+    )
+    tokenizer = PairTokenizer.load(base, longest(model.config, teacher.max_length))
+    pad_id = tokenizer.settings.pad_id
+    model.config.pad_token_id = pad_id
+    model.to(device)
+    dev_table, dev_labels = dev.table(), dev.label_array()
+    dev_tokens = tokenizer.encode(dev_table["question"].to_pylist(), dev_table["passage"].to_pylist())
+
+    def dev_accuracy() -> float:
+        logits = batched_logits(lambda inputs: forward(model, inputs), dev_tokens, pad_id, device, precision)
+        return accuracy(logits, dev_labels)
+
+    report = fit(
+        model,
+        lambda network, inputs: forward(network, inputs).unsqueeze(1),
+        examples(train.table(), tokenizer, None),
+        golden=True,
+        alpha=0.0,
+        settings=teacher.fit,
+        seed=teacher.seed,
+        device=device,
+        precision=precision,
+        pad_id=pad_id,
+        work=work,
+        dev=dev_accuracy,
+        title=f"teach {name}",
+    )
+    model.save_pretrained(folder)
+    tokenizer.save(folder)
+    return {"dev": report.dev, "best_epoch": report.best_epoch, "steps": report.steps, "precision": precision, "pairs": len(train)}
+
+
+def require_golden(corpus: Corpus) -> None:
+    """Golden loss needs a label on every pair. Raises: TmkdError naming the first pair without one."""
+    missing = (corpus.label_array() < 0).nonzero()[0]
+    if len(missing):
+        row = int(missing[0])
+        pair = corpus.table().slice(row, 1).to_pylist()[0]
+        raise TmkdError(
+            f"{pair['source']}: pair {row + 1} of {len(corpus)} ('{pair['question'][:60]}') has no golden label, "
+            "which alpha < 1 needs; label it, leave it out, or set alpha: 1"
+        )

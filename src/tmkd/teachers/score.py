@@ -1,0 +1,46 @@
+"""Teacher × shard → raw logits on disk (§3.1.1 step 2): the unit of restart and of parallel work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from tmkd.errors import TmkdError
+from tmkd.pairs import Corpus
+from tmkd.softlabels import read_shard, shard_path, write_shard
+from tmkd.teachers.network import TeacherNetwork
+
+
+def score_shard(teacher: TeacherNetwork, corpus: Corpus, index: int, path: Path, teacher_digest: str, done: Callable[[int], None]) -> None:
+    """Score one shard: logits float32 (pairs, classes) in raw logits, a function of teacher and shard alone."""
+    table = corpus.shard(index)
+    logits = teacher.logits(table["question"].to_pylist(), table["passage"].to_pylist(), done)
+    write_shard(path, logits, teacher_digest, corpus.shards[index].digest)
+
+
+def unscored(corpus: Corpus, folder: Path, teacher_digest: str) -> list[int]:
+    """The shards this teacher has not scored yet, or whose stored logits are damaged."""
+    classes = len(corpus.labels.names)
+    return [
+        index
+        for index, shard in enumerate(corpus.shards)
+        if not _readable(shard_path(folder, teacher_digest, shard.digest), teacher_digest, shard.digest, shard.rows, classes)
+    ]
+
+
+def _readable(path: Path, teacher_digest: str, shard_digest: str, rows: int, classes: int) -> bool:
+    if not path.is_file():
+        return False
+    try:
+        read_shard(path, teacher_digest, shard_digest, rows, classes)
+    except TmkdError:
+        return False
+    return True
+
+
+def prune(folder: Path, corpus: Corpus, teacher_digest: str) -> None:
+    """Remove logits of shards or teachers that are no more."""
+    kept: set[Path] = {shard_path(folder, teacher_digest, shard.digest) for shard in corpus.shards}
+    stale: Iterable[Path] = (path for path in folder.glob("*.safetensors") if path not in kept)
+    for path in stale:
+        path.unlink()

@@ -1,0 +1,216 @@
+"""A pair of texts → token ids, truncated and padded: the only place where this is decided."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from tokenizers import AddedToken, Tokenizer
+
+from tmkd.errors import TmkdError
+from tmkd.store import write_atomic
+
+TOKENIZER = "tokenizer.json"
+_AT_ONCE = 4096  # texts handed to the tokenizer in one call: bounds the memory its detailed answers take
+
+
+@dataclass(frozen=True, slots=True)
+class TextSettings:
+    """How a model wants its pairs: at most `max_length` ids, special tokens included, padded with `pad_id`.
+
+    `type_ids` says whether the model tells first and second text apart by token types (as BERT); `separator_id` goes
+    between the texts where the tokenizer itself puts nothing there (as GPT).
+    """
+
+    max_length: int
+    pad_id: int
+    type_ids: bool
+    separator_id: int | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenIds:
+    """Pairs as token ids and token types, one int32 array each per pair, not padded."""
+
+    ids: list[np.ndarray]
+    types: list[np.ndarray]
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Ids per pair, int64 (pairs,)."""
+        return np.array([len(ids) for ids in self.ids], dtype=np.int64)
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> TokenIds:
+        """The pairs at these places, in this order."""
+        return TokenIds([self.ids[index] for index in indices], [self.types[index] for index in indices])
+
+    def pad(self, indices: Sequence[int] | np.ndarray, pad_id: int) -> dict[str, np.ndarray]:
+        """A batch: input_ids, attention_mask, token_type_ids, each int64 (pairs, longest of these pairs)."""
+        width = max((len(self.ids[index]) for index in indices), default=0)
+        input_ids = np.full((len(indices), width), pad_id, dtype=np.int64)
+        mask = np.zeros_like(input_ids)
+        types = np.zeros_like(input_ids)
+        for row, index in enumerate(indices):
+            length = len(self.ids[index])
+            input_ids[row, :length] = self.ids[index]
+            types[row, :length] = self.types[index]
+            mask[row, :length] = 1
+        return {"input_ids": input_ids, "attention_mask": mask, "token_type_ids": types}
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """The special tokens before, between and after the two texts, and the type of every position around them."""
+
+    before: np.ndarray
+    between: np.ndarray
+    after: np.ndarray
+    before_types: np.ndarray
+    between_types: np.ndarray
+    after_types: np.ndarray
+    text_types: tuple[int, int]
+
+    @property
+    def specials(self) -> int:
+        return len(self.before) + len(self.between) + len(self.after)
+
+
+class PairTokenizer:
+    """Turns pairs into token ids as the model was trained to read them.
+
+    The tokenizer's own truncation and padding are switched off, for it truncates to what its file happens to say.
+    Raises: TmkdError when `max_length` has no room for one token of each text.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, settings: TextSettings) -> None:
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        self.tokenizer = tokenizer
+        self.settings = settings
+        self._layout = _layout(tokenizer, settings)
+        self._room = settings.max_length - self._layout.specials
+        if self._room < 2:
+            raise TmkdError(
+                f"max_length {settings.max_length} leaves no room for two texts beside "
+                f"{self._layout.specials} special tokens; set it to at least {self._layout.specials + 2}"
+            )
+
+    @classmethod
+    def load(cls, folder: Path, max_length: int) -> Self:
+        """Read a model folder: tokenizer.json, and from the files beside it the pad token and the use of token types.
+
+        Raises: TmkdError when tokenizer.json is missing or damaged.
+        """
+        path = folder / TOKENIZER
+        if not path.is_file():
+            raise TmkdError(f"{path}: missing; save the model's fast tokenizer there")
+        try:
+            tokenizer = Tokenizer.from_buffer(path.read_bytes())
+        except Exception as error:  # the tokenizers library raises plain Exception
+            raise TmkdError(f"{path}: not a tokenizer ({str(error).splitlines()[0]})") from None
+        config = _json(folder / "config.json")
+        names = _json(folder / "special_tokens_map.json") | _json(folder / "tokenizer_config.json")
+        pad = _special_id(tokenizer, "pad", names, config)
+        end = _special_id(tokenizer, "eos", names, config)
+        separator = _special_id(tokenizer, "sep", names, config)
+        settings = TextSettings(
+            max_length=max_length,
+            pad_id=next((found for found in (pad, end) if found is not None), 0),
+            type_ids=int(config.get("type_vocab_size") or 0) > 1 if config else True,
+            separator_id=separator if separator is not None else end,
+        )
+        return cls(tokenizer, settings)
+
+    def encode(self, questions: Sequence[str], passages: Sequence[str]) -> TokenIds:
+        """Token ids of pairs, never more than `max_length` each; a text that occurs often is tokenised once.
+
+        The passage is cut first; a question too long on its own gives way to one passage token, if there is any.
+        """
+        firsts, seconds = self._tokenise(questions), self._tokenise(passages)
+        layout = self._layout
+        ids, types = [], []
+        for question, passage in zip(questions, passages, strict=True):
+            first, second = firsts[question], seconds[passage]
+            kept = max(self._room - len(first), min(len(second), 1))
+            first, second = first[: self._room - min(kept, len(second))], second[:kept]
+            ids.append(np.concatenate([layout.before, first, layout.between, second, layout.after]))
+            types.append(
+                np.concatenate(
+                    [
+                        layout.before_types,
+                        np.full(len(first), layout.text_types[0], dtype=np.int32),
+                        layout.between_types,
+                        np.full(len(second), layout.text_types[1], dtype=np.int32),
+                        layout.after_types,
+                    ]
+                )
+            )
+        return TokenIds(ids, types)
+
+    def save(self, folder: Path) -> None:
+        """Write tokenizer.json, without truncation and padding."""
+        write_atomic(folder / TOKENIZER, self.tokenizer.to_str(pretty=True).encode())
+
+    def _tokenise(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
+        """The ids of each distinct text, int32, without special tokens, at most as many as can be kept."""
+        distinct = list(dict.fromkeys(texts))
+        found: dict[str, np.ndarray] = {}
+        for start in range(0, len(distinct), _AT_ONCE):
+            some = distinct[start : start + _AT_ONCE]
+            # A lone surrogate is no character: the tokenizer would refuse the text, so it reads a question mark.
+            clean = [text.encode("utf-8", "replace").decode() for text in some]
+            encodings = self.tokenizer.encode_batch_fast(clean, add_special_tokens=False)
+            for text, encoding in zip(some, encodings, strict=True):
+                found[text] = np.array(encoding.ids[: self._room], dtype=np.int32)
+        return found
+
+
+def _layout(tokenizer: Tokenizer, settings: TextSettings) -> _Layout:
+    """Find out what the tokenizer puts around two texts, by giving a copy of it two made-up tokens.
+
+    Made-up tokens are found whatever the vocabulary and the kind of post-processor.
+    """
+    copy = Tokenizer.from_str(tokenizer.to_str())
+    names = ("<tmkd-first>", "<tmkd-second>")
+    copy.add_tokens([AddedToken(name, normalized=False) for name in names])
+    encoding = copy.encode(*names)
+    ids = np.array(encoding.ids, dtype=np.int32)
+    types = np.array(encoding.type_ids, dtype=np.int32) * settings.type_ids
+    first, second = (encoding.tokens.index(name) for name in names)
+    between, between_types = ids[first + 1 : second], types[first + 1 : second]
+    if not len(between) and settings.separator_id is not None:
+        between = np.array([settings.separator_id], dtype=np.int32)
+        between_types = types[first : first + 1]
+    return _Layout(
+        before=ids[:first],
+        between=between,
+        after=ids[second + 1 :],
+        before_types=types[:first],
+        between_types=between_types,
+        after_types=types[second + 1 :],
+        text_types=(int(types[first]), int(types[second])),
+    )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """A JSON object's content, empty where there is no such file."""
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise TmkdError(f"{path}: not JSON ({error})") from None
+    return value if isinstance(value, dict) else {}
+
+
+def _special_id(tokenizer: Tokenizer, kind: str, names: dict[str, Any], config: dict[str, Any]) -> int | None:
+    """The id of the pad, eos or sep token: by the name the tokenizer's files give it, else by config.json's number."""
+    token = names.get(f"{kind}_token")
+    name = token.get("content") if isinstance(token, dict) else token
+    found = tokenizer.token_to_id(name) if isinstance(name, str) else None
+    number = config.get(f"{kind}_token_id")
+    return found if found is not None else number if isinstance(number, int) else None

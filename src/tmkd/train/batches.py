@@ -1,0 +1,62 @@
+"""Pairs with their targets, and which of them make up each optimiser step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tmkd.text import PairTokenizer, TokenIds
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What a model is trained on: token ids, golden labels and, per soft header, the teacher's logits.
+
+    labels int64 (pairs,), −1 where there is none; soft float32 (pairs, headers, classes) raw logits, or None.
+    """
+
+    tokens: TokenIds
+    labels: Ints
+    soft: npt.NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def examples(table: pa.Table, tokenizer: PairTokenizer, soft: npt.NDArray[np.float32] | None = None) -> Examples:
+    """Tokenise a corpus's table once, for one model.
+
+    table has columns question, passage (string) and label (int8, null = unlabelled); soft (pairs, headers, classes).
+    """
+    tokens = tokenizer.encode(table["question"].to_pylist(), table["passage"].to_pylist())
+    labels = table["label"].fill_null(-1).to_numpy().astype(np.int64)
+    return Examples(tokens, labels, soft)
+
+
+class Steps:
+    """The pairs of every optimiser step of a fit: for each epoch a permutation of its own, cut into batches.
+
+    Item i is the int64 row numbers of step i; the last batch of an epoch may be smaller. A function of (pairs, batch,
+    epochs, seed) alone, so that a resumed fit goes on with the same pairs.
+    """
+
+    def __init__(self, pairs: int, batch: int, epochs: int, seed: int) -> None:
+        self.pairs, self.batch, self.epochs, self.seed = pairs, batch, epochs, seed
+        self.per_epoch = -(-pairs // batch)
+        self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return self.per_epoch * self.epochs
+
+    def __getitem__(self, step: int) -> Ints:
+        if not 0 <= step < len(self):
+            raise IndexError(step)
+        epoch, within = divmod(step, self.per_epoch)
+        if epoch != self._epoch:
+            self._epoch, self._order = epoch, np.random.default_rng([self.seed, epoch]).permutation(self.pairs)
+        return self._order[within * self.batch : (within + 1) * self.batch]

@@ -1,0 +1,313 @@
+"""The one training loop, for teachers and students: transformers' Trainer around Eq. 5."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+
+from tmkd.errors import TmkdError
+from tmkd.network.scoring import batches
+from tmkd.progress import clock
+from tmkd.recipe import Fit
+from tmkd.store import digest_json
+from tmkd.train.batches import Examples, Steps
+from tmkd.train.checkpoints import Best, claim, newest, seal
+from tmkd.train.objective import objective
+
+HeaderLogits = Callable[[nn.Module, dict[str, Tensor]], Tensor]
+WEIGHTS = "model.safetensors"
+FAILED_WRITE = ("inline_container", "PytorchStreamWriter")  # in what torch.save raises when the disk is full
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """What a fit did: optimiser steps, the epoch kept (from 1), each epoch's dev score, wall seconds over restarts."""
+
+    steps: int
+    best_epoch: int
+    dev: list[float]
+    seconds: float
+
+
+def fit(
+    model: nn.Module,
+    header_logits: HeaderLogits,
+    examples: Examples,
+    *,
+    golden: bool,
+    alpha: float,
+    settings: Fit,
+    seed: int,
+    device: str,
+    precision: str,
+    pad_id: int,
+    work: Path,
+    dev: Callable[[], float] | None,
+    title: str,
+) -> FitReport:
+    """Train `model` in place on Eq. 5; killed and called again, it goes on from the last checkpoint in `work`.
+
+    `header_logits` maps the model and a micro-batch (input_ids, attention_mask, token_type_ids: int64 (pairs, longest))
+    to (pairs, headers, classes); header 0 is the golden one if `golden`, the others follow `examples.soft`. `dev`
+    scores the model as it is (higher is better) after each epoch and the best epoch's weights are kept; without it, the
+    last ones. The model ends on `device`, in eval mode.
+    Raises: TmkdError for a golden loss on an unlabelled pair, a teacher logit that is not finite, a loss that diverges
+    or a disk that is full.
+    """
+    _check(examples, golden, alpha, title)
+    model.to(device)
+    claim(work, _fingerprint(model, examples, golden, alpha, settings, seed, precision))
+    checkpoint, seconds = newest(work) or (None, 0.0)
+    started = time.monotonic() - seconds
+    steps = Steps(len(examples), settings.batch, settings.epochs, seed)
+    best = Best(work)
+    arguments = _arguments(settings, len(steps), seed, device, work)
+    with _dropout(model, settings.dropout):
+        trainer = _Loop(model, arguments, steps, header_logits, examples, golden, alpha, settings, precision, pad_id)
+        trainer.remove_callback(PrinterCallback)  # it prints to stdout
+        trainer.add_callback(_Watch(trainer, steps, dev, best, title, started))
+        if settings.tensorboard:
+            trainer.add_callback(_tensorboard(work))
+        try:
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        except (OSError, RuntimeError, safetensors.SafetensorError) as error:
+            if isinstance(error, RuntimeError) and not any(word in str(error) for word in FAILED_WRITE):
+                raise
+            raise TmkdError(f"{work}: a checkpoint cannot be written: {error}") from error
+    if dev is not None:
+        best.load_into(model)
+    model.eval()
+    epoch = settings.epochs if dev is None else best.epoch
+    return FitReport(trainer.state.global_step, epoch, best.scores, time.monotonic() - started)
+
+
+def _check(examples: Examples, golden: bool, alpha: float, title: str) -> None:
+    if not len(examples):
+        raise TmkdError(f"{title}: there is no pair to train on")
+    unlabelled = np.flatnonzero(examples.labels < 0)
+    if golden and len(unlabelled):
+        raise TmkdError(
+            f"{title}: pair {unlabelled[0] + 1} has no label, and alpha {alpha} asks for the golden loss; "
+            "label it or set alpha: 1"
+        )
+    if examples.soft is not None:
+        broken = np.flatnonzero(~np.isfinite(examples.soft).all(axis=(1, 2)))
+        if len(broken):
+            raise TmkdError(f"{title}: a teacher has no finite logit for pair {broken[0] + 1}; score it again")
+
+
+def _fingerprint(
+    model: nn.Module, examples: Examples, golden: bool, alpha: float, settings: Fit, seed: int, precision: str
+) -> str:
+    """Tells a fit from every other one: its settings, its pairs and targets, the weights it starts from."""
+    content = hashlib.sha256()
+    for array in (*examples.tokens.ids, examples.tokens.lengths, examples.labels, examples.soft):
+        content.update(b"" if array is None else np.ascontiguousarray(array).data)
+    for name, tensor in model.state_dict().items():
+        content.update(name.encode())
+        content.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    chosen = settings.model_dump(exclude={"checkpoint_steps", "tensorboard"})
+    return digest_json([chosen, golden, alpha, seed, precision, content.hexdigest()])
+
+
+def _arguments(settings: Fit, steps: int, seed: int, device: str, work: Path) -> TrainingArguments:
+    """The Trainer's settings; one of its batches is one of our optimiser steps, one of its epochs the whole fit."""
+    arguments = TrainingArguments(
+        output_dir=str(work),
+        per_device_train_batch_size=1,
+        max_steps=steps,
+        learning_rate=settings.learning_rate,
+        warmup_steps=math.ceil(settings.warmup * steps),
+        lr_scheduler_type="linear",
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.clip,
+        optim="adamw_torch_fused",
+        seed=seed,
+        use_cpu=device == "cpu",
+        save_strategy="steps",
+        save_steps=settings.checkpoint_steps,
+        save_total_limit=2,
+        logging_strategy="steps" if settings.tensorboard else "no",
+        logging_steps=10,
+        report_to="none",
+        disable_tqdm=True,
+        log_level="error",
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+    )
+    if arguments.n_gpu > 1:
+        arguments._n_gpu = 1  # one device: else a step would be spread, and its size multiplied
+    return arguments
+
+
+@contextmanager
+def _dropout(model: nn.Module, probability: float | None) -> Iterator[None]:
+    """Replace every dropout probability of the model for the time of a fit."""
+    modules = [module for module in model.modules() if isinstance(module, nn.Dropout) and probability is not None]
+    own = [module.p for module in modules]
+    for module in modules:
+        module.p = probability or 0.0
+    try:
+        yield
+    finally:
+        for module, p in zip(modules, own, strict=True):
+            module.p = p
+
+
+def _tensorboard(work: Path) -> TrainerCallback:
+    """Curves beside the work folder, which goes when the fit is done."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+        from transformers.integrations import TensorBoardCallback
+    except ImportError as error:
+        raise TmkdError("tensorboard: true needs TensorBoard: pip install tensorboard") from error
+    return TensorBoardCallback(SummaryWriter(work.parent / ".tensorboard"))
+
+
+class _Loop(Trainer):
+    """The Trainer, with a step of ours: sorted by length, cut by the token budget, each part weighted by its pairs."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        arguments: TrainingArguments,
+        steps: Steps,
+        header_logits: HeaderLogits,
+        examples: Examples,
+        golden: bool,
+        alpha: float,
+        settings: Fit,
+        precision: str,
+        pad_id: int,
+    ) -> None:
+        super().__init__(
+            model=model, args=arguments, train_dataset=steps, data_collator=lambda items: {"rows": items[0]}
+        )
+        self._header_logits, self._examples, self._golden, self._alpha = header_logits, examples, golden, alpha
+        self._budget, self._bf16, self._pad_id = settings.token_budget, precision == "bf16", pad_id
+        self.network = model
+        self.losses: list[float] = []  # since the last progress line
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler[int]:
+        return torch.utils.data.SequentialSampler(self.train_dataset)  # Steps has its own order
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        return 0  # not counted
+
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
+        """One optimiser step's forward and backward; returns the mean loss of its pairs."""
+        self.network.train()
+        rows = inputs["rows"]
+        tokens = self._examples.tokens.take(rows)
+        device = self.args.device
+        total = torch.zeros((), device=device)
+        # One autocast region around all parts: the weights are cast to bf16 once a step, not once a part.
+        with torch.autocast(device.type, torch.bfloat16, enabled=self._bf16):
+            for part in batches(tokens, self._budget):
+                chosen = rows[part]
+                padded = tokens.pad(part, self._pad_id)
+                batch = {name: torch.from_numpy(array).to(device) for name, array in padded.items()}
+                logits = self._header_logits(self.network, batch)
+                with torch.autocast(device.type, enabled=False):
+                    loss = self._loss(logits.float(), chosen).sum() / len(rows)
+                    loss.backward()
+                total += loss.detach()
+        self.losses.append(total.item())
+        if not math.isfinite(self.losses[-1]):
+            raise TmkdError(
+                f"the loss is {self.losses[-1]} at step {self.state.global_step + 1}; lower the learning rate"
+            )
+        return total
+
+    def _loss(self, logits: Tensor, rows: np.ndarray[Any, np.dtype[np.int64]]) -> Tensor:
+        """Eq. 5 for some pairs: logits (pairs, headers, classes) float32 → (pairs,)."""
+        soft = None if self._examples.soft is None else torch.from_numpy(self._examples.soft[rows]).to(logits.device)
+        return objective(
+            logits[:, 0] if self._golden else None,
+            torch.from_numpy(self._examples.labels[rows]).to(logits.device) if self._golden else None,
+            logits[:, 1:] if self._golden else logits,
+            soft,
+            self._alpha,
+        )
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        folder = Path(output_dir or self.args.output_dir or "")
+        folder.mkdir(parents=True, exist_ok=True)
+        safetensors.torch.save_model(self.network, str(folder / WEIGHTS))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        safetensors.torch.load_model(model or self.network, Path(resume_from_checkpoint) / WEIGHTS)
+
+
+class _Watch(TrainerCallback):
+    """Seals checkpoints, measures dev at each epoch's end, and tells on stderr how far the fit is."""
+
+    EVERY = 5.0  # seconds between two lines
+
+    def __init__(
+        self,
+        trainer: _Loop,
+        steps: Steps,
+        dev: Callable[[], float] | None,
+        best: Best,
+        title: str,
+        started: float,
+    ) -> None:
+        self.trainer, self.steps, self.dev, self.best, self.title, self.started = (
+            trainer,
+            steps,
+            dev,
+            best,
+            title,
+            started,
+        )
+        self.first, self.told, self.waited = 0, 0.0, 0.0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.first, self.begun, self.told = state.global_step, time.monotonic(), time.monotonic()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        step = state.global_step
+        if time.monotonic() - self.told >= self.EVERY or step == len(self.steps):
+            self._tell(step)
+        epoch, within = divmod(step, self.steps.per_epoch)
+        if self.dev is not None and within == 0 and len(self.best.scores) < epoch:
+            self._measure(self.dev)
+        if step == len(self.steps):
+            control.should_save = False  # the caller is about to save the model itself
+
+    def _measure(self, dev: Callable[[], float]) -> None:
+        begun = time.monotonic()
+        self.trainer.network.eval()
+        with torch.random.fork_rng(), torch.no_grad():  # whether dev is measured must not move the training
+            self.best.record(float(dev()), self.trainer.network)
+        self.waited += time.monotonic() - begun
+
+    def _tell(self, step: int) -> None:
+        done = step - self.first
+        speed = done / max(time.monotonic() - self.begun - self.waited, 1e-9)  # steps/s of training itself
+        losses, self.trainer.losses = self.trainer.losses, []
+        left = (len(self.steps) - step) / speed
+        dev = f", dev {self.best.scores[-1]:.4f}" if self.best.scores else ""
+        line = (
+            f"{self.title}: step {step}/{len(self.steps)}, {speed * self.steps.batch:.1f} pairs/s, "
+            f"loss {np.mean(losses):.4f}{dev}, {clock(left)} left"
+        )
+        print(line, file=sys.stderr, flush=True)
+        self.told = time.monotonic()
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        seal(Path(args.output_dir) / f"checkpoint-{state.global_step}", time.monotonic() - self.started)

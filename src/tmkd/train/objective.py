@@ -1,0 +1,51 @@
+"""The objective of Eq. 5 and its two parts, as pure functions of logits."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def golden_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of the golden header with the golden label (Eq. 2).
+
+    logits (pairs, classes) float, labels (pairs,) int64 → loss (pairs,).
+    """
+    return functional.cross_entropy(logits, labels, reduction="none")
+
+
+def soft_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean over headers of the squared error between a header's logits and its teacher's (Eq. 4).
+
+    student, teacher (pairs, headers, classes) raw logits → loss (pairs,).
+    """
+    if student.shape != teacher.shape:
+        raise ValueError(
+            f"student logits {tuple(student.shape)} and teacher logits {tuple(teacher.shape)} differ in shape"
+        )
+    return (student - teacher).square().mean(dim=(1, 2))
+
+
+def objective(
+    golden_logits: Tensor | None,
+    labels: Tensor | None,
+    soft_logits: Tensor | None,
+    teacher_logits: Tensor | None,
+    alpha: float,
+) -> Tensor:
+    """(1 − α) × golden loss + α × soft loss (Eq. 5); a part that weighs nothing needs no header and no target.
+
+    golden_logits (pairs, classes), labels (pairs,); soft_logits, teacher_logits (pairs, headers, classes) → (pairs,).
+    Raises: ValueError when a part that counts lacks its logits or its target.
+    """
+    parts: list[Tensor] = []
+    if alpha < 1:
+        if golden_logits is None or labels is None:
+            raise ValueError(f"alpha {alpha} is below 1: Eq. 5 needs a golden header and labels")
+        parts.append((1 - alpha) * golden_loss(golden_logits, labels))
+    if alpha > 0:
+        if soft_logits is None or teacher_logits is None:
+            raise ValueError(f"alpha {alpha} is above 0: Eq. 5 needs soft headers and teachers' logits")
+        parts.append(alpha * soft_loss(soft_logits, teacher_logits))
+    return torch.stack(parts).sum(dim=0)

@@ -1,0 +1,45 @@
+"""Which device trains, and in which number format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from tmkd.errors import TmkdError
+
+BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})  # x86, x86, Arm
+
+
+def pick_device(wanted: str) -> Literal["cpu", "cuda"]:
+    """The device for `auto`, `cpu` or `cuda`: CUDA where there is one, unless the processor is asked for.
+
+    Raises: TmkdError when CUDA is asked for and there is none.
+    """
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise TmkdError("device: cuda, but torch finds no CUDA device; set device: auto or cpu")
+    return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def pick_precision(wanted: str, device: str) -> Literal["bf16", "fp32"]:
+    """The number format for `auto`, `bf16` or `fp32`: bf16 where the hardware multiplies it, else fp32."""
+    if wanted == "auto":
+        return "bf16" if _has_bf16(device) else "fp32"
+    return "bf16" if wanted == "bf16" else "fp32"
+
+
+def _has_bf16(device: str) -> bool:
+    if device == "cuda":
+        return torch.cuda.get_device_capability() >= (8, 0)
+    return not BF16_FLAGS.isdisjoint(_processor_flags())
+
+
+def _processor_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
+    """What the first processor can do, as Linux tells it; nothing is known elsewhere."""
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return frozenset()
+    told = (line.partition(":")[2].split() for line in lines if line.lower().startswith(("flags", "features")))
+    return frozenset(next(told, []))
