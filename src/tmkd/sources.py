@@ -44,15 +44,14 @@ def read_source(
     file = _File(source, base, need)
     texts = {name: file.texts(name, need) for name in need}
     word = source.source or Path(source.file).name
-    groups = file.groups() if "question" in need else None
-    if len(need) == 1:
-        (name,) = need
-        columns = {name: texts[name], "source": [word] * len(texts[name])}
-        if groups is not None:
-            pairs = zip(groups, texts[name], strict=True)
-            columns["group"] = [group or question_group(question) for group, question in pairs]
-        return pa.table({key: pa.array(values, pa.string()) for key, values in columns.items()})
-    return pair_table(texts["question"], texts["passage"], file.labels(labels, label), word, groups)
+    if len(need) == 2:
+        return pair_table(texts["question"], texts["passage"], file.labels(labels, label), word, file.groups())
+    (name,) = need
+    columns = {name: texts[name], "source": [word] * len(texts[name])}
+    if name == "question":
+        groups = zip(file.groups(), texts[name], strict=True)
+        columns["group"] = [group or question_group(question) for group, question in groups]
+    return pa.table({key: pa.array(values, pa.string()) for key, values in columns.items()})
 
 
 def read_columns(source: recipe.Source, base: Path, numbers: Sequence[str]) -> pa.Table:
@@ -158,10 +157,10 @@ class _File:
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             raise self.error(_not_text(values), f"column {column} ({values.type}) holds no UTF-8 text") from None
 
-    def groups(self) -> list[str | None] | None:
-        """The question ids, None where a row has none; None where the file has no such column."""
+    def groups(self) -> list[str | None]:
+        """The question ids, None where a row has none."""
         column = self.column("group")
-        return None if column is None else list(self.strings(column).to_pylist())
+        return [None] * self.rows.num_rows if column is None else list(self.strings(column).to_pylist())
 
     def numbers(self, column: str) -> np.ndarray:
         """A column of numbers, float64 (rows,), NaN where there is none."""

@@ -10,7 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from tmkd.errors import TmkdError
-from tmkd.store import MANIFEST, WORK, Manifest, State, digest_json, read_manifest, state, verify, write_atomic, write_manifest
+from tmkd.store import (
+    MANIFEST,
+    WORK,
+    Manifest,
+    State,
+    digest_json,
+    read_manifest,
+    state,
+    verify,
+    write_atomic,
+    write_manifest,
+)
 
 _KEY = ".key"  # which inputs and settings the unfinished content of a folder belongs to
 

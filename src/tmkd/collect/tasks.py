@@ -39,8 +39,9 @@ def collect_task(name: str, task: Task, folder: Path, base: Path) -> dict[str, A
 
     tests = {test: read(test, sources) for test, sources in task.tests.items()}
     dev = read("dev", task.dev) if task.dev else None
-    golden = read("train", tuple(source for source in task.train if source.threshold is None), "optional")
-    weak = _weak([source for source in task.train if source.threshold is not None], base, labels, golden, facts)
+    scored = tuple(source for source in task.train if source.threshold is not None)
+    golden = read("train", tuple(source for source in task.train if source not in scored), "optional")
+    weak = _weak(scored, base, labels, golden, facts)
 
     guard = Guard.of([*tests.values(), *([dev] if dev is not None else [])])
     golden, found = guard.clean(golden, task.kind, golden=True)
@@ -78,9 +79,7 @@ def _count(facts: dict[str, Any], part: str, counts: dict[str, int]) -> None:
         known[what] = known.get(what, 0) + number
 
 
-def _weak(
-    sources: Sources | list[Any], base: Path, labels: LabelSet, golden: pa.Table, facts: dict[str, Any]
-) -> pa.Table:
+def _weak(sources: Sources, base: Path, labels: LabelSet, golden: pa.Table, facts: dict[str, Any]) -> pa.Table:
     """The rows with weak labels that no golden row stands for; two weak labels of one pair cancel out."""
     table, counts = deduplicate(_concat(read_source(source, base, labels) for source in sources), "drop")
     known = set(golden["id"].to_pylist())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from tmkd.errors import TmkdError, UsageError
 from tmkd.recipe import Recipe, Row, Stage
@@ -71,7 +72,9 @@ def _planned(recipe: Recipe, name: str, stage: Stage, task: str, best: BestOf, e
         teachers = stage.teachers
     for teacher in teachers:
         if teacher not in recipe.teachers:
-            raise UsageError(f"rows.{name}: unknown teacher '{teacher}'; there is {', '.join(recipe.teachers) or 'none'}")
+            raise UsageError(
+                f"rows.{name}: unknown teacher '{teacher}'; there is {', '.join(recipe.teachers) or 'none'}"
+            )
         if teacher not in names:
             raise UsageError(f"rows.{name}: teacher '{teacher}' does not score {corpus}; add it to its scores")
     if stage.alpha > 0 and not teachers:
@@ -87,8 +90,8 @@ def chain_key(recipe: Recipe, chain: tuple[PlannedStage, ...], seed: int) -> str
 
 def stage_settings(stage: Stage) -> dict[str, object]:
     """The slice of a stage that decides its result: not how often it is saved or logged."""
-    left_out: Mapping[str, object] = {"fit": {"checkpoint_steps", "tensorboard"}, "teachers": True, "corpus": True}
-    return stage.model_dump(mode="json", exclude=left_out)  # type: ignore[arg-type]
+    left_out: Any = {"fit": {"checkpoint_steps", "tensorboard"}, "teachers": True, "corpus": True}
+    return stage.model_dump(mode="json", exclude=left_out)
 
 
 def best_by_dev(names: tuple[str, ...], dev: Mapping[str, float]) -> str:

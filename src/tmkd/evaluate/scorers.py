@@ -136,7 +136,7 @@ def from_student_folder(name: str, folder: Path, device: str, precision: str) ->
     except (OSError, ValueError, RuntimeError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise TmkdError(f"student {name}: {folder} cannot be opened: {reason}") from error
-    student = student.to(device).eval()
+    nn.Module.to(student, device).train(False)
     tokenizer = student.tokenizer
     pad_id = tokenizer.settings.pad_id
 

@@ -177,7 +177,7 @@ def rate(value: float | None) -> str:
 
 def times(value: float | None) -> str:
     """A factor."""
-    return NONE if value is None else f"{value:.1f}\N{MULTIPLICATION SIGN}"
+    return NONE if value is None else f"{value:.1f}×"
 
 
 def _lines(own: Sequence[Result], first: str, last: str) -> list[Line]:

@@ -27,18 +27,13 @@ from tmkd.pairs import LabelSet
 from tmkd.text import PairTokenizer
 
 TOKENIZER_FILES = ("tokenizer_config.json", "special_tokens_map.json")  # beside tokenizer.json
-OF_THE_TEXT = (
-    "pad_token_id",
-    "eos_token_id",
-    "sep_token_id",
-    "type_vocab_size",
-)  # the encoder's, told by the student too
 
 
 class StudentConfig(PreTrainedConfig):
     """A student's shape: its encoder's configuration, which vector the headers read, the headers, the classes.
 
-    `headers` are [name, teacher digest or null] in the order of their logits; `max_pair_length` counts token ids.
+    `headers` are [name, teacher digest or null] in the order of their logits; `max_pair_length` counts token ids. The
+    last four are the encoder's, told here too for whoever reads a pair for it.
     """
 
     model_type = "tmkd"
@@ -66,10 +61,13 @@ class StudentConfig(PreTrainedConfig):
             task=labels.task,
             positive=labels.positive,
             max_pair_length=max_length,
-            **{key: encoder.get(key) for key in OF_THE_TEXT},
             id2label=dict(enumerate(labels.names)),
             label2id={name: index for index, name in enumerate(labels.names)},
             problem_type="single_label_classification",
+            pad_token_id=encoder.get("pad_token_id"),
+            eos_token_id=encoder.get("eos_token_id"),
+            sep_token_id=encoder.get("sep_token_id"),
+            type_vocab_size=encoder.get("type_vocab_size"),
         )
 
 
@@ -93,8 +91,8 @@ class Student(PreTrainedModel):
         super().__init__(config)
         self.encoder = encoder_from_config(dict(config.encoder or {}), self._pool)
         named = [Header(name, digest) for name, digest in config.headers or []]
-        self.headers = Headers(named, self.encoder.config.hidden_size, config.num_labels)
-        self.post_init()
+        self.headers = Headers(named, self.encoder.config.hidden_size, len(self.labels.names))
+        self.post_init()  # type: ignore[no-untyped-call]
 
     @classmethod
     def start(
@@ -191,10 +189,10 @@ class Student(PreTrainedModel):
     def predict_proba(self, pairs: Sequence[tuple[str, str]]) -> npt.NDArray[np.float32]:
         """Eq. 6 for (question, passage) pairs: probabilities float32 (pairs, classes)."""
         if not pairs:
-            return np.empty((0, self.config.num_labels), dtype=np.float32)
+            return np.empty((0, len(self.labels.names)), dtype=np.float32)
         tokens = self.tokenizer.encode([question for question, _ in pairs], [passage for _, passage in pairs])
         training = self.training
-        self.eval()
+        self.train(False)
         logits: npt.NDArray[np.float32] = batched_logits(
             lambda inputs: self(**inputs).logits, tokens, self.tokenizer.settings.pad_id, self.device.type, "fp32"
         )
@@ -205,8 +203,8 @@ class Student(PreTrainedModel):
         """(pairs,): with two classes the positive one's probability (float32), with more the class index (int64)."""
         probabilities = self.predict_proba(pairs)
         if probabilities.shape[1] > 2:
-            return probabilities.argmax(axis=1)
-        return probabilities[:, self.labels.positive_index]
+            return np.asarray(probabilities.argmax(axis=1))
+        return np.asarray(probabilities[:, self.labels.positive_index])
 
     def rank(
         self, question: str, passages: Sequence[str], top_k: int | None = None, return_documents: bool = False

@@ -19,7 +19,15 @@ from tmkd.train.loop import fit
 
 
 def finetune(
-    name: str, teacher: recipe.Teacher, base: Path, train: Corpus, dev: Corpus, folder: Path, work: Path, device: str, precision: str
+    name: str,
+    teacher: recipe.Teacher,
+    base: Path,
+    train: Corpus,
+    dev: Corpus,
+    folder: Path,
+    work: Path,
+    device: str,
+    precision: str,
 ) -> dict[str, Any]:
     """Train T_i from a pretrained folder; writes a normal transformers folder and returns what the run found.
 
@@ -30,7 +38,11 @@ def finetune(
     require_golden(train)
     id2label = dict(enumerate(labels.names))
     model = open_model(
-        base, name, num_labels=len(labels.names), id2label=id2label, label2id={label: i for i, label in id2label.items()}
+        base,
+        name,
+        num_labels=len(labels.names),
+        id2label=id2label,
+        label2id={label: i for i, label in id2label.items()},
     )
     tokenizer = PairTokenizer.load(base, longest(model.config, teacher.max_length))
     pad_id = tokenizer.settings.pad_id
@@ -60,7 +72,13 @@ def finetune(
     )
     model.save_pretrained(folder)
     tokenizer.save(folder)
-    return {"dev": report.dev, "best_epoch": report.best_epoch, "steps": report.steps, "precision": precision, "pairs": len(train)}
+    return {
+        "dev": report.dev,
+        "best_epoch": report.best_epoch,
+        "steps": report.steps,
+        "precision": precision,
+        "pairs": len(train),
+    }
 
 
 def require_golden(corpus: Corpus) -> None:

@@ -71,5 +71,7 @@ def match_scores(
         scores[absent] = np.nan
         gaps += int(absent.sum())
         digest = corpus.shards[index].digest
-        write_shard(shard_path(folder, teacher_digest, digest), scores, teacher_digest, digest)
+        write_shard(
+            shard_path(folder, teacher_digest, digest), scores, teacher_digest, digest, missing=int(absent.sum())
+        )
     return gaps

@@ -70,7 +70,12 @@ def open_model(folder: Path, name: str, **changes: Any) -> PreTrainedModel:
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, **changes)
         return AutoModelForSequenceClassification.from_pretrained(
-            folder, config=config, use_safetensors=True, local_files_only=True, attn_implementation="eager", dtype=torch.float32
+            folder,
+            config=config,
+            use_safetensors=True,
+            local_files_only=True,
+            attn_implementation="eager",
+            dtype=torch.float32,
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

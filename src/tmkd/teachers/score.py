@@ -11,7 +11,9 @@ from tmkd.softlabels import read_shard, shard_path, write_shard
 from tmkd.teachers.network import TeacherNetwork
 
 
-def score_shard(teacher: TeacherNetwork, corpus: Corpus, index: int, path: Path, teacher_digest: str, done: Callable[[int], None]) -> None:
+def score_shard(
+    teacher: TeacherNetwork, corpus: Corpus, index: int, path: Path, teacher_digest: str, done: Callable[[int], None]
+) -> None:
     """Score one shard: logits float32 (pairs, classes) in raw logits, a function of teacher and shard alone."""
     table = corpus.shard(index)
     logits = teacher.logits(table["question"].to_pylist(), table["passage"].to_pylist(), done)
@@ -24,7 +26,9 @@ def unscored(corpus: Corpus, folder: Path, teacher_digest: str) -> list[int]:
     return [
         index
         for index, shard in enumerate(corpus.shards)
-        if not _readable(shard_path(folder, teacher_digest, shard.digest), teacher_digest, shard.digest, shard.rows, classes)
+        if not _readable(
+            shard_path(folder, teacher_digest, shard.digest), teacher_digest, shard.digest, shard.rows, classes
+        )
     ]
 
 

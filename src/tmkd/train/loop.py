@@ -171,7 +171,7 @@ def _tensorboard(work: Path) -> TrainerCallback:
     """Curves beside the work folder, which goes when the fit is done."""
     try:
         from torch.utils.tensorboard import SummaryWriter
-        from transformers.integrations import TensorBoardCallback
+        from transformers.integrations.integration_utils import TensorBoardCallback
     except ImportError as error:
         raise TmkdError("tensorboard: true needs TensorBoard: pip install tensorboard") from error
     return TensorBoardCallback(SummaryWriter(work.parent / ".tensorboard"))
@@ -198,11 +198,11 @@ class _Loop(Trainer):
         )
         self._header_logits, self._examples, self._golden, self._alpha = header_logits, examples, golden, alpha
         self._budget, self._bf16, self._pad_id = settings.token_budget, precision == "bf16", pad_id
-        self.network = model
+        self.network, self._steps = model, steps
         self.losses: list[float] = []  # since the last progress line
 
     def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler[int]:
-        return torch.utils.data.SequentialSampler(self.train_dataset)  # Steps has its own order
+        return torch.utils.data.SequentialSampler(self._steps)  # it has its own order
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         return 0  # not counted

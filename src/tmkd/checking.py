@@ -1,0 +1,135 @@
+"""`tmkd check`: read every file a recipe names, verify what is done, and estimate the work left before it starts."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from tmkd.progress import clock
+from tmkd.store import verify
+
+if TYPE_CHECKING:
+    from tmkd.flow import Flow
+    from tmkd.recipe import Fit
+    from tmkd.steps import Step
+
+# Pairs/s of a 12-layer, 768-wide encoder on one modern core at 64 token ids; smaller models are scaled from it.
+_TRAINED_PER_CORE = 1.1
+_SCORED_PER_CORE = 5.0
+_BYTES_PER_PAIR = 400
+_BASE_WORK = 12 * 768 * 768
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a step that is not done will take: pairs it works on, seconds, bytes on disk (all rough)."""
+
+    step: str
+    pairs: int
+    seconds: float
+    bytes: int
+
+
+def check_run(flow: Flow, console: Console, as_json: bool) -> None:
+    """Print an estimate of each step that is not done; every named file is read, every finished artifact verified.
+
+    Raises: TmkdError for the first thing that is wrong.
+    """
+    sizes = _sizes(flow)
+    left: list[Estimate] = []
+    for step in flow.steps():
+        if step.state().kind == "done":
+            verify(step.folder)
+        else:
+            left.append(_estimate(flow, step, sizes))
+    if as_json:
+        print(json.dumps([vars(estimate) for estimate in left], indent=1))
+        return
+    table = Table("step", "pairs", "about", "disk")
+    for one in left:
+        table.add_row(one.step, f"{one.pairs:,}" if one.pairs else "", clock(one.seconds), f"{one.bytes / 1e6:.1f} MB")
+    if left:
+        console.print(table)
+    total, disk = sum(one.seconds for one in left), sum(one.bytes for one in left)
+    state = f"{len(left)} steps left, very roughly {clock(total)} and {disk / 1e6:.0f} MB" if left else "all is done"
+    console.print(f"the recipe and its files are in order; {state}", highlight=False)
+
+
+def _sizes(flow: Flow) -> dict[str, int]:
+    """Pairs per corpus, read from the files themselves; stage-1 corpora at most questions × top, or their limit."""
+    from tmkd.sources import read_source
+
+    sizes: dict[str, int] = {}
+    for name, task in flow.recipe.tasks.items():
+        labels = flow.labels(name)
+        for split, sources in (("train", task.train), ("dev", task.dev), *task.tests.items()):
+            sizes[f"{name}/{split}"] = sum(read_source(source, flow.base, labels).num_rows for source in sources)
+        sizes[f"{name}/dev"] = sizes[f"{name}/dev"] or sizes[f"{name}/train"] // 10
+    for name, gather in flow.recipe.collect.items():
+        labels = flow.labels(gather.task)
+        given = sum(read_source(source, flow.base, labels, label="none").num_rows for source in gather.pairs)
+        asked = sum(read_source(source, flow.base, labels, need=("question",)).num_rows for source in gather.questions)
+        for source in gather.passages:
+            read_source(source, flow.base, labels, need=("passage",))
+        found = given + asked * gather.top
+        sizes[name] = min(found, gather.limit) if gather.limit is not None else found
+    return sizes
+
+
+def _estimate(flow: Flow, step: Step, sizes: dict[str, int]) -> Estimate:
+    kind, _, rest = step.name.partition("/")
+    title = step.title
+    if kind == "collect":
+        pairs = sum(size for name, size in sizes.items() if name.partition("/")[0] == rest)
+        return Estimate(title, pairs, 1 + pairs / 5000, pairs * _BYTES_PER_PAIR)
+    if kind == "teach":
+        teacher = flow.recipe.teachers[rest]
+        if teacher.base is None:
+            return Estimate(title, 0, 1, 0)
+        pairs = sizes[f"{teacher.task}/train"]
+        return Estimate(
+            title, pairs, _training(flow, teacher.base, None, pairs, teacher.fit), _weights(flow, teacher.base)
+        )
+    if kind == "score":
+        corpus, _, name = rest.rpartition("/")
+        teacher = flow.recipe.teachers[name]
+        model = teacher.base or teacher.model
+        seconds = sizes[corpus] / _SCORED_PER_CORE / _cores() * _work(flow, model, None) if model else 1
+        return Estimate(title, sizes[corpus], seconds, sizes[corpus] * 8)
+    base = flow.recipe.student.base
+    if kind == "distill" and step.settings:
+        from tmkd.recipe import Fit
+
+        pairs = sizes[step.settings["corpus"]]
+        fit = Fit.model_validate(step.settings["stage"]["fit"])
+        return Estimate(
+            title, pairs, _training(flow, base, flow.recipe.student.layers, pairs, fit), _weights(flow, base)
+        )
+    pairs = sum(size for name, size in sizes.items() if name.partition("/")[2] not in ("", "train", "dev"))
+    return Estimate(title, pairs, pairs / _SCORED_PER_CORE / _cores() * _work(flow, base, None), pairs * 16)
+
+
+def _training(flow: Flow, base: str, layers: int | None, pairs: int, fit: Fit) -> float:
+    return pairs * fit.epochs / _TRAINED_PER_CORE / _cores() * _work(flow, base, layers)
+
+
+def _work(flow: Flow, base: str, layers: int | None) -> float:
+    """A model's arithmetic per token as a share of BERT-base's."""
+    config = json.loads((flow.pretrained(base).path / "config.json").read_text())
+    depth = layers or config.get("num_hidden_layers") or config.get("n_layer") or 12
+    width = config.get("hidden_size") or config.get("n_embd") or 768
+    return float(depth * width * width / _BASE_WORK)
+
+
+def _weights(flow: Flow, base: str) -> int:
+    """Bytes of a model's weights on disk."""
+    return sum(path.stat().st_size for path in flow.pretrained(base).path.glob("*.safetensors"))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

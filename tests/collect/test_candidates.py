@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from tmkd.collect.candidates import Candidate, candidates
+from tmkd.collect.index import Hit
+
+
+class Engine:
+    """A search engine that always finds the same."""
+
+    def __init__(self, *found: tuple[str, str]) -> None:
+        self.hits = [Hit(url, passage, rank, 10.0 - rank) for rank, (url, passage) in enumerate(found, 1)]
+
+    def search(self, question: str, documents: int) -> list[Hit]:
+        return self.hits
+
+
+def test_each_document_gives_its_best_passage() -> None:
+    engine = Engine(("a", "a1"), ("a", "a2"), ("b", "b1"), ("a", "a3"), ("c", "c1"))
+    assert candidates(engine, "q") == [
+        Candidate("q", "a1", "a", 1, 9.0),
+        Candidate("q", "b1", "b", 2, 7.0),
+        Candidate("q", "c1", "c", 3, 5.0),
+    ]
+
+
+def test_at_most_top_of_them() -> None:
+    engine = Engine(*((f"u{number}", f"p{number}") for number in range(9)))
+    assert [candidate.rank for candidate in candidates(engine, "q", top=3)] == [1, 2, 3]
+
+
+def test_a_passage_on_two_pages_is_one_candidate() -> None:
+    found = candidates(Engine(("a", "same"), ("b", "same"), ("b", "other")), "q")
+    assert [(candidate.url, candidate.passage) for candidate in found] == [("a", "same"), ("b", "other")]

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import pytest
+
+from tmkd.collect.guard import Guard
+from tmkd.errors import TmkdError
+from tmkd.pairs import pair_table
+
+HELD_OUT = pair_table(["How hot is tea?", "Who sings?"], ["Tea is hot.", "She sings."], [1, 0], "test.tsv")
+GUARD = Guard.of([HELD_OUT])
+
+# One row a case: clean, shared question, shared passage, both but of different pairs.
+TRAIN = pair_table(
+    ["When?", "how HOT is tea", "Which?", "who sings"], ["Now.", "No.", "tea is hot", "Tea is hot!"], None, "train.tsv"
+)
+
+
+def test_answers_that_touch_the_test_are_removed_and_counted() -> None:
+    table, counts = GUARD.clean(TRAIN, "qa", golden=True)
+    assert table["question"].to_pylist() == ["When?"]
+    assert counts == {"questions": 2, "passages": 2, "premises": 0, "pairs": 0, "removed": 3}
+
+
+def test_a_shared_premise_is_only_counted() -> None:
+    table, counts = GUARD.clean(TRAIN, "nli", golden=True)
+    assert table.equals(TRAIN)
+    assert counts == {"questions": 0, "passages": 0, "premises": 2, "pairs": 0, "removed": 0}
+
+
+@pytest.mark.parametrize("kind", ["qa", "nli"])
+def test_a_shared_pair_is_an_error_in_golden_rows_and_removed_in_others(kind: str) -> None:
+    leak = pair_table(["how hot is tea"], ["Tea: is hot"], [0], "train.tsv")
+    with pytest.raises(TmkdError, match=r"train\.tsv: a training pair is in test\.tsv too: 'how hot is tea'"):
+        GUARD.clean(leak, kind, golden=True)  # type: ignore[arg-type]
+    table, counts = GUARD.clean(leak, kind)  # type: ignore[arg-type]
+    assert table.num_rows == 0
+    assert counts["pairs"] == counts["removed"] == 1
+
+
+def test_texts_without_a_letter_are_compared_as_they_are() -> None:
+    guard = Guard.of([pair_table(["?"], ["..."])])
+    assert guard.shares_question("?")
+    assert not guard.shares_question("!")
+    assert not guard.shares_passage("")
+
+
+def test_no_test_sets_no_leaks() -> None:
+    assert Guard.of([]).clean(TRAIN, "qa")[0].equals(TRAIN)

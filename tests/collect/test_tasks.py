@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tmkd.collect.guard import key
+from tmkd.collect.tasks import collect_task
+from tmkd.errors import TmkdError, UsageError
+from tmkd.pairs import Corpus
+from tmkd.recipe import Source, Task
+
+Row = tuple[str, str, Any]
+TRAIN: list[Row] = [("q1", "p1", "yes"), ("q1", "p2", "no"), ("q2", "p3", "yes")]
+DEV: list[Row] = [("d1", "e1", "yes"), ("d1", "e2", "no")]
+TEST: list[Row] = [("t1", "u1", "yes"), ("t1", "u2", "no")]
+
+
+def write(path: Path, rows: Sequence[Row]) -> None:
+    lines = [
+        json.dumps({"question": question, "passage": passage, "label": label}) for question, passage, label in rows
+    ]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def collect(folder: Path, parts: Mapping[str, Sequence[Row]], **settings: Any) -> dict[str, Any]:
+    for part, rows in parts.items():
+        write(folder / f"{part}.jsonl", rows)
+    files = {
+        "train": "train.jsonl",
+        "tests": {"test": "test.jsonl"},
+        **({"dev": "dev.jsonl"} if "dev" in parts else {}),
+    }
+    return collect_task("toy", Task.model_validate({**files, **settings}), folder / "out", folder)
+
+
+def pairs(folder: Path, part: str) -> list[tuple[str, str, int | None]]:
+    return [(pair.question, pair.passage, pair.label) for pair in Corpus.open(folder / "out" / part).pairs()]
+
+
+def test_each_part_becomes_a_corpus(tmp_path: Path) -> None:
+    facts = collect(tmp_path, {"train": [*TRAIN, TRAIN[0], ("q3", "p4", None)], "dev": DEV, "test": TEST})
+    assert pairs(tmp_path, "train") == [("q1", "p1", 1), ("q1", "p2", 0), ("q2", "p3", 1), ("q3", "p4", None)]
+    assert pairs(tmp_path, "dev") == [("d1", "e1", 1), ("d1", "e2", 0)]
+    assert Corpus.open(tmp_path / "out" / "test").labels.task == "toy"
+    assert facts["train"] == {"duplicates": 1, "conflicts": 0, "rows": 4, "unlabelled": 1, "weak": 0}
+
+
+def test_leaks_are_removed_and_counted(tmp_path: Path) -> None:
+    leaks = [("T1?", "fine", "yes"), ("fine", "E1.", "no"), ("d1", "u2", "no")]
+    facts = collect(tmp_path, {"train": [*TRAIN, *leaks], "dev": DEV, "test": TEST})
+    assert len(pairs(tmp_path, "train")) == 3
+    assert facts["guard"] == {"questions": 2, "passages": 2, "premises": 0, "pairs": 0, "removed": 3}
+
+
+def test_a_test_pair_in_train_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(TmkdError, match=r"train\.jsonl: a training pair is in test\.jsonl too: 'T1' / 'U1'"):
+        collect(tmp_path, {"train": [*TRAIN, ("T1", "U1", "no")], "dev": DEV, "test": TEST})
+
+
+def test_a_shared_premise_stays_in_nli(tmp_path: Path) -> None:
+    facts = collect(tmp_path, {"train": [*TRAIN, ("t1", "p9", "no")], "dev": DEV, "test": TEST}, kind="nli")
+    assert len(pairs(tmp_path, "train")) == 4
+    assert facts["guard"]["premises"] == 1
+
+
+def test_weak_rows_give_way_to_golden_ones_and_to_the_test(tmp_path: Path) -> None:
+    weak = [
+        ("q1", "p1", 0.1),
+        ("q7", "p7", 0.9),
+        ("q8", "p8", 0.5),
+        ("t1", "u1", 0.9),
+        ("q9", "p9", 0.9),
+        ("q9", "p9", 0.1),
+    ]
+    write(tmp_path / "weak.jsonl", weak)
+    sources = [Source(file="train.jsonl"), Source(file="weak.jsonl", threshold=0.5, source="weak")]
+    facts = collect(tmp_path, {"train": TRAIN, "dev": DEV, "test": TEST}, train=sources)
+    table = Corpus.open(tmp_path / "out" / "train").table()
+    assert pairs(tmp_path, "train")[3:] == [("q7", "p7", 1), ("q8", "p8", 0)]
+    assert table["source"].to_pylist()[3:] == ["weak", "weak"]
+    assert facts["train"] == {"duplicates": 1, "conflicts": 1, "rows": 5, "unlabelled": 0, "weak": 2}
+    assert facts["guard"]["pairs"] == 1
+
+
+def test_without_dev_a_tenth_of_the_first_texts_is_set_aside(tmp_path: Path) -> None:
+    train = [(f"q{number}", f"p{number} {label}", label) for number in range(41) for label in ("yes", "no")]
+    train.append(("q7!", "another", None))
+    facts = collect(tmp_path, {"train": train, "test": TEST})
+    first = {part: {key(question) for question, _, _ in pairs(tmp_path, part)} for part in ("train", "dev")}
+    assert not first["train"] & first["dev"]
+    assert len(first["dev"]) == 5  # a tenth of 41, rounded up
+    assert len(pairs(tmp_path, "dev")) == 10
+    assert all(label is not None for _, _, label in pairs(tmp_path, "dev"))
+    assert facts["dev_from_train"]
+    before = pairs(tmp_path, "dev")
+    collect(tmp_path, {"train": train, "test": TEST})
+    assert pairs(tmp_path, "dev") == before
+
+
+def test_what_is_set_aside_shares_no_passage_with_train_either(tmp_path: Path) -> None:
+    train = [
+        (f"q{number}", f"p{number}" if label == "yes" else "same", label)
+        for number in range(20)
+        for label in ("yes", "no")
+    ]
+    train.append(("q99", "fine", "no"))
+    facts = collect(tmp_path, {"train": train, "test": TEST})
+    assert facts["guard_dev_from_train"]["passages"] == facts["guard_dev_from_train"]["removed"] > 0
+    assert {passage for _, passage, _ in pairs(tmp_path, "train")}.isdisjoint(
+        passage for _, passage, _ in pairs(tmp_path, "dev")
+    )
+
+
+@pytest.mark.parametrize(("part", "what"), [("train", "only class 'yes'"), ("dev", "only class 'yes'")])
+def test_one_class_only_is_an_error(tmp_path: Path, part: str, what: str) -> None:
+    rows = {"train": TRAIN, "dev": DEV, "test": TEST, part: [("x", "y", "yes"), ("x", "z", "yes")]}
+    with pytest.raises(TmkdError, match=f"task toy: {part} has {what}"):
+        collect(tmp_path, rows)
+
+
+def test_train_without_labels_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(TmkdError, match="train has no labelled rows"):
+        collect(tmp_path, {"train": [("x", "y", None)], "dev": DEV, "test": TEST})
+
+
+def test_two_labels_of_a_pair_are_an_error_or_dropped(tmp_path: Path) -> None:
+    rows = {"train": [*TRAIN, ("q2", "p3", "no")], "dev": DEV, "test": TEST}
+    with pytest.raises(TmkdError, match="two labels"):
+        collect(tmp_path, rows)
+    assert (
+        collect(tmp_path, rows | {"train": [*rows["train"], ("q4", "p5", "yes")]}, conflicts="drop")["train"][
+            "conflicts"
+        ]
+        == 1
+    )
+
+
+def test_a_test_may_not_be_called_as_a_training_set(tmp_path: Path) -> None:
+    write(tmp_path / "test.jsonl", TEST)
+    with pytest.raises(UsageError, match=r"tasks\.toy\.tests: 'dev'"):
+        collect(tmp_path, {"train": TRAIN}, tests={"dev": "test.jsonl"})

@@ -1,0 +1,60 @@
+"""Plots are one well-formed <svg> each, the same for the same input, and show names as text."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import pytest
+
+from tmkd.errors import TmkdError
+from tmkd.evaluate.figures import accuracy_against_speed, accuracy_per_row
+from tmkd.evaluate.tables import Result
+
+STUDENT = Result("TMKD", "student", "demo", "test", 0.79, 0.85, None, None, None, 1, 1, 217.0, 1, 60.0)
+RESULTS = [
+    replace(STUDENT, row="T1", kind="teacher", accuracy=0.81, pairs_per_second=16.0),
+    replace(STUDENT, row="$x$ <b>&", accuracy=0.75),
+    STUDENT,
+    replace(STUDENT, accuracy=0.80, seed=2),
+]
+
+
+@pytest.mark.parametrize("draw", [accuracy_per_row, accuracy_against_speed])
+def test_a_drawing_is_well_formed_repeatable_and_names_its_rows(draw) -> None:  # type: ignore[no-untyped-def]
+    svg = draw(RESULTS)
+    assert svg == draw(RESULTS)
+    texts = [element.text for element in ElementTree.fromstring(svg).iter() if element.tag.endswith("text")]
+    assert {"T1", "TMKD", "$x$ <b>&"} <= set(texts)
+    assert "accuracy (%)" in texts
+
+
+def test_drawings_share_no_ids_and_follow_the_theme() -> None:
+    drawn = [accuracy_per_row(RESULTS), accuracy_against_speed(RESULTS)]
+    one, other = (set(re.findall(r'\bid="([^"]+)"', svg)) for svg in drawn)
+    assert one
+    assert not one & other
+    for svg, ids in zip(drawn, (one, other), strict=True):
+        assert set(re.findall(r"url\(#([^)]+)\)", svg)) <= ids
+        assert "var(--ink, " in svg
+        assert "var(--student, " in svg
+        assert "<metadata" not in svg
+        assert "<!DOCTYPE" not in svg
+
+
+def test_a_spread_over_seeds_is_written() -> None:
+    assert ">79.5 ± 0.7<" in accuracy_per_row(RESULTS)
+
+
+def test_a_row_without_speed_is_left_out_of_the_speed_plot() -> None:
+    svg = accuracy_against_speed([STUDENT, replace(STUDENT, row="slow", pairs_per_second=None)])
+    assert ">TMKD<" in svg
+    assert ">slow<" not in svg
+
+
+def test_a_missing_matplotlib_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(TmkdError, match=r"matplotlib: pip install 'tmkd\["):
+        accuracy_per_row(RESULTS)

@@ -1,0 +1,79 @@
+"""report.json: its keys, its way back, and the counts of Table 3."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from tmkd.errors import TmkdError
+from tmkd.evaluate.report import DataSet, Report, data_set, read_report, write_report_json
+from tmkd.evaluate.speed import Speed
+from tmkd.evaluate.tables import Result
+from tmkd.pairs import SCHEMA, LabelSet, pair_id, write_corpus
+
+KEYS = (
+    "row task split accuracy auc mrr map ndcg_10 parameters bytes pairs_per_second seed seconds_to_make".split()  # noqa: SIM905
+)
+REPORT = Report(
+    name="demo",
+    date="2026-11-23",
+    machine="a processor, 2 cores",
+    seeds=(1,),
+    results=(
+        Result(
+            "T1", "teacher", "demo", "test", 0.8, 0.85, 0.7, 0.6, 0.65, 22_700_000, 91_000_000, 110.5, 1, 900.0, 150, 3
+        ),
+        Result("TMKD", "student", "demo", "test", 0.79, None, None, None, None, 17_000_000, 70_000_000, None, 1, None),
+    ),
+    data=(DataSet("demo/train", 4, 4, 2, 3, 5.86, 43.74),),
+    speeds={"T1": Speed(110.5, 256, 3, 32, 2, 61.2, "bf16")},
+    notes=("a note",),
+)
+
+
+def test_rows_have_exactly_the_keys_told(tmp_path: Path) -> None:
+    write_report_json(tmp_path / "report.json", REPORT)
+    facts = json.loads((tmp_path / "report.json").read_text())
+    assert [list(row) for row in facts["rows"]] == [KEYS, KEYS]
+    assert facts["rows"][1]["auc"] is None
+    assert facts["details"] == [
+        {"kind": "teacher", "questions": 150, "left_out": 3},
+        {"kind": "student", "questions": 0, "left_out": 0},
+    ]
+    assert (facts["name"], facts["machine"], facts["seeds"]) == ("demo", "a processor, 2 cores", [1])
+
+
+def test_a_report_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    write_report_json(tmp_path / "report.json", REPORT)
+    assert read_report(tmp_path / "report.json") == REPORT
+
+
+def test_a_missing_or_foreign_report_is_told_in_a_line(tmp_path: Path) -> None:
+    with pytest.raises(TmkdError, match="no report yet"):
+        read_report(tmp_path / "report.json")
+    for text in ("{", "[]", '{"rows": []}', '{"rows": [{"row": 1}], "details": [{}]}'):
+        (tmp_path / "report.json").write_text(text)
+        with pytest.raises(TmkdError, match="not a report"):
+            read_report(tmp_path / "report.json")
+
+
+def test_a_data_set_counts_labels_questions_and_words(tmp_path: Path) -> None:
+    rows = [
+        ("what is tea", "a drink made of leaves", 1, "q1"),
+        ("what is tea", " a  plant ", 0, "q1"),
+        ("why", "because", None, "q2"),
+    ]
+    table = pa.Table.from_pylist(
+        [
+            {"id": pair_id(q, p), "question": q, "passage": p, "label": label, "source": "s", "group": group}
+            for q, p, label, group in rows
+        ],
+        schema=SCHEMA,
+    )
+    corpus = write_corpus(tmp_path / "corpus", LabelSet("demo", ("no", "yes"), "yes"), [table])
+    found = data_set("demo/train", corpus)
+    assert (found.name, found.pairs, found.labelled, found.positive, found.questions) == ("demo/train", 3, 2, 1, 2)
+    assert (found.question_words, found.passage_words) == pytest.approx((7 / 3, 8 / 3))

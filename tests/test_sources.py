@@ -1,0 +1,277 @@
+"""A user's files of rows, good and bad."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tmkd.errors import TmkdError
+from tmkd.pairs import SCHEMA, LabelSet, pair_id, pair_table, question_group
+from tmkd.recipe import Source
+from tmkd.sources import deduplicate, read_columns, read_source
+
+LABELS = LabelSet("demo", ("no", "yes"), "yes")
+ROWS = [("why is the sky blue", "Air scatters blue light.", "yes"), ("how tall is K2", "Tea is a drink.", "no")]
+
+
+def read(path: Path, labels: LabelSet = LABELS, **settings: Any) -> pa.Table:
+    asked = {key: settings.pop(key) for key in ("need", "label") if key in settings}
+    return read_source(Source(file=path.name, **settings), path.parent, labels, **asked)
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_bytes(text.encode())
+    return path
+
+
+def write_parquet(path: Path, **columns: Any) -> Path:
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def in_kind(folder: Path, kind: str, names: tuple[str, str, str]) -> Path:
+    """The same two rows as a file of some kind, under these column names."""
+    path = folder / f"rows.{kind}"
+    if kind == "parquet":
+        return write_parquet(path, **dict(zip(names, map(list, zip(*ROWS, strict=True)), strict=True)))
+    if kind == "jsonl":
+        return write(path, "".join(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in ROWS))
+    comma = "," if kind == "csv" else "\t"
+    return write(path, "".join(comma.join(row) + "\n" for row in (names, *ROWS)))
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "tsv", "jsonl"])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("question", "passage"),
+        ("query", "passage"),
+        ("premise", "hypothesis"),
+        ("sentence1", "sentence2"),
+        ("question", "sentence"),
+    ],
+)
+def test_every_kind_of_file_under_every_name_gives_the_same_pairs(
+    tmp_path: Path, kind: str, names: tuple[str, str]
+) -> None:
+    made = read(in_kind(tmp_path, kind, (*names, "label")))
+    assert made.equals(pair_table([row[0] for row in ROWS], [row[1] for row in ROWS], [1, 0], f"rows.{kind}"))
+    assert made.schema == SCHEMA
+
+
+def test_any_other_names_are_mapped_by_the_recipe(tmp_path: Path) -> None:
+    path = in_kind(tmp_path, "csv", ("frage", "antwort", "urteil"))
+    columns = {"question": "frage", "passage": "antwort", "label": "urteil"}
+    assert read(path, columns=columns)["label"].to_pylist() == [1, 0]
+
+
+def test_the_recipe_names_the_source_and_the_file_names_the_group(tmp_path: Path) -> None:
+    made = read(
+        write_parquet(tmp_path / "a.parquet", question=["q", "r"], passage=["p", "p"], qid=[7, None]), source="dl"
+    )
+    assert made["source"].to_pylist() == ["dl", "dl"]
+    assert made["group"].to_pylist() == ["7", question_group("r")]
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        (["no", "yes", " yes "], [0, 1, 1]),
+        (["0", "1", ""], [0, 1, None]),
+        ([0, 1, -1], [0, 1, None]),
+        ([0.0, 1.0, None], [0, 1, None]),
+        (["-1", None, "1.0"], [None, None, 1]),
+    ],
+)
+def test_labels_are_names_or_indices_or_absent(tmp_path: Path, stored: list[Any], expected: list[int | None]) -> None:
+    path = write_parquet(tmp_path / "a.parquet", question=list("abc"), passage=list("abc"), label=stored)
+    assert read(path)["label"].to_pylist() == expected
+
+
+def test_a_name_that_looks_like_an_index_is_a_name(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "a.parquet", question=["a", "b"], passage=["a", "b"], label=[1, 0])
+    assert read(path, LabelSet("grades", ("1", "0"), "1"))["label"].to_pylist() == [0, 1]
+
+
+def test_a_json_label_may_be_a_number_and_may_be_missing(tmp_path: Path) -> None:
+    rows = [{"question": "a", "passage": "b", "label": 1}, {"question": "a", "passage": "c"}]
+    path = write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows)))
+    assert read(path)["label"].to_pylist() == [1, None]
+
+
+def test_labels_are_ignored_on_request_and_required_on_request(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "a.parquet", question=["a", "b"], passage=["a", "b"], label=["yes", None])
+    assert read(path, label="none")["label"].to_pylist() == [None, None]
+    with pytest.raises(TmkdError, match=r"a\.parquet: row 2: no label"):
+        read(path, label="required")
+    bare = write_parquet(tmp_path / "b.parquet", question=["a"], passage=["a"])
+    assert read(bare)["label"].to_pylist() == [None]
+    with pytest.raises(TmkdError, match=r"b\.parquet: no label column; it has question, passage"):
+        read(bare, label="required")
+
+
+def test_a_score_above_the_threshold_is_the_positive_class(tmp_path: Path) -> None:
+    path = write_parquet(
+        tmp_path / "a.parquet", question=list("abcd"), passage=list("abcd"), score=[0.4, 0.5, 0.6, None]
+    )
+    weak: dict[str, Any] = {"columns": {"label": "score"}, "threshold": 0.5}
+    assert read(path, **weak)["label"].to_pylist() == [0, 0, 1, None]
+    assert read(path, threshold=0.5)["label"].to_pylist() == [0, 0, 1, None]
+    turned = LabelSet("rte", ("entailment", "not_entailment"), "entailment")
+    assert read(path, turned, **weak)["label"].to_pylist() == [1, 1, 0, None]
+    with pytest.raises(TmkdError, match="a threshold needs two classes; task nli has 3"):
+        read(path, LabelSet("nli", ("e", "n", "c"), "e"), **weak)
+
+
+def test_questions_alone_and_passages_alone(tmp_path: Path) -> None:
+    questions = read(write(tmp_path / "q.txt", "\ufeffwhat is tea \r\nhow tall\u2028is K2\n\n"), need=("question",))
+    assert questions["question"].to_pylist() == ["what is tea", "how tall\u2028is K2"]
+    assert questions.column_names == ["question", "source", "group"]
+    assert questions["group"][0].as_py() == question_group("What is tea?")
+    passages = read(write_parquet(tmp_path / "p.parquet", text=["Tea is a drink."]), need=("passage",))
+    assert passages.to_pylist() == [{"passage": "Tea is a drink.", "source": "p.parquet"}]
+
+
+def test_quotes_join_csv_fields_and_mean_nothing_in_tsv(tmp_path: Path) -> None:
+    quoted = write(tmp_path / "a.csv", 'question,passage\r\n"a, ""b""","two\nlines"\r\n')
+    assert read(quoted).select(["question", "passage"]).to_pylist() == [{"question": 'a, "b"', "passage": "two\nlines"}]
+    plain = write(tmp_path / "a.tsv", 'question\tpassage\n"a" b\tc "d\n')
+    assert read(plain).select(["question", "passage"]).to_pylist() == [{"question": '"a" b', "passage": 'c "d'}]
+
+
+def test_dictionary_and_binary_columns_are_texts_too(tmp_path: Path) -> None:
+    path = write_parquet(
+        tmp_path / "a.parquet", question=pa.array(["a", "a"]).dictionary_encode(), passage=[b"b", b"c"]
+    )
+    assert read(path)["passage"].to_pylist() == ["b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", b"", "empty, it has no rows"),
+        ("a.csv", b"question,passage\n", "empty, it has no rows"),
+        ("a.jsonl", b"\n \n", "empty, it has no rows"),
+        ("a.csv", b"question,text\na,b\n", r"no passage column \(.*\); it has question, text; name it in the recipe"),
+        ("a.csv", b"question,question\na,b\n", "a column is there twice"),
+        ("a.csv", b"question,passage\na,b\nc\n", "row 2 has 1 fields, the header 2"),
+        ("a.tsv", b"question\tpassage\na\tb\tc\n", "row 1 has 3 fields, the header 2"),
+        ("a.csv", b'question,passage\na,"b\n', "line 2 is not CSV"),
+        ("a.csv", b"question,passage\na,b\n  ,c\n", r"row 2: empty question \(column question\)"),
+        (
+            "a.csv",
+            b"question,passage,label\na,b,yes\nc,d,maybe\n",
+            "row 2: label 'maybe' is none of task demo's: no, yes",
+        ),
+        ("a.csv", b"question,passage\na,b\nc,caf\xe9\n", "line 3 is not UTF-8"),
+        ("a.jsonl", b'{"question": "a", "passage": "b"}\n{"question"\n', "row 2 is not valid JSON"),
+        ("a.jsonl", b'{"question": "a", "passage": "b"}\n[1]\n', "row 2 is not a JSON object"),
+        ("a.jsonl", b'{"question": "a", "passage": "\\ud800"}\n', "row 1 is not valid JSON"),
+        ("a.jsonl", b'{"question": "a", "passage": null}\n', "row 1: empty passage"),
+        ("a.parquet", b"question,passage\n", "not a readable Parquet file"),
+        ("a.xlsx", b"PK", r"cannot be read here; give a file of \.parquet, \.csv, \.tsv, \.jsonl$"),
+        ("a.txt", b"a question\n", "cannot be read here"),
+    ],
+)
+def test_a_bad_file_is_told_in_one_line(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(TmkdError, match=message) as told:
+        read(path)
+    assert str(path) in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_a_missing_file_and_a_missing_mapped_column_are_named(tmp_path: Path) -> None:
+    with pytest.raises(TmkdError, match=r"nowhere\.csv: no such file"):
+        read(tmp_path / "nowhere.csv")
+    with pytest.raises(TmkdError, match=r"no column 'frage'; it has question, passage, label"):
+        read(in_kind(tmp_path, "csv", ("question", "passage", "label")), columns={"question": "frage"})
+
+
+def test_bytes_in_parquet_that_are_no_text_are_named_by_row(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "a.parquet", question=["a", "b"], passage=[b"fine", b"caf\xe9"])
+    with pytest.raises(TmkdError, match=r"row 2: column passage \(binary\) holds no UTF-8 text"):
+        read(path)
+    # The same bytes under a string type, as careless writers leave them.
+    false = pa.Array.from_buffers(pa.string(), 2, pa.array([b"fine", b"caf\xe9"]).buffers())
+    path = write_parquet(tmp_path / "b.parquet", question=["a", "b"], passage=false)
+    with pytest.raises(TmkdError, match=r"row 2: column passage \(string\) holds no UTF-8 text"):
+        read(path)
+    path = write_parquet(tmp_path / "c.parquet", question=["a"], passage=[["b"]])
+    with pytest.raises(TmkdError, match=r"row 1: column passage \(list<.*>\) holds no UTF-8 text"):
+        read(path)
+
+
+def test_numbers_come_beside_their_pairs(tmp_path: Path) -> None:
+    stored = write_parquet(tmp_path / "a.parquet", question=["a", "b"], passage=["a", "b"], score=[1, None])
+    assert read_columns(Source(file=stored.name), tmp_path, ("score",))["score"].to_pylist()[0] == 1.0
+    text = write(tmp_path / "a.tsv", "query\tpassage\tno\tyes\na\tb\t0.1\t.9\nc\td\t\tnan\n")
+    made = read_columns(Source(file=text.name), tmp_path, ("no", "yes"))
+    assert made.column_names == ["question", "passage", "no", "yes"]
+    assert made.to_pylist()[0] == {"question": "a", "passage": "b", "no": 0.1, "yes": 0.9}
+    assert str(made["no"][1]) == str(made["yes"][1]) == "nan"
+
+
+def test_a_number_that_is_none_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "question,passage,score\na,b,1\nc,d,high\n")
+    with pytest.raises(TmkdError, match=r"row 2: 'high' in column score is not a number"):
+        read_columns(Source(file=path.name), tmp_path, ("score",))
+    with pytest.raises(TmkdError, match=r"no column 'logit'; it has question, passage, score"):
+        read_columns(Source(file=path.name), tmp_path, ("logit",))
+    nested = write_parquet(tmp_path / "a.parquet", question=["a"], passage=["b"], score=[[1.0]])
+    with pytest.raises(TmkdError, match=r"column score holds list<.*>, not numbers"):
+        read_columns(Source(file=nested.name), tmp_path, ("score",))
+
+
+def test_repeated_pairs_are_kept_once_and_counted() -> None:
+    table = pair_table(["a", "b", "a", "a"], ["p"] * 4, [1, 0, 1, 1], "t")
+    kept, counts = deduplicate(table, "error")
+    assert kept.equals(table.slice(0, 2))
+    assert counts == {"duplicates": 2, "conflicts": 0}
+
+
+def test_a_labelled_row_stands_for_its_unlabelled_double() -> None:
+    kept, counts = deduplicate(pair_table(["a", "b", "a"], ["p"] * 3, [None, 0, 1], "t"), "error")
+    assert list(zip(kept["question"].to_pylist(), kept["label"].to_pylist(), strict=True)) == [("b", 0), ("a", 1)]
+    assert counts == {"duplicates": 1, "conflicts": 0}
+
+
+def test_two_labels_for_one_pair_name_both_rows() -> None:
+    table = pa.concat_tables(
+        [
+            pair_table(["x", "a"], ["p", "p"], [0, 1], "one.tsv"),
+            pair_table(["y", "z", "a"], ["p"] * 3, [0, 0, 0], "two.csv"),
+        ]
+    )
+    with pytest.raises(
+        TmkdError, match=r"one\.tsv: row 2 and two\.csv: row 3 give one pair two labels \(1 and 0\): 'a'"
+    ):
+        deduplicate(table, "error")
+
+
+def test_conflicting_pairs_are_dropped_whole_on_request() -> None:
+    kept, counts = deduplicate(pair_table(["a", "b", "a", "a", "b"], ["p"] * 5, [1, 0, 1, 0, 0], "t"), "drop")
+    assert kept["question"].to_pylist() == ["b"]
+    assert counts == {"duplicates": 1, "conflicts": 1}
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from([None, 0, 1]))))
+def test_deduplication_leaves_each_pair_once_with_its_only_label(rows: list[tuple[str, int | None]]) -> None:
+    table = pair_table([text for text, _ in rows], ["p"] * len(rows), [label for _, label in rows], "t")
+    kept, counts = deduplicate(table, "drop")
+    given_labels = {text: {label for key, label in rows if key == text} - {None} for text, _ in rows}
+    expected = {pair_id(text, "p"): found for text, found in given_labels.items() if len(found) < 2}
+    found = dict(zip(kept["id"].to_pylist(), kept["label"].to_pylist(), strict=True))
+    assert len(kept) == len(found)
+    assert found == {key: next(iter(labels), None) for key, labels in expected.items()}
+    assert counts["conflicts"] == len(given_labels) - len(expected)
+    dropped = sum(len(given_labels[text]) > 1 for text, _ in rows)
+    assert counts["duplicates"] == len(rows) - dropped - len(kept)

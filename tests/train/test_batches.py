@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tmkd.text import TokenIds
+from tmkd.train.batches import Steps, examples
+
+
+class Letters:
+    """A tokenizer that gives each letter's code."""
+
+    def encode(self, questions: list[str], passages: list[str]) -> TokenIds:
+        ids = [np.array([ord(c) for c in q + p], dtype=np.int32) for q, p in zip(questions, passages, strict=True)]
+        return TokenIds(ids, [np.zeros_like(one) for one in ids])
+
+
+def test_a_corpus_becomes_tokens_and_labels_with_minus_one_for_none() -> None:
+    label = pa.array([1, None, 0], pa.int8())
+    table = pa.table({"question": ["a", "b", "c"], "passage": ["x", "yy", "z"], "label": label})
+    made = examples(pa.concat_tables([table, table]), Letters())  # type: ignore[arg-type]
+    assert made.labels.tolist() == [1, -1, 0, 1, -1, 0]
+    assert made.labels.dtype == np.int64
+    assert made.tokens.lengths.tolist() == [2, 3, 2, 2, 3, 2]
+    assert len(made) == 6
+    assert made.soft is None
+
+
+@given(st.integers(1, 40), st.integers(1, 12), st.integers(1, 3), st.integers(0, 5))
+def test_every_epoch_has_every_pair_once(pairs: int, batch: int, epochs: int, seed: int) -> None:
+    steps = Steps(pairs, batch, epochs, seed)
+    taken = [steps[step].tolist() for step in range(len(steps))]
+    for epoch in range(epochs):
+        batches = taken[epoch * steps.per_epoch : (epoch + 1) * steps.per_epoch]
+        assert sorted(row for rows in batches for row in rows) == list(range(pairs))
+        assert all(len(rows) == batch for rows in batches[:-1])
+
+
+def test_a_step_is_the_same_pairs_whether_or_not_the_steps_before_were_asked_for() -> None:
+    steps, resumed = Steps(20, 3, 2, seed=4), Steps(20, 3, 2, seed=4)
+    last = [steps[step].tolist() for step in range(len(steps))][9]
+    assert resumed[9].tolist() == last
+    assert Steps(20, 3, 2, seed=5)[9].tolist() != last
+    assert steps[0].tolist() != steps[7].tolist()
+
+
+def test_there_is_no_step_after_the_last() -> None:
+    with pytest.raises(IndexError):
+        Steps(4, 2, 1, 0)[2]

@@ -1,0 +1,318 @@
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from tmkd.errors import TmkdError
+from tmkd.network import Student, StudentConfig
+from tmkd.network.headers import Header
+from tmkd.pairs import LabelSet
+from tmkd.recipe import Fit
+from tmkd.text import TokenIds
+from tmkd.train.batches import Examples
+from tmkd.train.loop import FitReport, fit
+
+PAIRS, STEPS = 21, 12  # batches of 6: 4 steps an epoch, the last of 3 pairs
+SETTINGS = Fit(learning_rate=1e-2, batch=6, epochs=3, token_budget=30, checkpoint_steps=3)
+WORLD = np.random.default_rng(0)
+IDS = [WORLD.integers(5, 40, size=WORLD.integers(4, 12)).astype(np.int32) for _ in range(PAIRS)]
+TOKENS = TokenIds(IDS, [np.zeros_like(one) for one in IDS])
+LABELS = np.array([int(one[1] > 20) for one in IDS], dtype=np.int64)
+SOFT = np.stack([np.array([[0, one[1] - 20], [1, one[2] / 10]], dtype=np.float32) / 10 for one in IDS])
+GOLDEN = Examples(TOKENS, LABELS)
+BOTH = Examples(TOKENS, LABELS, SOFT)
+
+
+class Killed(BaseException):
+    """As if the process were gone."""
+
+
+def student(headers: int, dropout: float = 0.1) -> Student:
+    encoder = {
+        "model_type": "bert",
+        "vocab_size": 40,
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 16,
+        "max_position_embeddings": 16,
+        "hidden_dropout_prob": dropout,
+        "attention_probs_dropout_prob": dropout,
+    }
+    named = [Header(f"web/{number}", None) for number in range(headers)]
+    torch.manual_seed(1)
+    return Student(StudentConfig.of(encoder, "pooler", LabelSet("web", ("no", "yes"), "yes"), named, 16))
+
+
+def header_logits(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+    logits: Tensor = model(**batch).header_logits
+    return logits
+
+
+def killing_after(calls: int) -> Callable[[nn.Module, dict[str, Tensor]], Tensor]:
+    left = iter(range(calls))
+
+    def forward(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        if next(left, None) is None:
+            raise Killed
+        return header_logits(model, batch)
+
+    return forward
+
+
+def train(model: nn.Module, work: Path, examples: Examples = GOLDEN, **changes: Any) -> FitReport:
+    given: dict[str, Any] = {
+        "golden": True,
+        "alpha": 0.0 if examples.soft is None else 0.5,
+        "settings": SETTINGS,
+        "seed": 3,
+        "device": "cpu",
+        "precision": "fp32",
+        "pad_id": 0,
+        "work": work,
+        "dev": None,
+        "title": "web",
+    }
+    forward = changes.pop("forward", header_logits)
+    return fit(model, forward, examples, **(given | changes))
+
+
+def same(one: nn.Module, other: nn.Module) -> bool:
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+def wobbly_dev(model: Student) -> Callable[[], float]:
+    """A dev score that depends on the weights, and draws random numbers while it is at it."""
+
+    def dev() -> float:
+        torch.rand(3)
+        return float(model.headers.linears[0].weight.sum().detach())
+
+    return dev
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Student, FitReport]:
+    model = student(3)
+    return model, train(model, tmp_path_factory.mktemp("work"), BOTH, dev=wobbly_dev(model))
+
+
+# An epoch has about ten micro-batches; checkpoints are due after steps 3, 6, 9.
+@pytest.mark.parametrize("calls", [1, 9, 15, 20, 26])
+def test_killed_and_called_again_it_ends_with_the_same_weights(
+    undisturbed: tuple[Student, FitReport], tmp_path: Path, calls: int
+) -> None:
+    model = student(3)
+    with pytest.raises(Killed):
+        train(model, tmp_path, BOTH, dev=wobbly_dev(model), forward=killing_after(calls))
+    again = student(3)
+    torch.manual_seed(99)  # another process, another random state
+    report = train(again, tmp_path, BOTH, dev=wobbly_dev(again))
+    assert same(again, undisturbed[0])
+    assert (report.dev, report.best_epoch) == (undisturbed[1].dev, undisturbed[1].best_epoch)
+    assert report.steps == STEPS
+
+
+def test_killed_twice_it_goes_on_from_the_last_checkpoint(
+    undisturbed: tuple[Student, FitReport], tmp_path: Path
+) -> None:
+    for calls in (13, 13):
+        model = student(3)
+        with pytest.raises(Killed):
+            train(model, tmp_path, BOTH, dev=wobbly_dev(model), forward=killing_after(calls))
+    steps = sorted(int(path.name.partition("-")[2]) for path in tmp_path.glob("checkpoint-*"))
+    assert len(steps) == 2
+    assert steps[0] >= 3
+    again = student(3)
+    train(again, tmp_path, BOTH, dev=wobbly_dev(again))
+    assert same(again, undisturbed[0])
+
+
+def test_a_torn_checkpoint_is_not_trusted(undisturbed: tuple[Student, FitReport], tmp_path: Path) -> None:
+    model = student(3)
+    with pytest.raises(Killed):
+        train(model, tmp_path, BOTH, dev=wobbly_dev(model), forward=killing_after(25))
+    last = max(tmp_path.glob("checkpoint-*"), key=lambda path: int(path.name.partition("-")[2]))
+    (last / "optimizer.pt").write_bytes((last / "optimizer.pt").read_bytes()[:-20])
+    again = student(3)
+    train(again, tmp_path, BOTH, dev=wobbly_dev(again))
+    assert same(again, undisturbed[0])
+
+
+def test_what_a_fit_with_other_settings_left_behind_is_not_taken_up(tmp_path: Path) -> None:
+    other = SETTINGS.model_copy(update={"learning_rate": 1e-3})
+    with pytest.raises(Killed):
+        train(student(1), tmp_path, settings=other, forward=killing_after(15))
+    assert list(tmp_path.glob("checkpoint-*"))
+    taken, fresh = student(1), student(1)
+    train(taken, tmp_path)
+    train(fresh, tmp_path / "fresh")
+    assert same(taken, fresh)
+
+
+def test_the_token_budget_only_cuts_a_step(tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"dropout": 0.0, "clip": 1e9})
+    models = [student(3), student(3)]
+    for model, budget in zip(models, (12, 10_000), strict=True):
+        train(model, tmp_path / str(budget), BOTH, settings=settings.model_copy(update={"token_budget": budget}))
+    for one, other in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        assert torch.allclose(one, other, atol=1e-4)
+    assert not same(models[0], student(3))
+
+
+def test_the_gradient_of_a_step_is_that_of_its_mean_loss(tmp_path: Path) -> None:
+    seen: list[Tensor] = []
+    model = student(3, dropout=0.0)
+    model.headers.linears[0].bias.register_post_accumulate_grad_hook(lambda p: seen.append(p.grad.clone()))
+    one_step = SETTINGS.model_copy(update={"batch": PAIRS, "epochs": 1, "token_budget": 20})
+    train(model, tmp_path, BOTH, settings=one_step)
+    assert len(seen) > 5  # micro-batches, which added up
+    whole = student(3, dropout=0.0)
+    batch = {name: torch.from_numpy(array) for name, array in TOKENS.pad(range(PAIRS), 0).items()}
+    logits = whole(**batch).header_logits
+    golden = torch.nn.functional.cross_entropy(logits[:, 0], torch.from_numpy(LABELS))
+    soft = torch.nn.functional.mse_loss(logits[:, 1:], torch.from_numpy(SOFT))
+    (0.5 * golden + 0.5 * soft).backward()
+    assert torch.allclose(seen[-1], whole.headers.linears[0].bias.grad, atol=1e-6)
+
+
+def test_the_epoch_best_on_dev_is_kept(tmp_path: Path) -> None:
+    model = student(1)
+    scores, then = iter([0.2, 0.9, 0.5]), []
+
+    def dev() -> float:
+        assert not model.training
+        then.append(model.headers.linears[0].weight.clone())
+        return next(scores)
+
+    report = train(model, tmp_path, dev=dev)
+    assert report.dev == [0.2, 0.9, 0.5]
+    assert report.best_epoch == 2
+    assert torch.equal(model.headers.linears[0].weight, then[1])
+    assert not model.training
+
+
+def test_measuring_dev_does_not_move_the_training(tmp_path: Path) -> None:
+    measured, unmeasured = student(1), student(1)
+    rising = iter([1.0, 2.0, 3.0])
+
+    def dev() -> float:
+        torch.rand(5)
+        return next(rising)
+
+    train(measured, tmp_path / "a", dev=dev)
+    report = train(unmeasured, tmp_path / "b")
+    assert same(measured, unmeasured)
+    assert (report.best_epoch, report.dev) == (3, [])
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_it_learns(tmp_path: Path, precision: str) -> None:
+    model = student(1)
+    settings = SETTINGS.model_copy(update={"epochs": 25, "dropout": 0.0, "checkpoint_steps": 1000})
+    train(model, tmp_path, settings=settings, precision=precision)
+    batch = {name: torch.from_numpy(array) for name, array in TOKENS.pad(range(PAIRS), 0).items()}
+    assert (model(**batch).logits.argmax(-1).numpy() == LABELS).mean() > 0.9
+    assert next(model.parameters()).dtype == torch.float32
+
+
+def test_stage_1_learns_teachers_logits_without_a_single_label(tmp_path: Path) -> None:
+    model = student(2)
+    unlabelled = Examples(TOKENS, np.full(PAIRS, -1), SOFT)
+    settings = SETTINGS.model_copy(update={"epochs": 25, "dropout": 0.0, "checkpoint_steps": 1000})
+    train(model, tmp_path, unlabelled, golden=False, alpha=1.0, settings=settings)
+    batch = {name: torch.from_numpy(array) for name, array in TOKENS.pad(range(PAIRS), 0).items()}
+    error = (model(**batch).header_logits.detach().numpy() - SOFT) ** 2
+    assert error.mean() < 0.5 * ((SOFT - SOFT.mean(axis=0)) ** 2).mean()
+
+
+def test_dropout_is_replaced_while_it_trains_and_then_as_before(tmp_path: Path) -> None:
+    model, seen = student(1), set()
+
+    def forward(network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        seen.update(module.p for module in network.modules() if isinstance(module, nn.Dropout))
+        return header_logits(network, batch)
+
+    train(model, tmp_path, settings=SETTINGS.model_copy(update={"dropout": 0.25}), forward=forward)
+    assert seen == {0.25}
+    assert {module.p for module in model.modules() if isinstance(module, nn.Dropout)} == {0.1}
+
+
+def test_weights_decay_but_biases_and_norms_do_not(tmp_path: Path) -> None:
+    def still(network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        return header_logits(network, batch) * 0.0  # every gradient is nought: decay alone moves weights
+
+    settings = SETTINGS.model_copy(update={"weight_decay": 0.5})
+    model = student(1)
+    for bias in (weight for name, weight in model.named_parameters() if name.endswith("bias")):
+        nn.init.ones_(bias)
+    before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    train(model, tmp_path, settings=settings, forward=still)
+    for name, weight in model.named_parameters():
+        kept = name.endswith("bias") or "LayerNorm" in name
+        assert torch.equal(weight, before[name]) is kept, name
+
+
+def test_progress_goes_to_stderr_and_nothing_to_stdout(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    train(student(1), tmp_path)
+    told = capfd.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("web: step 12/12, ")
+    assert "pairs/s, loss 0." in told.err
+
+
+def test_the_work_folder_holds_at_most_two_checkpoints_and_none_of_the_last_step(tmp_path: Path) -> None:
+    train(student(1), tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("checkpoint-*")) == ["checkpoint-6", "checkpoint-9"]
+    sealed = json.loads((tmp_path / "checkpoint-9" / "sealed.json").read_bytes())
+    assert {"model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth"} <= sealed["files"].keys()
+
+
+def test_an_unlabelled_pair_under_the_golden_loss_is_named(tmp_path: Path) -> None:
+    labels = LABELS.copy()
+    labels[[4, 9]] = -1
+    with pytest.raises(TmkdError, match="web: pair 5 has no label"):
+        train(student(1), tmp_path, Examples(TOKENS, labels))
+
+
+def test_a_teachers_logit_that_is_not_finite_is_named(tmp_path: Path) -> None:
+    soft = SOFT.copy()
+    soft[6, 1, 0] = np.inf
+    with pytest.raises(TmkdError, match="pair 7"):
+        train(student(3), tmp_path, Examples(TOKENS, LABELS, soft))
+
+
+def test_no_pair_is_an_error(tmp_path: Path) -> None:
+    nothing = Examples(TokenIds([], []), np.empty(0, dtype=np.int64))
+    with pytest.raises(TmkdError, match="no pair to train on"):
+        train(student(1), tmp_path, nothing)
+
+
+def test_a_loss_that_diverges_stops_the_fit(tmp_path: Path) -> None:
+    with pytest.raises(TmkdError, match="the loss is nan at step 1; lower the learning rate"):
+        train(student(1), tmp_path, forward=lambda network, batch: header_logits(network, batch) * torch.nan)
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(safetensors.torch, "save_model", full)
+    with pytest.raises(TmkdError, match="No space left on device"):
+        train(student(1), tmp_path)
+
+
+def test_tensorboard_curves_lie_beside_the_work_folder(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    train(student(1), tmp_path / "work", settings=SETTINGS.model_copy(update={"tensorboard": True}))
+    assert list((tmp_path / ".tensorboard").glob("events*"))

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tmkd.errors import TmkdError
+from tmkd.train import precision
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("flags\t\t: fpu sse avx512f avx512_bf16 amx_tile", "bf16"),
+        ("flags\t\t: fpu sse amx_bf16", "bf16"),
+        ("flags\t\t: fpu sse avx2 avx512f", "fp32"),
+        ("Features\t: fp asimd bf16", "bf16"),
+        ("model name\t: something else", "fp32"),
+    ],
+)
+def test_the_processor_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, expected: str) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(f"processor\t: 0\n{line}\n")
+    flags = precision._processor_flags(cpuinfo)
+    monkeypatch.setattr(precision, "_processor_flags", lambda: flags)
+    assert precision.pick_precision("auto", "cpu") == expected
+
+
+def test_no_cpuinfo_means_fp32(tmp_path: Path) -> None:
+    assert precision._processor_flags(tmp_path / "none") == frozenset()
+
+
+def test_what_is_asked_for_is_given() -> None:
+    assert precision.pick_precision("fp32", "cpu") == "fp32"
+    assert precision.pick_precision("bf16", "cpu") == "bf16"
+
+
+def test_cuda_is_taken_only_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert [precision.pick_device(wanted) for wanted in ("auto", "cpu", "cuda")] == ["cuda", "cpu", "cuda"]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert precision.pick_device("auto") == "cpu"
+    with pytest.raises(TmkdError, match="no CUDA device"):
+        precision.pick_device("cuda")
