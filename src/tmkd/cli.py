@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -239,6 +240,8 @@ def clean(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), a
 
 def main() -> None:
     """Run the command line: failures in a line or two on stderr; exit code 1 for a failure, 2 for wrong usage."""
+    # GNU OpenMP's threads wait busily by default: beside any other work that costs a run most of its speed.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except TmkdError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,16 +15,16 @@ import numpy as np
 import safetensors.torch
 import torch
 from torch import Tensor, nn
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from tmkd.errors import TmkdError
 from tmkd.network.scoring import batches
-from tmkd.progress import clock
 from tmkd.recipe import Fit
 from tmkd.store import digest_json
 from tmkd.train.batches import Examples, Steps
-from tmkd.train.checkpoints import Best, claim, newest, seal
+from tmkd.train.checkpoints import Best, claim, newest
 from tmkd.train.objective import objective
+from tmkd.train.watch import Watch, tensorboard
 
 HeaderLogits = Callable[[nn.Module, dict[str, Tensor]], Tensor]
 WEIGHTS = "model.safetensors"
@@ -78,9 +77,9 @@ def fit(
     with _dropout(model, settings.dropout):
         trainer = _Loop(model, arguments, steps, header_logits, examples, golden, alpha, settings, precision, pad_id)
         trainer.remove_callback(PrinterCallback)  # it prints to stdout
-        trainer.add_callback(_Watch(trainer, steps, dev, best, title, started))
+        trainer.add_callback(Watch(model, steps, trainer.losses, dev, best, title, started))
         if settings.tensorboard:
-            trainer.add_callback(_tensorboard(work))
+            trainer.add_callback(tensorboard(work.parent / ".tensorboard"))  # `work` goes when the fit is done
         try:
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         except (OSError, RuntimeError, safetensors.SafetensorError) as error:
@@ -155,26 +154,21 @@ def _arguments(settings: Fit, steps: int, seed: int, device: str, work: Path) ->
 
 @contextmanager
 def _dropout(model: nn.Module, probability: float | None) -> Iterator[None]:
-    """Replace every dropout probability of the model for the time of a fit."""
-    modules = [module for module in model.modules() if isinstance(module, nn.Dropout) and probability is not None]
-    own = [module.p for module in modules]
-    for module in modules:
-        module.p = probability or 0.0
+    """Replace every dropout probability of the model for the time of a fit; its configuration keeps the model's own."""
+    places = [
+        (module, name)
+        for module in model.modules()
+        for name in ("p" if isinstance(module, nn.Dropout) else "attention_dropout",)  # some keep a bare number
+        if probability is not None and isinstance(vars(module).get(name), float | int)
+    ]
+    own = [getattr(module, name) for module, name in places]
+    for module, name in places:
+        setattr(module, name, probability)
     try:
         yield
     finally:
-        for module, p in zip(modules, own, strict=True):
-            module.p = p
-
-
-def _tensorboard(work: Path) -> TrainerCallback:
-    """Curves beside the work folder, which goes when the fit is done."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-        from transformers.integrations.integration_utils import TensorBoardCallback
-    except ImportError as error:
-        raise TmkdError("tensorboard: true needs TensorBoard: pip install tensorboard") from error
-    return TensorBoardCallback(SummaryWriter(work.parent / ".tensorboard"))
+        for (module, name), value in zip(places, own, strict=True):
+            setattr(module, name, value)
 
 
 class _Loop(Trainer):
@@ -199,7 +193,7 @@ class _Loop(Trainer):
         self._header_logits, self._examples, self._golden, self._alpha = header_logits, examples, golden, alpha
         self._budget, self._bf16, self._pad_id = settings.token_budget, precision == "bf16", pad_id
         self.network, self._steps = model, steps
-        self.losses: list[float] = []  # since the last progress line
+        self.losses: list[float] = []  # of the steps that nobody has told yet
 
     def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler[int]:
         return torch.utils.data.SequentialSampler(self._steps)  # it has its own order
@@ -214,17 +208,14 @@ class _Loop(Trainer):
         tokens = self._examples.tokens.take(rows)
         device = self.args.device
         total = torch.zeros((), device=device)
-        # One autocast region around all parts: the weights are cast to bf16 once a step, not once a part.
-        with torch.autocast(device.type, torch.bfloat16, enabled=self._bf16):
-            for part in batches(tokens, self._budget):
-                chosen = rows[part]
-                padded = tokens.pad(part, self._pad_id)
-                batch = {name: torch.from_numpy(array).to(device) for name, array in padded.items()}
+        for part in batches(tokens, self._budget):
+            padded = tokens.pad(part, self._pad_id)
+            batch = {name: torch.from_numpy(array).to(device) for name, array in padded.items()}
+            with torch.autocast(device.type, torch.bfloat16, enabled=self._bf16):
                 logits = self._header_logits(self.network, batch)
-                with torch.autocast(device.type, enabled=False):
-                    loss = self._loss(logits.float(), chosen).sum() / len(rows)
-                    loss.backward()
-                total += loss.detach()
+            loss = self._loss(logits.float(), rows[part]).sum() / len(rows)
+            torch.autograd.backward(loss)
+            total += loss.detach()
         self.losses.append(total.item())
         if not math.isfinite(self.losses[-1]):
             raise TmkdError(
@@ -250,64 +241,3 @@ class _Loop(Trainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         safetensors.torch.load_model(model or self.network, Path(resume_from_checkpoint) / WEIGHTS)
-
-
-class _Watch(TrainerCallback):
-    """Seals checkpoints, measures dev at each epoch's end, and tells on stderr how far the fit is."""
-
-    EVERY = 5.0  # seconds between two lines
-
-    def __init__(
-        self,
-        trainer: _Loop,
-        steps: Steps,
-        dev: Callable[[], float] | None,
-        best: Best,
-        title: str,
-        started: float,
-    ) -> None:
-        self.trainer, self.steps, self.dev, self.best, self.title, self.started = (
-            trainer,
-            steps,
-            dev,
-            best,
-            title,
-            started,
-        )
-        self.first, self.told, self.waited = 0, 0.0, 0.0
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.first, self.begun, self.told = state.global_step, time.monotonic(), time.monotonic()
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        step = state.global_step
-        if time.monotonic() - self.told >= self.EVERY or step == len(self.steps):
-            self._tell(step)
-        epoch, within = divmod(step, self.steps.per_epoch)
-        if self.dev is not None and within == 0 and len(self.best.scores) < epoch:
-            self._measure(self.dev)
-        if step == len(self.steps):
-            control.should_save = False  # the caller is about to save the model itself
-
-    def _measure(self, dev: Callable[[], float]) -> None:
-        begun = time.monotonic()
-        self.trainer.network.eval()
-        with torch.random.fork_rng(), torch.no_grad():  # whether dev is measured must not move the training
-            self.best.record(float(dev()), self.trainer.network)
-        self.waited += time.monotonic() - begun
-
-    def _tell(self, step: int) -> None:
-        done = step - self.first
-        speed = done / max(time.monotonic() - self.begun - self.waited, 1e-9)  # steps/s of training itself
-        losses, self.trainer.losses = self.trainer.losses, []
-        left = (len(self.steps) - step) / speed
-        dev = f", dev {self.best.scores[-1]:.4f}" if self.best.scores else ""
-        line = (
-            f"{self.title}: step {step}/{len(self.steps)}, {speed * self.steps.batch:.1f} pairs/s, "
-            f"loss {np.mean(losses):.4f}{dev}, {clock(left)} left"
-        )
-        print(line, file=sys.stderr, flush=True)
-        self.told = time.monotonic()
-
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        seal(Path(args.output_dir) / f"checkpoint-{state.global_step}", time.monotonic() - self.started)

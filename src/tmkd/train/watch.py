@@ -1,0 +1,87 @@
+"""What happens beside the training: checkpoints are sealed, dev is measured, progress is told."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import TrainerCallback
+
+from tmkd.errors import TmkdError
+from tmkd.progress import clock
+from tmkd.train.batches import Steps
+from tmkd.train.checkpoints import Best, seal
+
+EVERY = 5.0  # seconds between two progress lines
+
+
+class Watch(TrainerCallback):
+    """Seals each checkpoint, measures `dev` at each epoch's end, and tells on stderr how far the fit is.
+
+    `losses` is filled by the training, one per step, and emptied here; `started` is when the fit would have begun had
+    it never been interrupted (time.monotonic).
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        steps: Steps,
+        losses: list[float],
+        dev: Callable[[], float] | None,
+        best: Best,
+        title: str,
+        started: float,
+    ) -> None:
+        self.model, self.steps, self.losses, self.dev, self.best = model, steps, losses, dev, best
+        self.title, self.started = title, started
+        self.first, self.begun, self.told, self.waited = 0, 0.0, 0.0, 0.0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.first, self.begun, self.told = state.global_step, time.monotonic(), time.monotonic()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        step = state.global_step
+        epoch, within = divmod(step, self.steps.per_epoch)
+        if self.dev is not None and within == 0 and len(self.best.scores) < epoch:
+            self._measure(self.dev)
+        if time.monotonic() - self.told >= EVERY or step == len(self.steps):
+            self._tell(step)
+        if step == len(self.steps):
+            control.should_save = False  # the caller is about to save the model itself
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        seal(Path(args.output_dir) / f"checkpoint-{state.global_step}", time.monotonic() - self.started)
+
+    def _measure(self, dev: Callable[[], float]) -> None:
+        begun = time.monotonic()
+        self.model.eval()
+        with torch.random.fork_rng(), torch.no_grad():  # whether dev is measured must not move the training
+            self.best.record(float(dev()), self.model)
+        self.waited += time.monotonic() - begun
+
+    def _tell(self, step: int) -> None:
+        self.told = time.monotonic()
+        speed = (step - self.first) / max(self.told - self.begun - self.waited, 1e-9)  # steps/s of training itself
+        dev = f", dev {self.best.scores[-1]:.4f}" if self.best.scores else ""
+        line = (
+            f"{self.title}: step {step}/{len(self.steps)}, {speed * self.steps.batch:.1f} pairs/s, "
+            f"loss {np.mean(self.losses):.4f}{dev}, {clock((len(self.steps) - step) / speed)} left"
+        )
+        print(line, file=sys.stderr, flush=True)
+        self.losses.clear()
+
+
+def tensorboard(folder: Path) -> TrainerCallback:
+    """Curves of loss, learning rate and gradient norm. Raises: TmkdError when TensorBoard is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+        from transformers.integrations.integration_utils import TensorBoardCallback
+    except ImportError as error:
+        raise TmkdError("tensorboard: true needs TensorBoard: pip install 'tmkd[tensorboard]'") from error
+    return TensorBoardCallback(SummaryWriter(folder))

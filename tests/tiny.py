@@ -1,0 +1,161 @@
+"""A tiny world on disk: random encoders of width 16, learnable pairs, documents, and a recipe of every kind of row."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+TOPICS = (
+    "moon sun star comet planet river lake sea rain snow ice wind cloud storm hill valley forest tree leaf root flower "
+    "bee ant spider cat dog horse cow goat sheep bread milk cheese apple pear plum onion carrot bean rice salt sugar tea "
+    "coffee chair table lamp door window roof wall floor brick road bridge train boat bicycle wheel engine clock watch"
+).split()
+ASKED = ("what is the {}", "why the {}", "how old is the {}", "where is the {}")
+ANSWERS = ("the {} is made of {} because of the {} .", "the {} is known because it is a {} with {} .")
+OFFERS = ("buy the {} now with {} and {} .", "the {} shop sells {} and {} now .")
+WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "<s>", "</s>", "<pad>", ".", "##s", *TOPICS, *sorted(
+    {word for text in (*ASKED, *ANSWERS, *OFFERS) for word in text.replace("{}", "").replace(".", "").split()}
+))  # fmt: skip
+FIT = {"learning_rate": 5.0e-3, "batch": 8, "epochs": 4, "dropout": 0.0, "checkpoint_steps": 4}
+TEACHERS = ("t1", "t2")
+
+
+def question(topic: int) -> str:
+    """The question asked about a topic."""
+    return ASKED[topic % len(ASKED)].format(TOPICS[topic])
+
+
+def passage(topic: int, answers: bool) -> str:
+    """A passage on a topic, one of its own; what makes it an answer can be seen from its words."""
+    form = (ANSWERS if answers else OFFERS)[topic % 2]
+    return form.format(TOPICS[topic], TOPICS[(topic * 7 + 3) % len(TOPICS)], TOPICS[(topic * 5 + 1) % len(TOPICS)])
+
+
+def pairs(topics: Sequence[int]) -> list[tuple[str, str, str]]:
+    """Two labelled pairs a topic: (question, passage, label)."""
+    return [(question(topic), passage(topic, good), "yes" if good else "no") for topic in topics for good in (True, False)]
+
+
+def write_tsv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Write a TSV file."""
+    path.write_text("".join("\t".join(map(str, row)) + "\n" for row in (header, *rows)))
+
+
+def write_tokenizer(folder: Path) -> None:
+    """A WordPiece tokenizer over WORDS, as BERT's, beside a model."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    vocabulary = {word: index for index, word in enumerate(WORDS)}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.BertProcessing(
+        ("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"])
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    told = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "[PAD]", "unk_token": "[UNK]"}
+    (folder / "tokenizer_config.json").write_text(json.dumps({**told, "cls_token": "[CLS]", "sep_token": "[SEP]"}))
+
+
+def write_encoder(folder: Path, seed: int = 7) -> Path:
+    """A BERT of random weights as a normal pretrained folder: two layers of width 16."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=len(WORDS), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=64, initializer_range=0.2,
+    )  # fmt: skip
+    BertModel(config).save_pretrained(folder)
+    write_tokenizer(folder)
+    return folder
+
+
+def recipe() -> dict[str, Any]:
+    """The recipe as plain values: two fine-tuned teachers, an imported one for stage 1, every kind of row."""
+    teacher = {"task": "toy", "base": "bert", "max_length": 48, "fit": FIT}
+    finetune = {"corpus": "task", "alpha": 0.5, "fit": FIT}
+    pretrain = {"corpus": "web", "alpha": 1.0, "fit": {**FIT, "epochs": 1}}
+    scores = {"file": "scores.tsv"}
+    best = {"teachers": "best"}
+    return {
+        "name": "tiny",
+        "data": "data",
+        "device": "cpu",
+        "precision": "fp32",
+        "pretrained": {"bert": {"folder": "bert"}},
+        "tasks": {"toy": {"train": "train.tsv", "dev": "dev.tsv", "tests": {"test": "test.tsv"}}},
+        "collect": {"web": {"task": "toy", "documents": "documents.jsonl", "questions": "questions.txt", "top": 4}},
+        "teachers": {
+            "t1": {**teacher, "seed": 1},
+            "t2": {**teacher, "seed": 2, "fit": {**FIT, "learning_rate": 3.0e-3}},
+            "judge": {"task": "toy", "file": scores, "imported": "probability", "scores": ["web"]},
+        },
+        "student": {"base": "bert", "layers": 1, "max_length": 48},
+        "stages": {"pretrain": pretrain, "finetune": finetune},
+        "rows": {
+            "bert-3": {"stages": [{"use": "finetune", "teachers": [], "alpha": 0.0}]},
+            "1-o-1": {"stages": [{"use": "finetune", **best}]},
+            "1avg-o-1": {"stages": [{"use": "finetune", "average": True}]},
+            "m-o-m": {"each_teacher": True, "stages": [{"use": "finetune", "teachers": "each"}]},
+            "tkd": {"stages": [{"use": "pretrain", **best}, {"use": "finetune", **best}]},
+            "mkd": {"stages": ["finetune"]},
+            "tmkd": {"stages": ["pretrain", "finetune"]},
+        },
+        "evaluate": {"batch": 4, "pairs": 8, "repeats": 1},
+    }  # fmt: skip
+
+
+def write_data(folder: Path) -> None:
+    """60 labelled pairs on 30 topics in train, dev and test; 30 questions and 15 documents on the others."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, topics in (("train", range(18)), ("dev", range(18, 24)), ("test", range(24, 30))):
+        write_tsv(folder / f"{name}.tsv", ("question", "passage", "label"), pairs(topics))
+    others = range(30, 60)
+    (folder / "questions.txt").write_text("".join(question(topic) + "\n" for topic in others))
+    documents = []
+    for number, topic in enumerate(range(30, 60, 2)):
+        paragraphs = [passage(topic, True), passage(topic + 1, False)]
+        documents.append({"url": f"https://tiny.example/{number}", "title": TOPICS[topic], "text": "\n\n".join(paragraphs)})
+    (folder / "documents.jsonl").write_text("".join(json.dumps(document) + "\n" for document in documents))
+    found = [(passage(topic, topic % 2 == 0), topic % 2 == 0) for topic in others]
+    scores = [(question(topic), text, 0.9 if good else 0.2) for topic in others for text, good in found]
+    write_tsv(folder / "scores.tsv", ("question", "passage", "score"), scores)
+
+
+def write_recipe(path: Path, values: dict[str, Any] | None = None) -> Path:
+    """Write a recipe as YAML."""
+    path.write_text(yaml.safe_dump(values or recipe(), sort_keys=False))
+    return path
+
+
+def write_world(folder: Path) -> Path:
+    """Write encoder, data and recipe; returns the recipe's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_encoder(folder / "bert")
+    write_data(folder / "data")
+    return write_recipe(folder / "tiny.yaml")
+
+
+def command(*words: str | Path) -> list[str]:
+    """The command line of one call of tmkd."""
+    return [sys.executable, "-m", "tmkd", *map(str, words)]
+
+
+def environment() -> dict[str, str]:
+    """One thread, no network, a wide terminal, and no colours."""
+    fixed = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1", "COLUMNS": "200", "NO_COLOR": "1"}
+    return {**os.environ, **fixed}
+
+
+def tmkd(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Call the real command line in a process of its own."""
+    return subprocess.run(command(*words), cwd=cwd, env=environment(), capture_output=True, text=True, timeout=300)
