@@ -6,25 +6,57 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-TOPICS = (
-    "moon sun star comet planet river lake sea rain snow ice wind cloud storm hill valley forest tree leaf root flower "
-    "bee ant spider cat dog horse cow goat sheep bread milk cheese apple pear plum onion carrot bean rice salt sugar tea "
-    "coffee chair table lamp door window roof wall floor brick road bridge train boat bicycle wheel engine clock watch"
-).split()
+_NAMES = """moon sun star comet planet river lake sea rain snow ice wind cloud storm hill valley forest tree leaf root
+flower bee ant spider cat dog horse cow goat sheep bread milk cheese apple pear plum onion carrot bean rice salt sugar
+tea coffee chair table lamp door window roof wall floor brick road bridge train boat bicycle wheel engine clock"""
+TOPICS = tuple(_NAMES.split())
 ASKED = ("what is the {}", "why the {}", "how old is the {}", "where is the {}")
 ANSWERS = ("the {} is made of {} because of the {} .", "the {} is known because it is a {} with {} .")
 OFFERS = ("buy the {} now with {} and {} .", "the {} shop sells {} and {} now .")
-WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "<s>", "</s>", "<pad>", ".", "##s", *TOPICS, *sorted(
+WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", ".", "##s", *TOPICS, *sorted(
     {word for text in (*ASKED, *ANSWERS, *OFFERS) for word in text.replace("{}", "").replace(".", "").split()}
 ))  # fmt: skip
-FIT = {"learning_rate": 5.0e-3, "batch": 8, "epochs": 4, "dropout": 0.0, "checkpoint_steps": 4}
+FIT = {"learning_rate": 1.0e-2, "batch": 8, "epochs": 5, "dropout": 0.0, "checkpoint_steps": 4}
 TEACHERS = ("t1", "t2")
+ROWS = ("bert-3", "1-o-1", "1avg-o-1", "m-o-m", "tkd", "mkd", "tmkd")
+
+
+@dataclass(frozen=True)
+class World:
+    """A recipe file and the folder of its runs."""
+
+    recipe: Path
+
+    @property
+    def runs(self) -> Path:
+        return self.recipe.parent / "runs"
+
+    @property
+    def run(self) -> Path:
+        return self.runs / "tiny"
+
+    @property
+    def data(self) -> Path:
+        return self.recipe.parent / "data"
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Call = Callable[..., Said]
 
 
 def question(topic: int) -> str:
@@ -40,7 +72,9 @@ def passage(topic: int, answers: bool) -> str:
 
 def pairs(topics: Sequence[int]) -> list[tuple[str, str, str]]:
     """Two labelled pairs a topic: (question, passage, label)."""
-    return [(question(topic), passage(topic, good), "yes" if good else "no") for topic in topics for good in (True, False)]
+    return [
+        (question(topic), passage(topic, good), "yes" if good else "no") for topic in topics for good in (True, False)
+    ]
 
 
 def write_tsv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -56,9 +90,7 @@ def write_tokenizer(folder: Path) -> None:
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.BertProcessing(
-        ("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"])
-    )
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"]))
     tokenizer.save(str(folder / "tokenizer.json"))
     told = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "[PAD]", "unk_token": "[UNK]"}
     (folder / "tokenizer_config.json").write_text(json.dumps({**told, "cls_token": "[CLS]", "sep_token": "[SEP]"}))
@@ -69,12 +101,15 @@ def write_encoder(folder: Path, seed: int = 7) -> Path:
     import torch
     from transformers import BertConfig, BertModel
 
+    from tmkd.network.encoder import quiet
+
     torch.manual_seed(seed)
     config = BertConfig(
         vocab_size=len(WORDS), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
         max_position_embeddings=64, initializer_range=0.2,
     )  # fmt: skip
-    BertModel(config).save_pretrained(folder)
+    with quiet():
+        BertModel(config).save_pretrained(folder)
     write_tokenizer(folder)
     return folder
 
@@ -96,7 +131,7 @@ def recipe() -> dict[str, Any]:
         "collect": {"web": {"task": "toy", "documents": "documents.jsonl", "questions": "questions.txt", "top": 4}},
         "teachers": {
             "t1": {**teacher, "seed": 1},
-            "t2": {**teacher, "seed": 2, "fit": {**FIT, "learning_rate": 3.0e-3}},
+            "t2": {**teacher, "seed": 2, "fit": {**FIT, "learning_rate": 7.0e-3}},
             "judge": {"task": "toy", "file": scores, "imported": "probability", "scores": ["web"]},
         },
         "student": {"base": "bert", "layers": 1, "max_length": 48},
@@ -107,8 +142,8 @@ def recipe() -> dict[str, Any]:
             "1avg-o-1": {"stages": [{"use": "finetune", "average": True}]},
             "m-o-m": {"each_teacher": True, "stages": [{"use": "finetune", "teachers": "each"}]},
             "tkd": {"stages": [{"use": "pretrain", **best}, {"use": "finetune", **best}]},
-            "mkd": {"stages": ["finetune"]},
-            "tmkd": {"stages": ["pretrain", "finetune"]},
+            "mkd": {"stages": [{"use": "finetune"}]},
+            "tmkd": {"stages": [{"use": "pretrain"}, {"use": "finetune"}]},
         },
         "evaluate": {"batch": 4, "pairs": 8, "repeats": 1},
     }  # fmt: skip
@@ -124,7 +159,9 @@ def write_data(folder: Path) -> None:
     documents = []
     for number, topic in enumerate(range(30, 60, 2)):
         paragraphs = [passage(topic, True), passage(topic + 1, False)]
-        documents.append({"url": f"https://tiny.example/{number}", "title": TOPICS[topic], "text": "\n\n".join(paragraphs)})
+        documents.append(
+            {"url": f"https://tiny.example/{number}", "title": TOPICS[topic], "text": "\n\n".join(paragraphs)}
+        )
     (folder / "documents.jsonl").write_text("".join(json.dumps(document) + "\n" for document in documents))
     found = [(passage(topic, topic % 2 == 0), topic % 2 == 0) for topic in others]
     scores = [(question(topic), text, 0.9 if good else 0.2) for topic in others for text, good in found]
@@ -145,17 +182,71 @@ def write_world(folder: Path) -> Path:
     return write_recipe(folder / "tiny.yaml")
 
 
-def command(*words: str | Path) -> list[str]:
+def change(path: Path, dotted: str, value: Any) -> None:
+    """Change one value of a recipe file; None takes the key out."""
+    values = yaml.safe_load(path.read_text())
+    *parents, last = dotted.split(".")
+    place = values
+    for key in parents:
+        place = place.setdefault(key, {})
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+    write_recipe(path, values)
+
+
+def command(*words: object) -> list[str]:
     """The command line of one call of tmkd."""
     return [sys.executable, "-m", "tmkd", *map(str, words)]
 
 
+# Kills its own process when the n-th file (of some name) is about to be put into its place.
+KILLED_AT = """
+import os, signal, sys
+name, left, put = sys.argv.pop(1), int(sys.argv.pop(1)), os.replace
+def replace(source, target, **where):
+    global left
+    left -= os.path.basename(target) == name or not name
+    if left <= 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    put(source, target, **where)
+os.replace = replace
+from tmkd.cli import main
+main()
+"""
+
+
 def environment() -> dict[str, str]:
     """One thread, no network, a wide terminal, and no colours."""
-    fixed = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1", "COLUMNS": "200", "NO_COLOR": "1"}
-    return {**os.environ, **fixed}
+    return {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "HF_HUB_OFFLINE": "1",
+        "COLUMNS": "200",
+        "NO_COLOR": "1",
+    }
 
 
-def tmkd(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Call the real command line in a process of its own."""
-    return subprocess.run(command(*words), cwd=cwd, env=environment(), capture_output=True, text=True, timeout=300)
+def tmkd(*words: object, killed_at: tuple[str, int] | None = None, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Call the real command line in a process of its own.
+
+    `killed_at` kills it before the n-th file of some name ("" is any) is put into its place.
+    """
+    started = command(*words)
+    if killed_at is not None:
+        started[1:3] = ["-c", KILLED_AT, *map(str, killed_at)]
+    return subprocess.run(started, env=environment(), capture_output=True, text=True, timeout=300, **options)
+
+
+def comparable(report: Path) -> Any:
+    """What report.json says, without what differs from run to run: times, speeds, machine and date."""
+    return _without(json.loads(report.read_text()))
+
+
+def _without(value: Any) -> Any:
+    passing = {"seconds_to_make", "pairs_per_second", "machine", "date"}
+    if isinstance(value, dict):
+        return {key: _without(inner) for key, inner in value.items() if key not in passing}
+    return [_without(inner) for inner in value] if isinstance(value, list) else value

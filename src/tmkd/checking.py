@@ -62,7 +62,8 @@ def check_run(flow: Flow, console: Console, as_json: bool) -> None:
 
 def _sizes(flow: Flow) -> dict[str, int]:
     """Pairs per corpus, read from the files themselves; stage-1 corpora at most questions × top, or their limit."""
-    from tmkd.sources import read_source
+    from tmkd.collect.documents import read_documents
+    from tmkd.sources import read_columns, read_source
 
     sizes: dict[str, int] = {}
     for name, task in flow.recipe.tasks.items():
@@ -76,8 +77,14 @@ def _sizes(flow: Flow) -> dict[str, int]:
         asked = sum(read_source(source, flow.base, labels, need=("question",)).num_rows for source in gather.questions)
         for source in gather.passages:
             read_source(source, flow.base, labels, need=("passage",))
+        for source in gather.documents:
+            for _ in read_documents(source, flow.base):
+                pass
         found = given + asked * gather.top
         sizes[name] = min(found, gather.limit) if gather.limit is not None else found
+    for teacher in flow.recipe.teachers.values():
+        if teacher.file is not None:
+            read_columns(teacher.file, flow.base, teacher.score_columns)
     return sizes
 
 

@@ -11,11 +11,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from tmkd.errors import TmkdError, UsageError
 
@@ -29,6 +30,13 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 out, err = Console(), Console(stderr=True)
+
+# Which extra of the package brings a module that the base install lacks.
+_EXTRA_OF = {
+    **dict.fromkeys(("torch", "transformers", "accelerate", "huggingface_hub", "ir_measures", "matplotlib"), "train"),
+    "tantivy": "collect",
+    "tensorboard": "tensorboard",
+}
 
 RecipeFile = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)]
 Changes = Annotated[
@@ -80,17 +88,22 @@ def _work(recipe: Path, changes: list[str] | None, runs: Path, verbs: tuple[str,
     from tmkd.progress import clock
 
     flow = _flow(recipe, changes, runs, everything)
+    for _ in flow.steps():  # whatever the recipe names and is not there is told before hours of work
+        pass
     with _own(flow, recipe):
         made = skipped = 0
-        for step in flow.steps():
+        for step, now, waiting in _states(flow):
             if step.verb not in verbs:
                 continue
-            now = step.state()
+            if waiting:
+                raise TmkdError(
+                    f"{step.title}: {waiting} is not done; run that verb first, or all with: tmkd run {recipe}"
+                )
             if now.kind == "done":
                 skipped += 1
                 continue
             reason = f" ({now.kind}: {now.why})" if now.kind == "stale" else ""
-            err.print(f"[bold]{step.title}[/]{reason}", highlight=False)
+            err.print(f"[bold]{step.title}[/]{reason}", highlight=False, soft_wrap=True)
             manifest = step.execute()
             made += 1
             err.print(f"  done in {clock(manifest.seconds)}{_facts(manifest.facts)}", highlight=False, markup=False)
@@ -167,11 +180,15 @@ def show(
     """Say for each step whether it is done, stale (and why) or missing, and how long it took."""
     from tmkd.progress import clock
 
-    rows = list(_states(_flow(recipe, set_, runs, all_)))
+    rows = [(step, now) for step, now, _ in _states(_flow(recipe, set_, runs, all_))]
     if json_:
         print(
             json.dumps(
-                [{"step": s.title, "state": n.kind, "why": n.why, "seconds": n.seconds} for s, n in rows], indent=1
+                [
+                    {"step": s.title, "state": n.kind, "why": n.why, "seconds": n.seconds, "folder": str(s.folder)}
+                    for s, n in rows
+                ],
+                indent=1,
             )
         )
         return
@@ -183,19 +200,22 @@ def show(
     out.print(table)
 
 
-def _states(flow: Any) -> Iterator[tuple[Any, Any]]:
-    """Every step with its state; what needs a step that is not done is stale or missing with it."""
+def _states(flow: Any) -> Iterator[tuple[Any, Any, str]]:
+    """Every step, its state, and the step before it that is not done; with that one it is stale or missing itself.
+
+    Whoever makes a step before asking for the next finds it done.
+    """
     from tmkd.store import State
 
     undone: dict[Path, str] = {}
     for step in flow.steps():
         now = step.state()
-        waiting = next((undone[folder] for folder in step.needs.values() if folder in undone), None)
+        waiting = next((undone[folder] for folder in step.needs.values() if folder in undone), "")
         if now.kind == "done" and waiting:
             now = State("stale", f"needs {waiting}", now.seconds)
-        if now.kind != "done":
+        yield step, now, waiting
+        if waiting or (now.kind != "done" and step.state().kind != "done"):
             undone[step.folder] = step.title
-        yield step, now
 
 
 @app.command()
@@ -220,42 +240,57 @@ def init(recipe: Annotated[Path, typer.Argument(help="The recipe to write.", sho
 
 
 @app.command()
-def clean(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), all_: All = False) -> None:
-    """Remove stale artifacts, and what no step of the recipe makes any more."""
-    flow = _flow(recipe, set_, runs, all_)
+def clean(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs")) -> None:
+    """Remove stale artifacts, and what no step of the recipe makes any more, its extras among them."""
+    from tmkd.steps import KEY
+    from tmkd.store import MANIFEST
+
+    flow = _flow(recipe, set_, runs, everything=True)
     with _own(flow, recipe):
-        folders = {}
-        for step, now in _states(flow):
-            folders[step.folder] = now.kind
-        removed = [folder for folder, kind in folders.items() if kind == "stale" and folder.exists()]
-        known = set(folders)
-        for manifest in sorted(flow.folder.rglob("manifest.json")):
-            if manifest.parent not in known:
-                removed.append(manifest.parent)
+        wanted: set[Path] = set()
+        stale: set[Path] = set()
+        open_ends = False
+        for each in (flow, _flow(recipe, set_, runs, everything=False)):
+            for step, now, _ in _states(each):
+                (stale if now.kind == "stale" else wanted).add(step.folder)
+                open_ends |= bool(step.waits)
+        made = {path.parent for mark in (MANIFEST, KEY) for path in flow.folder.rglob(mark)}
+        if open_ends:  # students of rows whose best teacher is not known yet cannot be told from others
+            made -= {path for place in ("students", "predictions") for path in (flow.folder / place).rglob("*")}
+        removed = sorted(folder for folder in (stale - wanted) | (made - wanted) if folder.is_dir())
         for folder in removed:
             shutil.rmtree(folder)
-            err.print(f"removed {folder}", highlight=False)
+            err.print(f"removed {folder}", highlight=False, markup=False, soft_wrap=True)
         err.print(f"{len(removed)} artifacts removed", highlight=False)
 
 
 def main() -> None:
     """Run the command line: failures in a line or two on stderr; exit code 1 for a failure, 2 for wrong usage."""
-    # GNU OpenMP's threads wait busily by default: beside any other work that costs a run most of its speed.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # GNU OpenMP's threads wait busily by default, which beside any other work costs a run most of its speed; going to
+    # sleep at once costs a quarter of it on an idle machine. A short wait is near the best of both (docs/log.md).
+    os.environ.setdefault("OMP_WAIT_POLICY", "ACTIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     try:
         app()
     except TmkdError as error:
-        err.print(f"[bold red]error:[/] {_escape(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(error.exit_code)
+        _fail(error, error.exit_code)
+    except ModuleNotFoundError as error:
+        extra = _EXTRA_OF.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        _fail(f"this needs {error.name}: pip install 'tmkd[{extra}]'")
     except KeyboardInterrupt:
         err.print("interrupted; the same command goes on from here", highlight=False)
         sys.exit(130)
     except OSError as error:
-        if error.errno == errno.ENOSPC or "No space left" in str(error):
-            err.print("[bold red]error:[/] the disk is full; free some space, and the same command goes on from here")
-            sys.exit(1)
-        raise
+        _fail("the disk is full; free some space, and the same command goes on from here" if _full(error) else error)
 
 
-def _escape(text: str) -> str:
-    return text.replace("[", r"\[")
+def _fail(problem: object, exit_code: int = 1) -> NoReturn:
+    err.print(Text.assemble(("error:", "bold red"), f" {problem}"), soft_wrap=True)
+    sys.exit(exit_code)
+
+
+def _full(error: OSError) -> bool:
+    """Whether a disk, a quota or a limit on files is used up."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space left" in str(error)

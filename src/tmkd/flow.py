@@ -64,6 +64,10 @@ class Flow:
         return LabelSet(task, self.recipe.tasks[task].labels, self.recipe.tasks[task].positive)
 
     @cached_property
+    def _digests(self) -> dict[Path, str]:
+        return {}
+
+    @cached_property
     def _bases(self) -> dict[str, pretrained.ModelFolder]:
         return {}
 
@@ -79,13 +83,20 @@ class Flow:
             path = self.base / source.file
             if not path.is_file():
                 raise TmkdError(f"{path}: no such file (named in the recipe; file names are relative to {self.base})")
-            digests[f"file {source.file}"] = digest_file(path)
+            if path not in self._digests:
+                self._digests[path] = digest_file(path)
+            digests[f"file {source.file}"] = self._digests[path]
         return digests
 
     # -- the steps ----------------------------------------------------------------------------------------------
 
     def steps(self) -> Iterator[Step]:
-        """All steps in order. Later ones are planned when reached: `best` needs the dev scores of earlier ones."""
+        """All steps in order. Later ones are planned when reached: `best` needs the dev scores of earlier ones.
+
+        Raises: UsageError, before the first step, when a row names a teacher or corpus that is not there.
+        """
+        for row, of, _ in self.placed_rows():
+            members(self.recipe, row, self.recipe.rows[row], of, best=lambda names: names[0])
         for name, task in self.recipe.tasks.items():
             yield self._collect_task(name, task)
         for name, gather in self.recipe.collect.items():

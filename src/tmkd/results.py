@@ -38,12 +38,16 @@ def predict(flow: Flow, task: str, model: Path, teacher: str | None, folder: Pat
     total, done = sum(table.num_rows for table in splits.values()), 0
     with progress(f"evaluate {shown}", "pairs") as report:
         for split, table in splits.items():
+            stored = folder / f"{split}.safetensors"
+            if stored.is_file():  # by an interrupted run with the same inputs
+                done += table.num_rows
+                continue
             parts = []
             for part in (table.slice(start, 2048) for start in range(0, table.num_rows, 2048)):
                 parts.append(scorer.probabilities(part["question"].to_pylist(), part["passage"].to_pylist()))
                 done += part.num_rows
                 report(done, total)
-            write_atomic(folder / f"{split}.safetensors", save({PROBABILITIES: np.concatenate(parts)}))
+            write_atomic(stored, save({PROBABILITIES: np.concatenate(parts)}))
     return {"parameters": scorer.parameters, "bytes": scorer.bytes, "precision": precision, "pairs": total}
 
 
@@ -173,9 +177,14 @@ def _shape(flow: Flow, row: Measured) -> tuple[Any, ...]:
 
 
 def _models(flow: Flow, row: Measured) -> list[tuple[str, Path]]:
+    """The row's members and their folders, checked byte by byte."""
     if row.kind == "student":
-        return [(key, flow.folder / "students" / key) for key in row.keys]
-    return [(key, flow.teacher_folder(key.removeprefix("teacher-"))) for key in row.keys]
+        folders = [flow.folder / "students" / key for key in row.keys]
+    else:
+        folders = [flow.teacher_folder(key.removeprefix("teacher-")) for key in row.keys]
+    for folder in folders:
+        verify(folder)
+    return list(zip(row.keys, folders, strict=True))
 
 
 def _measure(flow: Flow, row: Measured, speeds: dict[tuple[str, tuple[str, ...]], Any]) -> Iterator[Result]:

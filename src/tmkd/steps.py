@@ -23,7 +23,7 @@ from tmkd.store import (
     write_manifest,
 )
 
-_KEY = ".key"  # which inputs and settings the unfinished content of a folder belongs to
+KEY = ".key"  # which inputs and settings the unfinished content of a folder belongs to
 
 Make = Callable[[Path, Path], dict[str, Any]]
 
@@ -89,15 +89,16 @@ class Step:
         work.mkdir(exist_ok=True)
         start = time.perf_counter()
         facts = self.make(self.folder, work)
-        shutil.rmtree(work, ignore_errors=True)
+        # Sealed before the scratch goes: a crash in between costs disk, the other way round it would cost the training.
         manifest = write_manifest(self.folder, self.name, inputs, self.settings, facts, time.perf_counter() - start)
-        (self.folder / _KEY).unlink(missing_ok=True)
+        shutil.rmtree(work, ignore_errors=True)
+        (self.folder / KEY).unlink(missing_ok=True)
         return manifest
 
     def _prepare(self, key: str) -> None:
         """Leave in the folder only what belongs to this key; the manifest goes first, the key is written last."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        mark = self.folder / _KEY
+        mark = self.folder / KEY
         if mark.is_file() and mark.read_text() == key and not (self.folder / MANIFEST).exists():
             return
         (self.folder / MANIFEST).unlink(missing_ok=True)

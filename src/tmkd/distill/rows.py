@@ -39,7 +39,7 @@ def declared(recipe: Recipe, corpus: str) -> tuple[str, ...]:
 
 
 def members(recipe: Recipe, name: str, row: Row, task: str, best: BestOf) -> list[tuple[PlannedStage, ...]]:
-    """The students of a row for one task, each a chain of planned stages; the row predicts the mean of them (§4.3 m-o-m).
+    """The students of a row for one task, each a chain of planned stages; it predicts their mean (§4.3 m-o-m).
 
     `best` picks one of several teacher names by dev score. Raises: UsageError for an unknown teacher or corpus.
     """
@@ -59,6 +59,10 @@ def _planned(recipe: Recipe, name: str, stage: Stage, task: str, best: BestOf, e
     else:
         known = ", ".join(["task", *recipe.collect])
         raise UsageError(f"rows.{name}: no corpus '{stage.corpus}'; there is {known}")
+    if stage.alpha < 1 and stage.corpus in recipe.collect:
+        raise UsageError(
+            f"rows.{name}: alpha is {stage.alpha} on {corpus}, whose pairs have no golden labels; set alpha: 1"
+        )
     names = declared(recipe, corpus)
     if stage.teachers == "all":
         teachers = names if stage.alpha > 0 else ()
@@ -83,7 +87,7 @@ def _planned(recipe: Recipe, name: str, stage: Stage, task: str, best: BestOf, e
 
 
 def chain_key(recipe: Recipe, chain: tuple[PlannedStage, ...], seed: int) -> str:
-    """The digest of (stage chain, seed) under which a student is stored, so that rows share what they have in common."""
+    """The digest of (stage chain, seed) under which a student is stored: rows share what they have in common."""
     stages = [[planned.corpus, planned.teachers, stage_settings(planned.stage)] for planned in chain]
     return digest_json([stages, recipe.student.model_dump(mode="json"), seed])[:16]
 

@@ -9,6 +9,8 @@ import numpy as np
 
 from tmkd import recipe
 from tmkd.errors import TmkdError
+from tmkd.network.encoder import quiet
+from tmkd.network.encoder import fresh_pooler
 from tmkd.network.headers import Header
 from tmkd.network.scoring import batched_logits
 from tmkd.network.student import Student
@@ -57,8 +59,11 @@ def run_stage(
     headers = _headers(corpus.labels.task, golden, soft)
     if start is None:
         model = Student.start(base, student.layers, student.pool, corpus.labels, headers, student.max_length, seed)
+        if student.fresh_pooler:
+            fresh_pooler(model.encoder, seed)
     else:
-        model = Student.from_pretrained(start).with_headers(corpus.labels, headers, seed)
+        with quiet():
+            model = Student.from_pretrained(start).with_headers(corpus.labels, headers, seed)
     tokenizer = PairTokenizer.load(base, student.max_length)
     pad_id = tokenizer.settings.pad_id
     model.to(device)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from safetensors import SafetensorError
+from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import logging
 
@@ -40,13 +41,27 @@ def bottom_layers(folder: Path, layers: int, pool: Pool) -> PreTrainedModel:
                 local_files_only=True,
                 output_loading_info=True,
             )
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
             raise TmkdError(f"{folder}: cannot be opened as an encoder: {reason}") from error
     missing = sorted(key for key in found["missing_keys"] if not key.startswith("pooler."))
     if missing:
         raise TmkdError(f"{folder}: not a whole encoder; {len(missing)} weights are missing, {missing[0]} for one")
     return _pooled(encoder, pool, str(folder))
+
+
+def fresh_pooler(encoder: nn.Module, seed: int) -> None:
+    """Draw an encoder's pooler anew (Xavier uniform, bias 0): for one whose pooler was never trained.
+
+    A sentence encoder that is read by averaging keeps the near-zero pooler it was born with, and gradients die there.
+    Raises: TmkdError when the encoder has no pooler with a dense layer.
+    """
+    dense = getattr(getattr(encoder, "pooler", None), "dense", None)
+    if not isinstance(dense, nn.Linear):
+        raise TmkdError("fresh_pooler: true, but the encoder has no pooler; leave it out")
+    with torch.no_grad():
+        nn.init.xavier_uniform_(dense.weight, generator=torch.Generator().manual_seed(seed))
+        nn.init.zeros_(dense.bias)
 
 
 def encoder_from_config(config: dict[str, Any], pool: Pool) -> PreTrainedModel:

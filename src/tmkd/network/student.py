@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn import functional
 from transformers import PreTrainedConfig, PreTrainedModel
@@ -175,7 +176,7 @@ class Student(PreTrainedModel):
             for name in TOKENIZER_FILES:
                 if (tokenizer_folder / name).is_file():
                     shutil.copyfile(tokenizer_folder / name, folder / name)
-        except OSError as error:
+        except (OSError, SafetensorError) as error:
             raise TmkdError(f"{folder}: the student cannot be written: {error}") from error
         PairTokenizer.load(tokenizer_folder, self.max_length).save(folder)
 

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from tmkd import recipe
 from tmkd.errors import TmkdError
+from tmkd.network.encoder import fresh_pooler, quiet
 from tmkd.network.scoring import batched_logits
 from tmkd.pairs import Corpus
 from tmkd.quality import accuracy
@@ -44,6 +46,8 @@ def finetune(
         id2label=id2label,
         label2id={label: i for i, label in id2label.items()},
     )
+    if teacher.fresh_pooler:
+        fresh_pooler(model.base_model, teacher.seed)
     tokenizer = PairTokenizer.load(base, longest(model.config, teacher.max_length))
     pad_id = tokenizer.settings.pad_id
     model.config.pad_token_id = pad_id
@@ -70,7 +74,11 @@ def finetune(
         dev=dev_accuracy,
         title=f"teach {name}",
     )
-    model.save_pretrained(folder)
+    try:
+        with quiet():
+            model.save_pretrained(folder)
+    except (OSError, SafetensorError) as error:
+        raise TmkdError(f"{folder}: the teacher cannot be written: {error}") from error
     tokenizer.save(folder)
     return {
         "dev": report.dev,

@@ -1,4 +1,4 @@
-"""A teacher as a network: any fine-tuned AutoModelForSequenceClassification with its own tokenizer and maximum length."""
+"""A teacher as a network: any AutoModelForSequenceClassification with its own tokenizer and maximum length."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
 from tmkd.errors import TmkdError
+from tmkd.network.encoder import quiet
 from tmkd.network.scoring import batched_logits
 from tmkd.pairs import LabelSet
 from tmkd.text import PairTokenizer
@@ -68,16 +70,18 @@ def load(
 def open_model(folder: Path, name: str, **changes: Any) -> PreTrainedModel:
     """An AutoModelForSequenceClassification from a local folder: safetensors only, no code of the folder is run."""
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, **changes)
-        return AutoModelForSequenceClassification.from_pretrained(
-            folder,
-            config=config,
-            use_safetensors=True,
-            local_files_only=True,
-            attn_implementation="eager",
-            dtype=torch.float32,
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        with quiet():
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True, **changes)
+            return AutoModelForSequenceClassification.from_pretrained(
+                folder,
+                config=config,
+                use_safetensors=True,
+                local_files_only=True,
+                attn_implementation="eager",
+                dtype=torch.float32,
+                ignore_mismatched_sizes=bool(changes),  # another task's head gives way to a fresh one
+            )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise TmkdError(f"teacher {name}: {folder} cannot be opened: {reason}") from error
 
@@ -99,7 +103,7 @@ def match_classes(config: Any, labels: LabelSet, classes: Mapping[str, str], nam
         return None
     theirs = {str(label).lower(): int(index) for index, label in config.id2label.items()}
     wanted = [classes.get(label, label).lower() for label in labels.names]
-    if count != len(labels.names) or set(wanted) != set(theirs):
+    if not count == len(labels.names) == len(theirs) or set(wanted) != set(theirs):
         raise TmkdError(
             f"teacher {name}: its classes are {', '.join(theirs)}, the task's are {', '.join(labels.names)}; "
             f"map them with classes: {{ours: theirs}}"

@@ -1,0 +1,72 @@
+"""The command line called in this process, and the tiny world: fresh for each test, or with its run finished once."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is loaded: tests share the machine
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+import tiny
+from tiny import Call, Said, World
+from tmkd import cli
+
+
+@pytest.fixture
+def tmkd(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Call `tmkd` as its script does, but in this process."""
+
+    def call(*words: object) -> Said:
+        monkeypatch.setattr(sys, "argv", ["tmkd", *map(str, words)])
+        for console in (cli.out, cli.err):
+            monkeypatch.setattr(console, "width", 200)
+        capsys.readouterr()
+        code: object = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code or 0
+        said = capsys.readouterr()
+        return Said(int(str(code)), said.out, said.err)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def tiny_world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Encoder, data and recipe: not to be changed."""
+    return World(tiny.write_world(tmp_path_factory.mktemp("tiny")))
+
+
+@pytest.fixture(scope="session")
+def finished_world(tiny_world: World, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The world with its run finished, by the real command line: not to be changed."""
+    folder = tmp_path_factory.mktemp("finished") / "world"
+    shutil.copytree(tiny_world.recipe.parent, folder)
+    world = World(folder / "tiny.yaml")
+    done = tiny.tmkd("run", world.recipe, "--runs", world.runs)
+    assert done.returncode == 0, done.stderr
+    (folder / "stdout").write_text(done.stdout)
+    return world
+
+
+@pytest.fixture
+def world(tiny_world: World, tmp_path: Path) -> World:
+    """The world for one test, without a run."""
+    shutil.copytree(tiny_world.recipe.parent, tmp_path / "world")
+    return World(tmp_path / "world" / "tiny.yaml")
+
+
+@pytest.fixture
+def finished(finished_world: World, tmp_path: Path) -> World:
+    """The world with its finished run, for one test."""
+    shutil.copytree(finished_world.recipe.parent, tmp_path / "finished")
+    copy = World(tmp_path / "finished" / "tiny.yaml")
+    (copy.run / "recipe.yaml").unlink()  # it names the recipe it was copied from
+    return copy

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import tiny
+from tmkd.distill.rows import best_by_dev, chain_key, declared, members, stage_settings
+from tmkd.errors import TmkdError, UsageError
+from tmkd.recipe import Recipe
+
+TEACHER = {"task": "toy", "base": "bert"}
+
+
+def recipe(**changes: Any) -> Recipe:
+    """The tiny recipe, its shared stages written out, with some top-level keys replaced."""
+    values = {**tiny.recipe(), **changes}
+    values.pop("stages")
+    values.setdefault("rows", {})
+    values["rows"] = {name: row for name, row in values["rows"].items() if "use" not in str(row)}
+    return Recipe.model_validate(values)
+
+
+def row(*stages: dict[str, Any], task: str = "toy", each: bool = False, **changes: Any) -> list[list[tuple[str, Any]]]:
+    """(corpus, teachers) of each stage of each member of a row with these stages."""
+    read = recipe(rows={"it": {"stages": list(stages), "each_teacher": each}}, **changes)
+    chains = members(read, "it", read.rows["it"], task, best=lambda names: names[-1])
+    return [[(planned.corpus, planned.teachers) for planned in chain] for chain in chains]
+
+
+def test_all_means_the_teachers_declared_for_the_corpus() -> None:
+    assert row({}) == [[("toy/train", ("t1", "t2"))]]
+    assert row({"corpus": "web", "alpha": 1.0}, {}) == [[("web", ("t1", "t2", "judge")), ("toy/train", ("t1", "t2"))]]
+
+
+def test_without_alpha_no_teacher_is_heard() -> None:
+    assert row({"teachers": [], "alpha": 0}) == [[("toy/train", ())]]
+
+
+def test_best_is_asked_among_the_declared() -> None:
+    assert row({"corpus": "web", "alpha": 1.0, "teachers": "best"}) == [[("web", ("judge",))]]
+
+
+def test_a_row_with_each_teacher_has_a_student_per_teacher() -> None:
+    stages = ({"corpus": "web", "alpha": 1.0, "teachers": "each"}, {"teachers": "each"})
+    assert row(*stages, each=True) == [[("web", (name,)), ("toy/train", (name,))] for name in ("t1", "t2")]
+
+
+def test_named_teachers_keep_their_order() -> None:
+    assert row({"teachers": ["t2", "t1"]}) == [[("toy/train", ("t2", "t1"))]]
+
+
+@pytest.mark.parametrize(
+    ("stage", "said"),
+    [
+        ({"teachers": ["t9"]}, r"rows\.it: unknown teacher 't9'; there is t1, t2, judge"),
+        ({"teachers": ["judge"]}, r"rows\.it: teacher 'judge' does not score toy/train; add it to its scores"),
+        ({"corpus": "wob", "alpha": 1.0}, r"rows\.it: no corpus 'wob'; there is task, web"),
+        ({"teachers": "each"}, r"rows\.it: teachers: each needs each_teacher: true"),
+        ({"corpus": "web", "alpha": 0.5}, r"rows\.it: alpha is 0\.5 on web, whose pairs have no golden labels"),
+    ],
+)
+def test_what_a_stage_cannot_mean_is_told(stage: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        row(stage)
+
+
+@pytest.mark.parametrize("teachers", ["all", "best"])
+def test_alpha_without_any_teacher_is_an_error(teachers: str) -> None:
+    with pytest.raises(UsageError, match=r"rows\.it: alpha is 0\.9 but no teacher is declared for toy/train"):
+        row({"teachers": teachers}, teachers={})
+
+
+def test_each_teacher_without_any_teacher_is_an_error() -> None:
+    with pytest.raises(UsageError, match=r"rows\.it: no teacher is declared for task toy"):
+        row({"teachers": "each"}, each=True, teachers={})
+
+
+@pytest.mark.parametrize(
+    ("scores", "corpus", "found"),
+    [
+        (None, "toy/train", ("t1", "t2")),
+        (None, "web", ("t1", "t2")),
+        (["web"], "web", ("t1", "t2", "judge")),
+        (["web"], "toy/dev", ("t1", "t2")),
+        (["toy"], "toy/dev", ("t1", "t2", "judge")),
+        (["toy"], "web", ("t1", "t2")),
+    ],
+)
+def test_imported_scores_are_only_where_they_say(scores: list[str] | None, corpus: str, found: tuple[str, ...]) -> None:
+    judge = {"task": "toy", "file": "scores.tsv", "scores": scores}
+    assert declared(recipe(rows={}, teachers={"t1": TEACHER, "t2": TEACHER, "judge": judge}), corpus) == found
+
+
+def test_a_teacher_may_leave_out_a_corpus_but_never_its_task() -> None:
+    read = recipe(rows={}, teachers={"t1": {**TEACHER, "scores": []}})
+    assert declared(read, "web") == ()
+    assert declared(read, "toy/train") == ("t1",)
+
+
+def key(stage: dict[str, Any], seed: int = 1, **changes: Any) -> str:
+    read = recipe(rows={"it": {"stages": [stage]}}, **changes)
+    chain = members(read, "it", read.rows["it"], "toy", best=lambda names: names[0])[0]
+    return chain_key(read, chain, seed)
+
+
+def test_students_are_shared_by_what_makes_them_not_by_how_it_is_said() -> None:
+    assert key({"teachers": "best"}) == key({"teachers": ["t1"]})
+    assert key({}) == key({"fit": {"checkpoint_steps": 3, "tensorboard": True}})
+    different = [{}, {"alpha": 0.5}, {"average": True}, {"teachers": ["t2"]}, {"fit": {"epochs": 9}}]
+    assert len({key(stage) for stage in different} | {key({}, seed=2)}) == len(different) + 1
+    assert key({}) != key({}, student={"base": "bert", "layers": 2})
+
+
+def test_stage_settings_hold_what_decides_the_result() -> None:
+    read = recipe(rows={"it": {"stages": [{}]}})
+    settings = stage_settings(read.rows["it"].stages[0])
+    assert set(settings) == {"average", "alpha", "fit"}
+    assert "checkpoint_steps" not in str(settings)
+
+
+def test_best_is_the_first_of_the_best_by_dev() -> None:
+    assert best_by_dev(("a", "b", "c"), {"a": 0.5, "b": 0.7, "c": 0.7}) == "b"
+    assert best_by_dev(("judge", "b"), {"b": 0.1}) == "b"
+    with pytest.raises(TmkdError, match="best of judge: none of them has scored a dev set"):
+        best_by_dev(("judge",), {})

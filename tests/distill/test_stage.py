@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import tiny
+from tmkd import recipe
+from tmkd.distill.stage import run_stage
+from tmkd.errors import TmkdError
+from tmkd.network import Student
+from tmkd.pairs import Corpus, LabelSet, pair_table, write_corpus
+from tmkd.softlabels import SoftLabels
+
+LABELS = LabelSet("toy", ("no", "yes"), "yes")
+Train = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.write_encoder(tmp_path_factory.mktemp("bert"))
+
+
+def corpus(folder: Path, topics: Sequence[int], labelled: bool = True) -> Corpus:
+    rows = tiny.pairs(topics)
+    labels = [LABELS.names.index(label) for _, _, label in rows] if labelled else None
+    table = pair_table([row[0] for row in rows], [row[1] for row in rows], labels, "rows.tsv")
+    return write_corpus(folder, LABELS, [table])
+
+
+def soft_labels(pairs: int, *names: str) -> SoftLabels:
+    """Teachers that know which of two pairs is the answer, each with a strength of its own."""
+    sign = np.where(np.arange(pairs) % 2 == 0, 1.0, -1.0)
+    logits = np.stack([[-sign * (place + 1), sign * (place + 1)] for place in range(len(names))])
+    return SoftLabels(logits.transpose(2, 0, 1).astype(np.float32), names, tuple(f"digest of {name}" for name in names))
+
+
+@pytest.fixture
+def train(base: Path, tmp_path: Path) -> Train:
+    """Run a stage into the folder `name` beside the corpora `train` (16 pairs) and `dev` (8 pairs)."""
+
+    def run(
+        name: str,
+        soft: SoftLabels | None,
+        start: str | None = None,
+        labelled: bool = True,
+        fit: Any = None,
+        **stage: Any,
+    ) -> dict[str, Any]:
+        settings = recipe.Stage(fit=recipe.Fit(**{**tiny.FIT, "epochs": 2, **(fit or {})}), **stage)
+        student = recipe.Student(base="bert", layers=1, max_length=32)
+        pairs, dev = corpus(tmp_path / "train", range(8), labelled), corpus(tmp_path / "dev", range(18, 22))
+        folder, before = tmp_path / name, tmp_path / start if start else None
+        folder.mkdir()
+        return run_stage(
+            settings, student, before, base, pairs, soft, dev, 1, folder, folder / ".work", "cpu", "fp32", name
+        )
+
+    return run
+
+
+def headers(folder: Path) -> dict[str, tuple[str | None, torch.Tensor]]:
+    """Name → (teacher's digest, weight) of a saved student's headers."""
+    student = Student.from_pretrained(folder)
+    weights = student.state_dict()
+    told = {}
+    for place, (name, digest) in enumerate(student.config.headers or []):
+        told[name] = digest, next(w for key, w in weights.items() if key.startswith(f"headers.linears.{place}.weight"))
+    return told
+
+
+@pytest.mark.parametrize(
+    ("alpha", "teachers", "average", "names"),
+    [
+        (0.0, (), False, ["toy/gold"]),
+        (0.5, ("t1", "t2"), False, ["toy/gold", "toy/t1", "toy/t2"]),
+        (1.0, ("t1", "t2"), False, ["toy/t1", "toy/t2"]),
+        (0.5, ("t1", "t2"), True, ["toy/gold", "toy/mean"]),
+        (1.0, ("t2",), False, ["toy/t2"]),
+    ],
+)
+def test_a_header_exists_only_if_it_is_trained(
+    train: Train, tmp_path: Path, alpha: float, teachers: tuple[str, ...], average: bool, names: list[str]
+) -> None:
+    soft = soft_labels(16, *teachers) if teachers else None
+    facts = train("s", soft, alpha=alpha, average=average, teachers=teachers)
+    assert facts["headers"] == names
+    assert [name for name, _ in Student.from_pretrained(tmp_path / "s").config.headers or []] == names
+    assert facts["pairs"] == 16
+    assert facts["left_out"] == 0
+    assert len(facts["dev"]) == (0 if alpha == 1 else 2)
+
+
+def test_without_golden_labels_no_label_is_needed(train: Train) -> None:
+    assert train("s", soft_labels(16, "t1"), alpha=1.0, labelled=False)["best_epoch"] == 2
+
+
+def test_golden_loss_on_an_unlabelled_pair_is_an_error(train: Train) -> None:
+    with pytest.raises(TmkdError, match=r"rows\.tsv: pair 1 of 16 .* has no golden label, which alpha < 1 needs"):
+        train("s", soft_labels(16, "t1"), alpha=0.9, labelled=False)
+
+
+def test_pairs_that_a_teacher_did_not_score_are_left_out(train: Train) -> None:
+    soft = soft_labels(16, "t1", "t2")
+    soft.logits[3:6, 1] = np.nan
+    facts = train("s", soft, alpha=1.0)
+    assert (facts["pairs"], facts["left_out"]) == (13, 3)
+
+
+def test_a_corpus_that_no_teacher_scored_is_an_error(train: Train) -> None:
+    soft = soft_labels(16, "t1", "t2")
+    soft.logits[::2, 0] = soft.logits[1::2, 1] = np.nan
+    with pytest.raises(TmkdError, match="s: no pair of the corpus is scored by all of t1, t2"):
+        train("s", soft, alpha=1.0)
+
+
+def test_stage_2_goes_on_from_stage_1_with_headers_of_the_same_name_and_digest(train: Train, tmp_path: Path) -> None:
+    still = {"learning_rate": 1.0e-12, "weight_decay": 0.0}  # so that what was carried over can still be seen
+    train("one", soft_labels(16, "t1", "t2", "judge"), alpha=1.0)
+    changed = soft_labels(16, "t1", "t2")
+    changed = SoftLabels(changed.logits, changed.teachers, (changed.digests[0], "digest of another t2"))
+    train("two", changed, start="one", alpha=0.5, fit=still)
+    one, two = Student.from_pretrained(tmp_path / "one"), Student.from_pretrained(tmp_path / "two")
+    torch.testing.assert_close(two.encoder.state_dict(), one.encoder.state_dict())
+    assert [name for name, _ in two.config.headers or []] == ["toy/gold", "toy/t1", "toy/t2"]
+    before, after = headers(tmp_path / "one"), headers(tmp_path / "two")
+    assert after["toy/t1"][0] == before["toy/t1"][0]
+    torch.testing.assert_close(after["toy/t1"][1], before["toy/t1"][1])
+    assert not torch.allclose(after["toy/t2"][1], before["toy/t2"][1])
+
+
+def test_the_student_opens_with_its_own_tokenizer_and_has_learned(train: Train, tmp_path: Path) -> None:
+    facts = train("s", soft_labels(16, "t1"), alpha=0.5, fit={"epochs": 8})
+    student = Student.from_pretrained(tmp_path / "s")
+    rows = tiny.pairs(range(18, 22))
+    likely = student.predict([row[:2] for row in rows])
+    right = [(p > 0.5) == (label == "yes") for p, (_, _, label) in zip(likely, rows, strict=True)]
+    assert np.mean(right) == max(facts["dev"])
+    assert facts["parameters"] == sum(weight.numel() for weight in student.parameters())

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tiny
+from tmkd import recipe
+from tmkd.errors import TmkdError
+from tmkd.pairs import Corpus, LabelSet
+from tmkd.teachers.finetune import finetune, require_golden
+from tmkd.teachers.network import load
+
+Make = Callable[..., Path]
+LABELS = LabelSet("toy", ("no", "yes"), "yes")
+FIT = {**tiny.FIT, "learning_rate": 3.0e-3, "epochs": 6}
+
+
+def teach(folder: Path, base: Path, train: Corpus, dev: Corpus, **fit: Any) -> dict[str, Any]:
+    teacher = recipe.Teacher(task="toy", base="it", max_length=32, fit=recipe.Fit(**{**FIT, **fit}))
+    folder.mkdir(exist_ok=True)
+    return finetune("t", teacher, base, train, dev, folder, folder / ".work", "cpu", "fp32")
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "gpt2"])
+def test_every_family_learns_and_can_be_opened_again(
+    ready_made: Make, corpus: Callable[..., Corpus], tmp_path: Path, family: str
+) -> None:
+    train, dev = corpus(tiny.pairs(range(18))), corpus(tiny.pairs(range(18, 24)), name="dev")
+    facts = teach(tmp_path / "t", ready_made(family), train, dev)
+    assert facts["pairs"] == 36
+    assert facts["steps"] == 5 * 6
+    assert max(facts["dev"]) > 0.8
+    assert facts["best_epoch"] == int(np.argmax(facts["dev"])) + 1
+    teacher = load(tmp_path / "t", LABELS, {}, 32, "cpu", "fp32", "t")
+    table = dev.table()
+    logits = teacher.logits(table["question"].to_pylist(), table["passage"].to_pylist())
+    assert (logits.argmax(axis=1) == dev.label_array()).mean() == max(facts["dev"])  # the best weights were kept
+    assert not list((tmp_path / "t").glob("*.bin"))
+
+
+def test_equal_seeds_give_equal_weights(ready_made: Make, corpus: Callable[..., Corpus], tmp_path: Path) -> None:
+    train, dev = corpus(tiny.pairs(range(6))), corpus(tiny.pairs(range(18, 20)), name="dev")
+    for name in ("a", "b"):
+        teach(tmp_path / name, ready_made("bert"), train, dev, epochs=1, dropout=0.1)
+    assert (tmp_path / "a" / "model.safetensors").read_bytes() == (tmp_path / "b" / "model.safetensors").read_bytes()
+
+
+def test_a_base_with_another_tasks_head_gets_a_fresh_one(
+    ready_made: Make, corpus: Callable[..., Corpus], tmp_path: Path
+) -> None:
+    base = ready_made("bert", ["entailment", "neutral", "contradiction"])
+    train, dev = corpus(tiny.pairs(range(6))), corpus(tiny.pairs(range(18, 20)), name="dev")
+    teach(tmp_path / "t", base, train, dev, epochs=1)
+    assert load(tmp_path / "t", LABELS, {}, 32, "cpu", "fp32", "t").order == (0, 1)
+
+
+def test_a_pair_without_label_is_named(corpus: Callable[..., Corpus]) -> None:
+    rows = [("a", "b", "yes"), ("why does it rain", "c", None)]
+    with pytest.raises(TmkdError, match=r"rows\.tsv: pair 2 of 2 \('why does it rain'\) has no golden label"):
+        require_golden(corpus(rows))

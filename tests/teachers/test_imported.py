@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import tiny
+from tmkd import recipe
+from tmkd.errors import TmkdError
+from tmkd.pairs import Corpus, LabelSet
+from tmkd.softlabels import Column, SoftLabels
+from tmkd.teachers.imported import match_scores, read_scores
+
+LABELS = LabelSet("toy", ("no", "yes"), "yes")
+TEACHER = "f" * 64
+PAIRS = [(question, passage) for question, passage, _ in tiny.pairs(range(3))]
+
+
+def write(folder: Path, rows: list[tuple[Any, ...]], *columns: str) -> None:
+    tiny.write_tsv(folder / "scores.tsv", ("question", "passage", *columns), rows)
+
+
+def read(folder: Path, labels: LabelSet = LABELS, file: str = "scores.tsv", **settings: Any) -> dict[str, int]:
+    (folder / "teacher").mkdir(exist_ok=True)
+    return read_scores(recipe.Teacher(task="toy", file=file, **settings), labels, folder / "teacher", folder)
+
+
+def matched(folder: Path, pairs: Corpus, missing: str = "error") -> tuple[np.ndarray, int]:
+    """The logits (pairs, classes) of the one teacher, and how many pairs it had no score for."""
+    (folder / "soft").mkdir(exist_ok=True)
+    every = range(len(pairs.shards))
+    gaps = match_scores("judge", folder / "teacher", pairs, every, folder / "soft", TEACHER, missing)
+    return SoftLabels.load(pairs, [Column("judge", TEACHER, folder / "soft")]).logits[:, 0], gaps
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "logits"),
+    [
+        ("score", [(-1.5,), (0.25,)], [[0, -1.5], [0, 0.25]]),
+        ("probability", [(0.5,), (0.75,)], [[0, 0], [0, math.log(3)]]),
+        ("probability", [(0.25, 0.75), (1.0, 0.0)], np.log([[0.25, 0.75], [0.9999, 0.0001]])),
+        ("logits", [(1.5, -2.0), (0.0, 3.0)], [[1.5, -2.0], [0, 3]]),
+    ],
+)  # fmt: skip
+def test_scores_probabilities_and_logits_become_logits(
+    tmp_path: Path, corpus: Callable[..., Corpus], kind: str, given: list[tuple[float, ...]], logits: list[list[float]]
+) -> None:
+    names = ("no", "yes")[: len(given[0])]
+    write(tmp_path, [(*pair, *numbers) for pair, numbers in zip(PAIRS, given, strict=False)], *names)
+    read(tmp_path, imported=kind, score_columns=names)
+    pairs = corpus([(*pair, None) for pair in PAIRS[:2]])
+    np.testing.assert_allclose(matched(tmp_path, pairs)[0], logits, rtol=1e-6)
+
+
+def test_a_score_is_the_positive_class_wherever_it_stands(tmp_path: Path, corpus: Callable[..., Corpus]) -> None:
+    write(tmp_path, [(*PAIRS[0], 2.0)], "score")
+    read(tmp_path, LabelSet("toy", ("yes", "no"), "yes"), imported="score")
+    assert matched(tmp_path, corpus([(*PAIRS[0], None)]))[0].tolist() == [[2.0, 0.0]]
+
+
+def test_pairs_are_matched_by_their_texts_over_all_shards(tmp_path: Path, corpus: Callable[..., Corpus]) -> None:
+    rows = [(*pair, number) for number, pair in enumerate(PAIRS)]
+    write(tmp_path, [*reversed(rows), rows[0], ("not", "asked for", 9)], "score")
+    assert read(tmp_path, imported="score") == {"scores": 7, "duplicates": 1}
+    logits, gaps = matched(tmp_path, corpus([(*pair, None) for pair in PAIRS], shard_rows=4))
+    assert logits[:, 1].tolist() == [0, 1, 2, 3, 4, 5]
+    assert gaps == 0
+
+
+def test_parquet_is_read_too(tmp_path: Path, corpus: Callable[..., Corpus]) -> None:
+    table = pa.table({"query": [PAIRS[0][0]], "passage": [PAIRS[0][1]], "score": [0.5]})
+    pq.write_table(table, tmp_path / "scores.parquet")
+    read(tmp_path, file="scores.parquet", imported="score")
+    assert matched(tmp_path, corpus([(*PAIRS[0], None)]))[0].tolist() == [[0.0, 0.5]]
+
+
+def test_a_gap_names_the_first_pair_without_a_score(tmp_path: Path, corpus: Callable[..., Corpus]) -> None:
+    write(tmp_path, [(*PAIRS[0], 1.0)], "score")
+    read(tmp_path, imported="score")
+    with pytest.raises(
+        TmkdError, match=rf"teacher judge: no imported score for the pair '{PAIRS[1][0]}' / .*missing: drop"
+    ):
+        matched(tmp_path, corpus([(*pair, None) for pair in PAIRS]))
+
+
+def test_gaps_may_be_dropped_and_are_counted(tmp_path: Path, corpus: Callable[..., Corpus]) -> None:
+    write(tmp_path, [(*PAIRS[1], 1.0), (*PAIRS[4], 2.0)], "score")
+    read(tmp_path, imported="score")
+    logits, gaps = matched(tmp_path, corpus([(*pair, None) for pair in PAIRS], shard_rows=4), "drop")
+    assert gaps == 4
+    assert np.isnan(logits).all(axis=1).tolist() == [True, False, True, True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("rows", "settings", "said"),
+    [
+        ([(0.5,), ("nan",)], {}, r"scores\.tsv: row 2: nan; probability must be finite"),
+        ([("inf",)], {"imported": "score"}, r"scores\.tsv: row 1: inf; score must be finite"),
+        ([("",)], {}, r"scores\.tsv: row 1: nan; probability must be finite"),
+        ([(0.5,), (1.5,)], {}, r"scores\.tsv: row 2: 1\.5; probability must lie in \[0, 1\]"),
+        ([("high",)], {}, r"scores\.tsv: row 1: 'high' in column score is not a number"),
+        ([(0.5,)], {"imported": "logits"}, r"scores\.tsv: 1 column\(s\) of kind logits cannot be logits of 2 classes"),
+        ([(0.5,)], {"score_columns": ("p",)}, r"scores\.tsv: no column 'p'; it has question, passage, score"),
+    ],
+)
+def test_numbers_that_cannot_be_meant_are_refused(
+    tmp_path: Path, rows: list[tuple[Any, ...]], settings: dict[str, Any], said: str
+) -> None:
+    write(tmp_path, [(*pair, *row) for pair, row in zip(PAIRS, rows, strict=False)], "score")
+    with pytest.raises(TmkdError, match=said):
+        read(tmp_path, **settings)
+
+
+def test_one_pair_with_two_scores_is_an_error(tmp_path: Path) -> None:
+    write(tmp_path, [(*PAIRS[0], 0.5), (*PAIRS[1], 0.5), (*PAIRS[0], 0.6)], "score")
+    with pytest.raises(TmkdError, match=r"scores\.tsv: rows 1 and 3 score the same pair differently"):
+        read(tmp_path)

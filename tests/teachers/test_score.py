@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import tiny
+from tmkd.errors import TmkdError
+from tmkd.pairs import Corpus, LabelSet
+from tmkd.softlabels import Column, SoftLabels, shard_path
+from tmkd.teachers.network import TeacherNetwork, load
+from tmkd.teachers.score import prune, score_shard, unscored
+
+LABELS = LabelSet("toy", ("no", "yes"), "yes")
+TEACHER = "f" * 64
+
+
+@pytest.fixture
+def teacher(ready_made: Callable[..., Path]) -> TeacherNetwork:
+    return load(ready_made("bert"), LABELS, {}, 32, "cpu", "fp32", "t")
+
+
+def score(teacher: TeacherNetwork, corpus: Corpus, folder: Path) -> list[int]:
+    """Score what is not scored; returns the shards that were."""
+    todo = unscored(corpus, folder, TEACHER)
+    for index in todo:
+        path = shard_path(folder, TEACHER, corpus.shards[index].digest)
+        score_shard(teacher, corpus, index, path, TEACHER, lambda done: None)
+    return todo
+
+
+def test_logits_lie_in_the_pairs_order(teacher: TeacherNetwork, corpus: Callable[..., Corpus], tmp_path: Path) -> None:
+    pairs = corpus(tiny.pairs(range(5)), shard_rows=4)
+    assert score(teacher, pairs, tmp_path) == [0, 1, 2]
+    soft = SoftLabels.load(pairs, [Column("t", TEACHER, tmp_path)])
+    questions, passages, _ = zip(*tiny.pairs(range(5)), strict=True)
+    np.testing.assert_allclose(soft.logits[:, 0], teacher.logits(questions, passages), atol=1e-5)
+
+
+def test_a_grown_corpus_has_only_its_new_shards_scored(
+    teacher: TeacherNetwork, corpus: Callable[..., Corpus], tmp_path: Path
+) -> None:
+    score(teacher, corpus(tiny.pairs(range(4)), shard_rows=4), tmp_path)
+    assert score(teacher, corpus(tiny.pairs(range(6)), shard_rows=4, name="grown"), tmp_path) == [2]
+
+
+def test_a_damaged_shard_is_scored_again(
+    teacher: TeacherNetwork, corpus: Callable[..., Corpus], tmp_path: Path
+) -> None:
+    pairs = corpus(tiny.pairs(range(4)), shard_rows=4)
+    score(teacher, pairs, tmp_path)
+    path = shard_path(tmp_path, TEACHER, pairs.shards[1].digest)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert score(teacher, pairs, tmp_path) == [1]
+    assert path.read_bytes() == whole  # a shard's logits are a function of teacher and shard alone
+
+
+def test_another_teacher_has_scored_nothing(
+    teacher: TeacherNetwork, corpus: Callable[..., Corpus], tmp_path: Path
+) -> None:
+    pairs = corpus(tiny.pairs(range(2)))
+    score(teacher, pairs, tmp_path)
+    assert unscored(pairs, tmp_path, "e" * 64) == [0]
+
+
+def test_a_teacher_that_gives_nan_is_refused(
+    teacher: TeacherNetwork, corpus: Callable[..., Corpus], tmp_path: Path
+) -> None:
+    torch.nn.init.constant_(next(iter(teacher.model.parameters())), float("nan"))
+    with pytest.raises(TmkdError, match="row 1: NaN or infinite logit"):
+        score(teacher, corpus(tiny.pairs(range(2))), tmp_path)
+    assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_logits_that_belong_to_nothing_any_more_are_removed(
+    teacher: TeacherNetwork, corpus: Callable[..., Corpus], tmp_path: Path
+) -> None:
+    old, new = corpus(tiny.pairs(range(2))), corpus(tiny.pairs(range(2, 4)), name="new")
+    for pairs in (old, new):
+        score(teacher, pairs, tmp_path)
+    prune(tmp_path, new, TEACHER)
+    assert [path.name for path in tmp_path.glob("*.safetensors")] == [
+        shard_path(tmp_path, TEACHER, new.shards[0].digest).name
+    ]

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+import tiny
+from tmkd.checking import check_run
+from tmkd.errors import TmkdError
+from tmkd.flow import Flow
+from tmkd.recipe_yaml import read_recipe
+
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+WORK = 2 * 16 * 16 / (12 * 768 * 768)  # the tiny encoder's arithmetic per token, BERT-base being 1
+Check = Callable[..., str]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The tiny world, its encoder being files that are looked at and never opened."""
+    (tmp_path / "bert").mkdir()
+    (tmp_path / "bert" / "config.json").write_text(json.dumps({"num_hidden_layers": 2, "hidden_size": 16}))
+    (tmp_path / "bert" / "model.safetensors").write_bytes(b"w" * 500)
+    (tmp_path / "bert" / "tokenizer.json").write_text("{}")
+    tiny.write_data(tmp_path / "data")
+    tiny.write_recipe(tmp_path / "r.yaml")
+    return tmp_path
+
+
+def flow(folder: Path, *changes: str) -> Flow:
+    return Flow(read_recipe(folder / "r.yaml", changes), folder, folder / "runs" / "tiny")
+
+
+def told(folder: Path, *changes: str) -> str:
+    """What `tmkd check` prints for people."""
+    text = io.StringIO()
+    check_run(flow(folder, *changes), Console(file=text, width=120), as_json=False)
+    return text.getvalue()
+
+
+def estimates(folder: Path, capsys: pytest.CaptureFixture[str], *changes: str) -> dict[str, dict[str, Any]]:
+    check_run(flow(folder, *changes), Console(file=io.StringIO()), as_json=True)
+    return {one["step"]: one for one in json.loads(capsys.readouterr().out)}
+
+
+def test_each_step_left_has_its_pairs_time_and_disk(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = estimates(folder, capsys)
+    epochs = tiny.FIT["epochs"]
+    pairs = {step: one["pairs"] for step, one in found.items()}
+    assert pairs["collect/toy"] == 36 + 12 + 12
+    assert pairs["collect/web"] == 30 * 4  # questions × top
+    assert pairs["teach/t1"] == 36
+    assert pairs["teach/judge"] == 0
+    assert (pairs["score/toy/dev/t2"], pairs["score/web/judge"]) == (12, 120)
+    assert found["teach/t1"]["seconds"] == pytest.approx(epochs * 36 / 1.1 / CORES * WORK)
+    assert found["teach/t1"]["bytes"] == 500
+    assert found["score/web/t1"]["seconds"] == pytest.approx(120 / 5 / CORES * WORK)
+    assert found["distill/toy/bert-3/1"]["seconds"] == pytest.approx(epochs * 36 / 1.1 / CORES * WORK / 2)  # one layer
+    assert pairs["evaluate/report"] == 12
+
+
+def test_a_limit_bounds_what_is_collected(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert estimates(folder, capsys, "collect.web.limit=50")["collect/web"]["pairs"] == 50
+
+
+def test_a_dev_set_left_out_is_a_tenth_of_train(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert estimates(folder, capsys, "tasks.toy.dev=[]")["score/toy/dev/t1"]["pairs"] == 3
+
+
+def test_the_sum_is_told_and_nothing_is_made(folder: Path) -> None:
+    text = told(folder)
+    assert "the recipe and its files are in order; " in text
+    assert "steps left, very roughly" in text
+    assert not (folder / "runs").exists()
+
+
+def test_what_is_done_is_verified_and_no_longer_estimated(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    step = next(flow(folder).steps())
+    step.execute()
+    assert step.name == "collect/toy"
+    assert "collect/toy" not in estimates(folder, capsys)
+    shard = next(step.folder.rglob("*.parquet"))
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(data)
+    with pytest.raises(
+        TmkdError, match=rf"{shard.name}: its bytes differ from manifest\.json; remove .* and run again"
+    ):
+        told(folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "row", "wrong"),
+    [
+        ("train.tsv", "why\tbecause\tperhaps\n", "train.tsv.*perhaps"),
+        ("test.tsv", "\tbecause\tyes\n", "test.tsv.*question"),
+        ("questions.txt", "\x00\xff", "questions.txt"),
+        ("documents.jsonl", "{\n", r"documents\.jsonl: row 16: not JSON"),
+        ("scores.tsv", "why\tbecause\thigh\n", r"scores\.tsv: row 901: 'high'"),
+    ],
+)
+def test_a_bad_row_of_any_file_is_found_before_work_starts(folder: Path, file: str, row: str, wrong: str) -> None:
+    with (folder / "data" / file).open("ab") as data:
+        data.write(row.encode("latin-1"))
+    with pytest.raises(TmkdError, match=wrong):
+        told(folder)
+
+
+@pytest.mark.parametrize("file", ["train.tsv", "dev.tsv", "test.tsv", "questions.txt", "documents.jsonl", "scores.tsv"])
+def test_a_file_that_is_not_there(folder: Path, file: str) -> None:
+    (folder / "data" / file).unlink()
+    with pytest.raises(TmkdError, match=file):
+        told(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong"),
+    [
+        ("rows.mkd={stages: [{teachers: [t9]}]}", "rows.mkd: unknown teacher 't9'; there is t1, t2, judge"),
+        ("rows.mkd={stages: [{corpus: wbe}]}", "rows.mkd: no corpus 'wbe'; there is task, web"),
+        ("rows.mkd={stages: [{teachers: each}]}", "rows.mkd: teachers: each needs each_teacher: true in the row"),
+        ("pretrained.bert.folder=brt", "pretrained 'bert': no folder .*brt"),
+        ("data=elsewhere", "train.tsv"),
+    ],
+)
+def test_a_name_that_leads_nowhere_is_found_before_work_starts(folder: Path, change: str, wrong: str) -> None:
+    with pytest.raises(TmkdError, match=wrong):
+        told(folder, change)

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from tmkd.recipe import Fit, Gather, Pretrained, Recipe, Source, Stage, Task, Teacher
+
+
+def recipe(**changes: Any) -> Recipe:
+    """The least a recipe needs, and two teachers, a corpus and two rows."""
+    return Recipe.model_validate(
+        {
+            "name": "r",
+            "tasks": {"toy": {"train": "train.tsv", "tests": {"test": "test.tsv"}}},
+            "collect": {"web": {"task": "toy", "pairs": "pairs.tsv"}},
+            "teachers": {"t1": {"task": "toy", "base": "b"}, "t2": {"task": "toy", "base": "b", "extra": True}},
+            "student": {"base": "b"},
+            "rows": {"mkd": {"stages": [{}]}, "tkd": {"stages": [{"teachers": "best"}], "extra": True}},
+            **changes,
+        }
+    )
+
+
+def test_the_least_that_must_be_said() -> None:
+    least = Recipe.model_validate(
+        {"name": "r", "tasks": {"t": {"train": "a", "tests": {"test": "b"}}}, "student": {"base": "m"}}
+    )
+    assert least.tasks["t"].labels == ("no", "yes")
+    assert least.tasks["t"].positive == "yes"
+    assert (least.student.layers, least.student.pool, least.seeds, least.device) == (3, "pooler", (1,), "auto")
+    assert least.rows == {}
+
+
+def test_a_file_name_stands_for_a_list_of_one_source() -> None:
+    by_name = Task(train="a.tsv", tests={"test": ["b.tsv", {"file": "c.tsv", "source": "web"}]})  # type: ignore[arg-type, dict-item, list-item]
+    assert by_name.train == (Source(file="a.tsv"),)
+    assert by_name.tests["test"] == (Source(file="b.tsv"), Source(file="c.tsv", source="web"))
+    assert by_name.dev == ()
+
+
+def test_a_recipe_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        recipe().name = "other"
+
+
+def test_extras_take_part_only_when_all_is_asked_for() -> None:
+    less = recipe().without_extras()
+    assert list(less.teachers) == ["t1"]
+    assert list(less.rows) == ["mkd"]
+    assert list(recipe().teachers) == ["t1", "t2"]
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0])
+def test_alpha_weighs_the_two_losses_of_eq_5(alpha: float) -> None:
+    assert Stage(alpha=alpha, teachers="all" if alpha else ()).alpha == alpha
+
+
+@pytest.mark.parametrize("alpha", [-0.1, 1.1, float("nan"), float("inf")])
+def test_alpha_outside_zero_and_one(alpha: float) -> None:
+    with pytest.raises(ValidationError, match=rf"alpha is {alpha}; Eq\. 5 needs 0 <= alpha <= 1"):
+        Stage(alpha=alpha)
+
+
+def test_alpha_above_zero_needs_teachers() -> None:
+    with pytest.raises(ValidationError, match=r"alpha is 0.9 but the stage has no teachers; name some or set alpha: 0"):
+        Stage(teachers=())
+
+
+def test_teachers_need_alpha_above_zero() -> None:
+    with pytest.raises(ValidationError, match="alpha is 0, so the teachers would never be heard"):
+        Stage(alpha=0, teachers=("t1",))
+
+
+@pytest.mark.parametrize("kinds", [{}, {"base": "b", "model": "m"}, {"model": "m", "file": {"file": "s.tsv"}}])
+def test_a_teacher_is_of_one_kind(kinds: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="give exactly one of base"):
+        Teacher(task="toy", **kinds)
+
+
+@pytest.mark.parametrize("origins", [{}, {"hub": "a/b", "folder": "c"}])
+def test_a_pretrained_model_has_one_origin(origins: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="give exactly one of folder, hub, package"):
+        Pretrained(**origins)
+
+
+@pytest.mark.parametrize("digest", ["", "abc", "g" * 64, "A" * 64, "0" * 64 + "\n"])
+def test_a_sha256_has_64_hexadecimal_digits(digest: str) -> None:
+    with pytest.raises(ValidationError):
+        Pretrained(folder="b", sha256=digest)
+
+
+@pytest.mark.parametrize("given", [{}, {"questions": "q.txt"}, {"documents": "d.jsonl"}, {"passages": "p.tsv"}])
+def test_a_corpus_needs_pairs_or_what_they_are_made_of(given: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="give questions with documents or passages, or pairs"):
+        Gather(task="toy", **given)
+
+
+@pytest.mark.parametrize("given", [{"labels": ("a", "b")}, {"labels": ("yes", "yes")}, {"positive": "maybe"}])
+def test_the_positive_class_is_one_of_the_labels(given: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="must be one of the labels"):
+        Task(train=(Source(file="a"),), tests={"test": (Source(file="b"),)}, **given)
+
+
+def test_a_task_of_one_class_is_none() -> None:
+    with pytest.raises(ValidationError, match="at least 2 items"):
+        Task(train=(Source(file="a"),), tests={"test": (Source(file="b"),)}, labels=("yes",))
+
+
+@pytest.mark.parametrize("tests", [{}, {"dev": "b.tsv"}, {"train": "b.tsv"}])
+def test_a_test_set_is_there_and_is_neither_train_nor_dev(tests: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match=r"name at least one test file|is the name of another split"):
+        recipe(tasks={"toy": {"train": "a", "tests": tests}})
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../a", ".a", "-a", "a b", "a.b", "é", "a\n", "x" * 65])
+def test_a_name_that_cannot_be_a_folder(name: str) -> None:
+    with pytest.raises(ValidationError):
+        recipe(name=name)
+
+
+@pytest.mark.parametrize("name", ["a", "1-o-1", "bert-3", "TMKD_base", "x" * 64])
+def test_names_of_letters_digits_and_hyphens(name: str) -> None:
+    assert recipe(name=name).name == name
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"collect": {"web": {"task": "tyo", "pairs": "p"}}}, r"collect\.web\.task: no task 'tyo'; there is toy"),
+        ({"teachers": {"t1": {"task": "tyo", "base": "b"}}}, r"teachers\.t1\.task: no task 'tyo'; there is toy"),
+        (
+            {"teachers": {"t1": {"task": "toy", "base": "b", "scores": ["wbe"]}}},
+            r"teachers\.t1\.scores: no corpus 'wbe'; there is web, toy",
+        ),
+        ({"rows": {"mkd": {"stages": [{}], "tasks": ["tyo"]}}}, r"rows\.mkd\.tasks: no task 'tyo'; there is toy"),
+        ({"collect": {"toy": {"task": "toy", "pairs": "p"}}}, r"collect\.toy: the name is taken by a task"),
+        ({"collect": {"task": {"task": "toy", "pairs": "p"}}}, r"collect\.task: the name is taken by a task"),
+        (
+            {"teachers": {"gold": {"task": "toy", "base": "b"}}},
+            r"teachers\.gold: gold is the name of the golden labels",
+        ),
+        ({"seeds": [1, 2, 1]}, "seeds: a seed is given twice"),
+    ],
+)
+def test_names_that_lead_nowhere_or_clash(changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        recipe(**changes)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"learning_rate": 0.0},
+        {"learning_rate": 1.0},
+        {"learning_rate": float("nan")},
+        {"batch": 0},
+        {"epochs": 0},
+        {"epochs": 1.5},
+        {"warmup": 1.5},
+        {"clip": 0.0},
+        {"dropout": -0.1},
+        {"token_budget": 0},
+        {"checkpoint_steps": 0},
+    ],
+)
+def test_a_fit_that_cannot_be_meant(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Fit(**wrong)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_no_generator_takes(seed: int) -> None:
+    with pytest.raises(ValidationError):
+        recipe(seeds=[seed])

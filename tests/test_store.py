@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tmkd.errors import TmkdError
+from tmkd.store import (
+    MANIFEST,
+    Manifest,
+    State,
+    digest_bytes,
+    digest_file,
+    digest_json,
+    read_manifest,
+    state,
+    verify,
+    write_atomic,
+    write_manifest,
+)
+
+ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, appendix B.1
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner),
+    max_leaves=10,
+)
+
+
+def artifact(folder: Path, **given_: Any) -> Manifest:
+    """Seal a folder of two files."""
+    (folder / "deep").mkdir(parents=True)
+    (folder / "a.txt").write_text("abc")
+    (folder / "deep" / "b.txt").write_text("b")
+    made = {"inputs": {"in": "1"}, "settings": {"fit": {"epochs": 3}, "names": ["x"]}, "facts": {}, "seconds": 1.23}
+    return write_manifest(folder, **{"step": "teach/t1", **made, **given_})
+
+
+def test_digests_are_sha256(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert digest_bytes(b"abc") == digest_file(tmp_path / "abc") == ABC
+
+
+def test_json_is_digested_without_spaces_sorted_and_in_utf8() -> None:
+    assert digest_json({"b": [1, None], "a": "é"}) == digest_bytes('{"a":"é","b":[1,null]}'.encode())
+
+
+@given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), JSON))
+def test_the_order_of_keys_does_not_matter(value: dict[str, Any]) -> None:
+    assert digest_json(value) == digest_json(dict(reversed(value.items())))
+    assert digest_json(value) == digest_json(json.loads(json.dumps(value)))
+
+
+def test_a_file_is_written_whole(tmp_path: Path) -> None:
+    write_atomic(tmp_path / "file", b"old")
+    write_atomic(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_bytes() == b"new"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("broken", ["fsync", "replace"])
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    write_atomic(tmp_path / "file", b"old")
+    monkeypatch.setattr(os, broken, full)
+    with pytest.raises(TmkdError, match="file: cannot be written: No space left on device"):
+        write_atomic(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_manifest_lists_the_files_but_neither_itself_nor_scratch(tmp_path: Path) -> None:
+    (tmp_path / ".work").mkdir()
+    (tmp_path / ".work" / "checkpoint").write_text("torn")
+    (tmp_path / ".key").write_text("key")
+    artifact(tmp_path)
+    manifest = artifact(tmp_path / "sub") and read_manifest(tmp_path)
+    assert manifest is not None
+    assert manifest.files == {"a.txt": ABC, "deep/b.txt": digest_bytes(b"b")}
+    assert manifest.seconds == 1.2
+
+
+def test_the_digest_is_of_content_and_makers_not_of_time(tmp_path: Path) -> None:
+    one = artifact(tmp_path / "1").digest
+    assert artifact(tmp_path / "2", seconds=99.0, facts={"pairs": 3}).digest == one
+    assert artifact(tmp_path / "3", inputs={"in": "2"}).digest != one
+    assert artifact(tmp_path / "4", settings={}).digest != one
+    assert artifact(tmp_path / "5", step="teach/t2").digest != one
+
+
+def test_no_manifest_is_missing(tmp_path: Path) -> None:
+    assert read_manifest(tmp_path / "nowhere") is None
+    assert state(tmp_path, "teach/t1", {}, {}) == State("missing")
+
+
+@pytest.mark.parametrize(
+    ("step", "inputs", "settings", "why"),
+    [
+        ("score/t1", {"in": "1"}, {"fit": {"epochs": 3}, "names": ["x"]}, "made by step teach/t1"),
+        ("teach/t1", {"in": "2"}, {"fit": {"epochs": 3}, "names": ["x"]}, "input changed: in"),
+        ("teach/t1", {"in": "1", "b": "1", "a": "1"}, {}, "input changed: a, b"),
+        ("teach/t1", {}, {"fit": {"epochs": 3}, "names": ["x"]}, "input changed: in"),
+        ("teach/t1", {"in": "1"}, {"fit": {"epochs": 4}, "names": ["y"]}, "recipe changed: fit.epochs, names"),
+        ("teach/t1", {"in": "1"}, {"fit": {"epochs": 3, "clip": 1.0}}, "recipe changed: fit.clip, names"),
+    ],
+)
+def test_stale_says_why(tmp_path: Path, step: str, inputs: dict[str, str], settings: dict[str, Any], why: str) -> None:
+    artifact(tmp_path)
+    found = state(tmp_path, step, inputs, settings)
+    assert (found.kind, found.why) == ("stale", why)
+
+
+def test_done_when_all_match_tuples_being_lists(tmp_path: Path) -> None:
+    artifact(tmp_path)
+    found = state(tmp_path, "teach/t1", {"in": "1"}, {"names": ("x",), "fit": {"epochs": 3}})
+    assert found == State("done", seconds=1.2)
+
+
+def test_a_flipped_byte_is_named(tmp_path: Path) -> None:
+    manifest = artifact(tmp_path)
+    assert verify(tmp_path) == manifest
+    (tmp_path / "deep" / "b.txt").write_text("c")
+    with pytest.raises(TmkdError, match=r"deep/b\.txt: its bytes differ from manifest\.json; remove .* and run again"):
+        verify(tmp_path)
+
+
+def test_a_lost_file_is_named(tmp_path: Path) -> None:
+    artifact(tmp_path)
+    (tmp_path / "a.txt").unlink()
+    with pytest.raises(TmkdError, match=r"a\.txt: missing, though manifest\.json lists it"):
+        verify(tmp_path)
+
+
+def test_an_unfinished_artifact_is_not_used(tmp_path: Path) -> None:
+    with pytest.raises(TmkdError, match=r"not finished \(no manifest\.json\); run the step that makes it again"):
+        verify(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'{"step": "x', b"\xff\xfe", b'{"step": "x", "colour": 1}'])
+def test_a_torn_manifest_is_named_with_the_remedy(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / MANIFEST).write_bytes(content)
+    with pytest.raises(TmkdError, match=r"manifest\.json: not a manifest .*; remove .* and run again"):
+        state(tmp_path, "teach/t1", {}, {})
