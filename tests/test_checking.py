@@ -13,8 +13,9 @@ from rich.console import Console
 import tiny
 from tmkd.checking import check_run
 from tmkd.errors import TmkdError
-from tmkd.flow import Flow
+from tmkd.flow import steps
 from tmkd.recipe_yaml import read_recipe
+from tmkd.runfolder import RunFolder
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 WORK = 2 * 16 * 16 / (12 * 768 * 768)  # the tiny encoder's arithmetic per token, BERT-base being 1
@@ -33,19 +34,19 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def flow(folder: Path, *changes: str) -> Flow:
-    return Flow(read_recipe(folder / "r.yaml", changes), folder, folder / "runs" / "tiny")
+def opened(folder: Path, *changes: str) -> RunFolder:
+    return RunFolder(read_recipe(folder / "r.yaml", changes), folder, folder / "runs" / "tiny")
 
 
 def told(folder: Path, *changes: str) -> str:
     """What `tmkd check` prints for people."""
     text = io.StringIO()
-    check_run(flow(folder, *changes), Console(file=text, width=120), as_json=False)
+    check_run(opened(folder, *changes), Console(file=text, width=120), as_json=False)
     return text.getvalue()
 
 
 def estimates(folder: Path, capsys: pytest.CaptureFixture[str], *changes: str) -> dict[str, dict[str, Any]]:
-    check_run(flow(folder, *changes), Console(file=io.StringIO()), as_json=True)
+    check_run(opened(folder, *changes), Console(file=io.StringIO()), as_json=True)
     return {one["step"]: one for one in json.loads(capsys.readouterr().out)}
 
 
@@ -81,7 +82,7 @@ def test_the_sum_is_told_and_nothing_is_made(folder: Path) -> None:
 
 
 def test_what_is_done_is_verified_and_no_longer_estimated(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    step = next(flow(folder).steps())
+    step = next(steps(opened(folder)))
     step.execute()
     assert step.name == "collect/toy"
     assert "collect/toy" not in estimates(folder, capsys)

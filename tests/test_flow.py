@@ -193,6 +193,33 @@ def test_an_added_seed_trains_only_its_own_students(finished: World, tmkd: Call)
     assert [row["seed"] for row in rows if row["row"] == "bert-3"] == [1, 2]
 
 
+def test_another_precision_makes_all_anew_that_was_made_in_it(finished: World, tmkd: Call) -> None:
+    changed = states(tmkd, finished, "--set", "precision=bf16")
+    assert changed["teach/t1"] == ("stale", "recipe changed: precision")
+    assert changed["distill/toy/bert-3/1"] == ("stale", "recipe changed: precision")
+    assert changed["evaluate/toy/teacher t1"][0] == "stale"
+    assert (changed["teach/judge"], changed["collect/web"]) == (("done", ""), ("done", ""))
+
+
+def test_stored_scores_of_another_precision_are_not_taken(finished: World, tmkd: Call) -> None:
+    shutil.copytree(finished.run / "teachers" / "toy" / "t1", finished.recipe.parent / "ready")
+    (finished.recipe.parent / "ready" / "manifest.json").unlink()
+    tiny.change(finished.recipe, "teachers", {"ready": {"task": "toy", "model": "ready", "max_length": 48}})
+    tiny.change(finished.recipe, "rows", None)
+    folder = finished.run / "softlabels" / "web" / "ready"
+    found = []
+    for precision in ("auto", "fp32", "bf16"):
+        for verb in ("teach", "score"):
+            said = tmkd(verb, finished.recipe, "--runs", finished.runs, "--set", f"precision={precision}")
+            assert said.code == 0, said.err
+        assert "done in" in said.err
+        manifest = read_manifest(folder)
+        assert manifest is not None
+        assert manifest.facts["scored_now"] == manifest.facts["pairs"] > 0
+        found.append(next(folder.glob("*.safetensors")))
+    assert [path.exists() for path in found] == [False, False, True]  # one file at a time: the others are pruned
+
+
 @pytest.mark.parametrize(
     ("step", "file", "setting"),
     [

@@ -23,7 +23,7 @@ MOST_LINES = 260
 # A module imports from its own floor or from those above it in this list (docs: the design).
 FLOORS = (
     "errors",
-    "store recipe recipe_errors recipe_yaml pretrained progress",
+    "store recipe_parts recipe recipe_errors recipe_yaml pretrained progress",
     "pairs files sources quality",
     "softlabels text",
     "collect network",
@@ -33,7 +33,10 @@ FLOORS = (
     "evaluate",
     "export",
     "serve",
-    "flow steps results checking",
+    "runfolder steps",
+    "health results",
+    "flow",
+    "checking running",
     "cli",
     "__init__ __main__",
 )

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tmkd.recipe import Fit, Gather, Pretrained, Recipe, Source, Stage, Task, Teacher
+from tmkd.recipe import Fit, Gather, Recipe, Stage, Task, Teacher
+from tmkd.recipe_parts import Pretrained, Source
 
 
 def recipe(**changes: Any) -> Recipe:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
+from tmkd.flow import steps
 from tmkd.progress import clock
+from tmkd.recipe import Fit
+from tmkd.runfolder import RunFolder
+from tmkd.steps import Step
 from tmkd.store import verify
-
-if TYPE_CHECKING:
-    from tmkd.flow import Flow
-    from tmkd.recipe import Fit
-    from tmkd.steps import Step
 
 # Pairs/s of a 12-layer, 768-wide encoder on one modern core at 64 token ids; smaller models are scaled from it.
 _TRAINED_PER_CORE = 1.1
@@ -35,18 +33,18 @@ class Estimate:
     bytes: int
 
 
-def check_run(flow: Flow, console: Console, as_json: bool) -> None:
+def check_run(run: RunFolder, console: Console, as_json: bool) -> None:
     """Print an estimate of each step that is not done; every named file is read, every finished artifact verified.
 
     Raises: TmkdError for the first thing that is wrong.
     """
-    sizes = _sizes(flow)
+    sizes = _sizes(run)
     left: list[Estimate] = []
-    for step in flow.steps():
+    for step in steps(run):
         if step.state().kind == "done":
             verify(step.folder)
         else:
-            left.append(_estimate(flow, step, sizes))
+            left.append(_estimate(run, step, sizes))
     if as_json:
         print(json.dumps([vars(estimate) for estimate in left], indent=1))
         return
@@ -60,82 +58,78 @@ def check_run(flow: Flow, console: Console, as_json: bool) -> None:
     console.print(f"the recipe and its files are in order; {state}", highlight=False)
 
 
-def _sizes(flow: Flow) -> dict[str, int]:
+def _sizes(run: RunFolder) -> dict[str, int]:
     """Pairs per corpus, read from the files themselves; stage-1 corpora at most questions × top, or their limit."""
     from tmkd.collect.documents import read_documents
     from tmkd.sources import read_columns, read_source
 
     sizes: dict[str, int] = {}
-    for name, task in flow.recipe.tasks.items():
-        labels = flow.labels(name)
+    for name, task in run.recipe.tasks.items():
+        labels = run.labels(name)
         for split, sources in (("train", task.train), ("dev", task.dev), *task.tests.items()):
-            sizes[f"{name}/{split}"] = sum(read_source(source, flow.base, labels).num_rows for source in sources)
+            sizes[f"{name}/{split}"] = sum(read_source(source, run.base, labels).num_rows for source in sources)
         sizes[f"{name}/dev"] = sizes[f"{name}/dev"] or sizes[f"{name}/train"] // 10
-    for name, gather in flow.recipe.collect.items():
-        labels = flow.labels(gather.task)
-        given = sum(read_source(source, flow.base, labels, label="none").num_rows for source in gather.pairs)
-        asked = sum(read_source(source, flow.base, labels, need=("question",)).num_rows for source in gather.questions)
+    for name, gather in run.recipe.collect.items():
+        labels = run.labels(gather.task)
+        given = sum(read_source(source, run.base, labels, label="none").num_rows for source in gather.pairs)
+        asked = sum(read_source(source, run.base, labels, need=("question",)).num_rows for source in gather.questions)
         for source in gather.passages:
-            read_source(source, flow.base, labels, need=("passage",))
+            read_source(source, run.base, labels, need=("passage",))
         for source in gather.documents:
-            for _ in read_documents(source, flow.base):
+            for _ in read_documents(source, run.base):
                 pass
         found = given + asked * gather.top
         sizes[name] = min(found, gather.limit) if gather.limit is not None else found
-    for teacher in flow.recipe.teachers.values():
+    for teacher in run.recipe.teachers.values():
         if teacher.file is not None:
-            read_columns(teacher.file, flow.base, teacher.score_columns)
+            read_columns(teacher.file, run.base, teacher.score_columns)
     return sizes
 
 
-def _estimate(flow: Flow, step: Step, sizes: dict[str, int]) -> Estimate:
+def _estimate(run: RunFolder, step: Step, sizes: dict[str, int]) -> Estimate:
     kind, _, rest = step.name.partition("/")
     title = step.title
     if kind == "collect":
         pairs = sum(size for name, size in sizes.items() if name.partition("/")[0] == rest)
         return Estimate(title, pairs, 1 + pairs / 5000, pairs * _BYTES_PER_PAIR)
     if kind == "teach":
-        teacher = flow.recipe.teachers[rest]
+        teacher = run.recipe.teachers[rest]
         if teacher.base is None:
             return Estimate(title, 0, 1, 0)
         pairs = sizes[f"{teacher.task}/train"]
         return Estimate(
-            title, pairs, _training(flow, teacher.base, None, pairs, teacher.fit), _weights(flow, teacher.base)
+            title, pairs, _training(run, teacher.base, None, pairs, teacher.fit), _weights(run, teacher.base)
         )
     if kind == "score":
         corpus, _, name = rest.rpartition("/")
-        teacher = flow.recipe.teachers[name]
+        teacher = run.recipe.teachers[name]
         model = teacher.base or teacher.model
-        seconds = sizes[corpus] / _SCORED_PER_CORE / _cores() * _work(flow, model, None) if model else 1
+        seconds = sizes[corpus] / _SCORED_PER_CORE / _cores() * _work(run, model, None) if model else 1
         return Estimate(title, sizes[corpus], seconds, sizes[corpus] * 8)
-    base = flow.recipe.student.base
+    base = run.recipe.student.base
     if kind == "distill" and step.settings:
-        from tmkd.recipe import Fit
-
         pairs = sizes[step.settings["corpus"]]
         fit = Fit.model_validate(step.settings["stage"]["fit"])
-        return Estimate(
-            title, pairs, _training(flow, base, flow.recipe.student.layers, pairs, fit), _weights(flow, base)
-        )
+        return Estimate(title, pairs, _training(run, base, run.recipe.student.layers, pairs, fit), _weights(run, base))
     pairs = sum(size for name, size in sizes.items() if name.partition("/")[2] not in ("", "train", "dev"))
-    return Estimate(title, pairs, pairs / _SCORED_PER_CORE / _cores() * _work(flow, base, None), pairs * 16)
+    return Estimate(title, pairs, pairs / _SCORED_PER_CORE / _cores() * _work(run, base, None), pairs * 16)
 
 
-def _training(flow: Flow, base: str, layers: int | None, pairs: int, fit: Fit) -> float:
-    return pairs * fit.epochs / _TRAINED_PER_CORE / _cores() * _work(flow, base, layers)
+def _training(run: RunFolder, base: str, layers: int | None, pairs: int, fit: Fit) -> float:
+    return pairs * fit.epochs / _TRAINED_PER_CORE / _cores() * _work(run, base, layers)
 
 
-def _work(flow: Flow, base: str, layers: int | None) -> float:
+def _work(run: RunFolder, base: str, layers: int | None) -> float:
     """A model's arithmetic per token as a share of BERT-base's."""
-    config = json.loads((flow.pretrained(base).path / "config.json").read_text())
+    config = json.loads((run.pretrained(base).path / "config.json").read_text())
     depth = layers or config.get("num_hidden_layers") or config.get("n_layer") or 12
     width = config.get("hidden_size") or config.get("n_embd") or 768
     return float(depth * width * width / _BASE_WORK)
 
 
-def _weights(flow: Flow, base: str) -> int:
+def _weights(run: RunFolder, base: str) -> int:
     """Bytes of a model's weights on disk."""
-    return sum(path.stat().st_size for path in flow.pretrained(base).path.glob("*.safetensors"))
+    return sum(path.stat().st_size for path in run.pretrained(base).path.glob("*.safetensors"))
 
 
 def _cores() -> int:

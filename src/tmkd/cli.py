@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -19,6 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from tmkd.errors import TmkdError, UsageError
+
+if TYPE_CHECKING:
+    from tmkd.runfolder import RunFolder
 
 app = typer.Typer(
     name="tmkd",
@@ -38,6 +38,8 @@ _EXTRA_OF = {
     "tensorboard": "tensorboard",
 }
 
+_INTERRUPTED = 130  # what typer exits with after Ctrl-C
+
 RecipeFile = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)]
 Changes = Annotated[
     list[str] | None,
@@ -50,84 +52,22 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 All = Annotated[bool, typer.Option("--all", help="Also the rows and teachers that the recipe marks extra.")]
 
 
-def _flow(recipe: Path, changes: list[str] | None, runs: Path, everything: bool) -> Any:
-    from tmkd.flow import Flow
+def _open(recipe: Path, changes: list[str] | None, runs: Path, everything: bool) -> RunFolder:
     from tmkd.recipe_yaml import read_recipe
+    from tmkd.runfolder import RunFolder
 
     read = read_recipe(recipe, changes or ())
-    return Flow(read if everything else read.without_extras(), recipe.resolve().parent, runs / read.name)
+    return RunFolder(read if everything else read.without_extras(), recipe.resolve().parent, runs / read.name)
 
 
-@contextmanager
-def _own(flow: Any, recipe: Path) -> Iterator[None]:
-    """Hold the run folder: one process at a time, and only for the recipe file it was begun with."""
-    folder: Path = flow.folder
-    folder.mkdir(parents=True, exist_ok=True)
-    origin = folder / "recipe.yaml"
-    mark = f"# {recipe.resolve()}\n"
-    if origin.is_file():
-        first = origin.read_text().splitlines()[:1]
-        owner = Path(first[0].removeprefix("# ")) if first else recipe
-        if owner.is_file() and owner.resolve() != recipe.resolve():
-            raise TmkdError(
-                f"{folder} belongs to the recipe {owner}; change the name in {recipe}, or give another --runs"
-            )
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise TmkdError(
-                f"{folder} is in use by another tmkd process; wait for it, or give another --runs"
-            ) from None
-        origin.write_text(mark + recipe.read_text())
-        yield
+def _work(
+    recipe: Path, changes: list[str] | None, runs: Path, verbs: tuple[str, ...], everything: bool = False
+) -> RunFolder:
+    from tmkd.running import work
 
-
-def _work(recipe: Path, changes: list[str] | None, runs: Path, verbs: tuple[str, ...], everything: bool = False) -> Any:
-    """Run every step of some verbs that is missing or stale, in order."""
-    from tmkd.progress import clock
-
-    flow = _flow(recipe, changes, runs, everything)
-    for _ in flow.steps():  # whatever the recipe names and is not there is told before hours of work
-        pass
-    with _own(flow, recipe):
-        made = skipped = 0
-        for step, now, waiting in _states(flow):
-            if step.verb not in verbs:
-                continue
-            if waiting:
-                raise TmkdError(
-                    f"{step.title}: {waiting} is not done; run that verb first, or all with: tmkd run {recipe}"
-                )
-            if now.kind == "done":
-                skipped += 1
-                continue
-            reason = f" ({now.kind}: {now.why})" if now.kind == "stale" else ""
-            err.print(f"[bold]{step.title}[/]{reason}", highlight=False, soft_wrap=True)
-            manifest = step.execute()
-            made += 1
-            err.print(f"  done in {clock(manifest.seconds)}{_facts(manifest.facts)}", highlight=False, markup=False)
-        err.print(f"{made} steps done now, {skipped} were done already", highlight=False)
-    return flow
-
-
-def _facts(facts: dict[str, Any]) -> str:
-    """The counts a step found, short enough for one line."""
-    told = {
-        key: value
-        for key, value in facts.items()
-        if value not in (None, 0, [], {}) and not isinstance(value, list | dict)
-    }
-    return "".join(
-        f", {key.replace('_', ' ')} {value:.4g}" if isinstance(value, float) else f", {key.replace('_', ' ')} {value}"
-        for key, value in told.items()
-    )
-
-
-def _show_report(flow: Any, as_json: bool) -> None:
-    from tmkd.results import show
-
-    show(flow, as_json)
+    run = _open(recipe, changes, runs, everything)
+    work(run, recipe, verbs, err)
+    return run
 
 
 @app.command()
@@ -135,7 +75,10 @@ def run(
     recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), json_: Json = False, all_: All = False
 ) -> None:
     """Do all that is missing or stale, from pairs to report, and print the table."""
-    _show_report(_work(recipe, set_, runs, ("collect", "teach", "score", "distill", "evaluate"), all_), json_)
+    from tmkd.flow import VERBS
+    from tmkd.results import show
+
+    show(_work(recipe, set_, runs, VERBS, all_), json_)
 
 
 @app.command()
@@ -153,7 +96,7 @@ def teach(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), a
 @app.command()
 def score(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), all_: All = False) -> None:
     """Score every corpus with every teacher declared for it (§3.1.1 step 2), and tell the teachers' health."""
-    from tmkd.results import health_lines
+    from tmkd.health import health_lines
 
     for line in health_lines(_work(recipe, set_, runs, ("score",), all_)):
         err.print(line, highlight=False, markup=False)
@@ -170,7 +113,9 @@ def evaluate(
     recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), json_: Json = False, all_: All = False
 ) -> None:
     """Measure teachers and rows on the test sets, time them, and write report.json and report.html (§4)."""
-    _show_report(_work(recipe, set_, runs, ("evaluate",), all_), json_)
+    from tmkd.results import show
+
+    show(_work(recipe, set_, runs, ("evaluate",), all_), json_)
 
 
 @app.command()
@@ -179,8 +124,9 @@ def show(
 ) -> None:
     """Say for each step whether it is done, stale (and why) or missing, and how long it took."""
     from tmkd.progress import clock
+    from tmkd.running import states
 
-    rows = [(step, now) for step, now, _ in _states(_flow(recipe, set_, runs, all_))]
+    rows = [(step, now) for step, now, _ in states(_open(recipe, set_, runs, all_))]
     if json_:
         print(
             json.dumps(
@@ -200,24 +146,6 @@ def show(
     out.print(table)
 
 
-def _states(flow: Any) -> Iterator[tuple[Any, Any, str]]:
-    """Every step, its state, and the step before it that is not done; with that one it is stale or missing itself.
-
-    Whoever makes a step before asking for the next finds it done.
-    """
-    from tmkd.store import State
-
-    undone: dict[Path, str] = {}
-    for step in flow.steps():
-        now = step.state()
-        waiting = next((undone[folder] for folder in step.needs.values() if folder in undone), "")
-        if now.kind == "done" and waiting:
-            now = State("stale", f"needs {waiting}", now.seconds)
-        yield step, now, waiting
-        if waiting or (now.kind != "done" and step.state().kind != "done"):
-            undone[step.folder] = step.title
-
-
 @app.command()
 def check(
     recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), json_: Json = False, all_: All = False
@@ -225,7 +153,7 @@ def check(
     """Read the recipe and every file it names, check finished artifacts byte by byte, and estimate the work left."""
     from tmkd.checking import check_run
 
-    check_run(_flow(recipe, set_, runs, all_), out, json_)
+    check_run(_open(recipe, set_, runs, all_), out, json_)
 
 
 @app.command()
@@ -242,21 +170,22 @@ def init(recipe: Annotated[Path, typer.Argument(help="The recipe to write.", sho
 @app.command()
 def clean(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs")) -> None:
     """Remove stale artifacts, and what no step of the recipe makes any more, its extras among them."""
+    from tmkd.running import own, states
     from tmkd.steps import KEY
     from tmkd.store import MANIFEST
 
-    flow = _flow(recipe, set_, runs, everything=True)
-    with _own(flow, recipe):
+    run = _open(recipe, set_, runs, everything=True)
+    with own(run.folder, recipe):
         wanted: set[Path] = set()
         stale: set[Path] = set()
         open_ends = False
-        for each in (flow, _flow(recipe, set_, runs, everything=False)):
-            for step, now, _ in _states(each):
+        for each in (run, _open(recipe, set_, runs, everything=False)):
+            for step, now, _ in states(each):
                 (stale if now.kind == "stale" else wanted).add(step.folder)
                 open_ends |= bool(step.waits)
-        made = {path.parent for mark in (MANIFEST, KEY) for path in flow.folder.rglob(mark)}
+        made = {path.parent for mark in (MANIFEST, KEY) for path in run.folder.rglob(mark)}
         if open_ends:  # students of rows whose best teacher is not known yet cannot be told from others
-            made -= {path for place in ("students", "predictions") for path in (flow.folder / place).rglob("*")}
+            made -= {path for place in ("students", "predictions") for path in (run.folder / place).rglob("*")}
         removed = sorted(folder for folder in (stale - wanted) | (made - wanted) if folder.is_dir())
         for folder in removed:
             shutil.rmtree(folder)
@@ -279,9 +208,10 @@ def main() -> None:
         if extra is None:
             raise
         _fail(f"this needs {error.name}: pip install 'tmkd[{extra}]'")
-    except KeyboardInterrupt:
-        err.print("interrupted; the same command goes on from here", highlight=False)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            err.print("interrupted; the same command goes on from here", highlight=False)
+        raise
     except OSError as error:
         _fail("the disk is full; free some space, and the same command goes on from here" if _full(error) else error)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tmkd.errors import TmkdError
-from tmkd.recipe import Pretrained
 from tmkd.recipe_errors import near
+from tmkd.recipe_parts import Pretrained
 from tmkd.store import digest_file, digest_json
 
 # What a model folder is read for; pickled weights and code are not on the list.

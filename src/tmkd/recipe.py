@@ -2,69 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-# A name becomes a folder's: nothing that a file system or a dotted path could take otherwise.
-NAME = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
-Name = Annotated[str, Field(pattern=NAME)]
-Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-Probability = Annotated[float, Field(ge=0.0, le=1.0)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Device = Literal["auto", "cpu", "cuda"]
+from tmkd.recipe_parts import Device, Name, Part, Pretrained, Probability, Seed, Source, Sources
 
 
-class _Part(BaseModel):
-    """A piece of a recipe: immutable, and an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Source(_Part):
-    """One file of rows, and how to read it.
-
-    `columns` maps our column names to the file's; `threshold` turns a score column given as label into a weak binary
-    label (1 when the score is above it); `source` is the word kept with each row (default: the file's name).
-    """
-
-    file: str
-    columns: dict[Literal["question", "passage", "label", "group"], str] = {}
-    threshold: float | None = None
-    source: str | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_name(cls, value: Any) -> Any:
-        """Let `file.tsv` stand for `{file: file.tsv}`."""
-        return {"file": value} if isinstance(value, str) else value
-
-
-def _as_sources(value: Any) -> Any:
-    """Let one source stand for a list of one."""
-    return value if value is None or isinstance(value, list | tuple) else [value]
-
-
-Sources = Annotated[tuple[Source, ...], BeforeValidator(_as_sources)]
-
-
-class Pretrained(_Part):
-    """Where a pretrained model comes from: a folder, a hub id, or an installed package's data folder."""
-
-    folder: str | None = None
-    hub: str | None = None
-    revision: str | None = None
-    package: str | None = None
-    sha256: Digest | None = None
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> Self:
-        if sum(origin is not None for origin in (self.folder, self.hub, self.package)) != 1:
-            raise ValueError("give exactly one of folder, hub, package")
-        return self
-
-
-class Fit(_Part):
+class Fit(Part):
     """How one model is trained (§4.4): `learning_rate` peaks after `warmup` (a share of all steps), then falls to 0.
 
     `batch` is pairs per optimiser step; `token_budget` only cuts a step into micro-batches of at most that many token
@@ -83,7 +28,7 @@ class Fit(_Part):
     tensorboard: bool = False
 
 
-class Gather(_Part):
+class Gather(Part):
     """A stage-1 corpus (§3.1.1 step 1): questions × top documents → their best passages, and pairs given directly.
 
     `words` is the passage length aimed at; `top` documents are taken per question; `limit` pairs are kept at most,
@@ -107,7 +52,7 @@ class Gather(_Part):
         return self
 
 
-class Task(_Part):
+class Task(Part):
     """A labelled task: its files, its classes, and which class is the positive one (the ranking score)."""
 
     train: Sources
@@ -132,7 +77,7 @@ class Task(_Part):
         return self
 
 
-class Teacher(_Part):
+class Teacher(Part):
     """One of T1..TN: fine-tuned here from `base`, ready-made (`model`), or scores made elsewhere (`file`).
 
     `scores` names the stage-1 corpora it scores (default: every corpus of its task; none for an imported one);
@@ -148,7 +93,7 @@ class Teacher(_Part):
     score_columns: tuple[str, ...] = ("score",)
     missing: Literal["error", "drop"] = "error"
     scores: tuple[Name, ...] | None = None
-    classes: dict[str, str] = {}
+    classes: dict[str, str] = Field(default_factory=dict)
     max_length: int = Field(128, ge=8)
     seed: Seed = 1
     fresh_pooler: bool = False
@@ -162,7 +107,7 @@ class Teacher(_Part):
         return self
 
 
-class Student(_Part):
+class Student(Part):
     """The student's body: the bottom `layers` of a pretrained encoder; headers read its `pool` vector (§3.2)."""
 
     base: str
@@ -172,7 +117,7 @@ class Student(_Part):
     max_length: int = Field(128, ge=8)
 
 
-class Stage(_Part):
+class Stage(Part):
     """One training stage of a row: a corpus, the teachers listened to, and the loss weight α of Eq. 5.
 
     `corpus` is `task` (the task's training pairs) or a stage-1 corpus; `teachers` is `all`, `best` (by dev), `each`
@@ -197,7 +142,7 @@ class Stage(_Part):
         return self
 
 
-class Row(_Part):
+class Row(Part):
     """A row of the results table: the stages that make its student; with `each_teacher`, one student per teacher."""
 
     stages: tuple[Stage, ...] = Field(min_length=1)
@@ -206,7 +151,7 @@ class Row(_Part):
     extra: bool = False
 
 
-class Evaluate(_Part):
+class Evaluate(Part):
     """How rows are measured: `pairs` timed in batches of `batch`, `repeats` times; median pairs/s is told."""
 
     batch: int = Field(32, ge=1)
@@ -214,7 +159,7 @@ class Evaluate(_Part):
     repeats: int = Field(3, ge=1)
 
 
-class Recipe(_Part):
+class Recipe(Part):
     """One run, whole: names are the keys of its parts. File names are relative to `data`, and that to the recipe."""
 
     name: Name
@@ -222,12 +167,12 @@ class Recipe(_Part):
     seeds: tuple[Seed, ...] = Field((1,), min_length=1)
     device: Device = "auto"
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    pretrained: dict[str, Pretrained] = {}
+    pretrained: dict[str, Pretrained] = Field(default_factory=dict)
     tasks: dict[Name, Task] = Field(min_length=1)
-    collect: dict[Name, Gather] = {}
-    teachers: dict[Name, Teacher] = {}
+    collect: dict[Name, Gather] = Field(default_factory=dict)
+    teachers: dict[Name, Teacher] = Field(default_factory=dict)
     student: Student
-    rows: dict[Name, Row] = {}
+    rows: dict[Name, Row] = Field(default_factory=dict)
     evaluate: Evaluate = Evaluate()
 
     @model_validator(mode="after")
@@ -244,6 +189,9 @@ class Recipe(_Part):
                 raise ValueError(f"collect.{name}: the name is taken by a task; rename one")
         if "gold" in self.teachers:
             raise ValueError("teachers.gold: gold is the name of the golden labels' header; rename the teacher")
+        for name in self.rows:
+            if name in self.teachers or name == "ensemble":
+                raise ValueError(f"rows.{name}: a teacher's row of the report has this name; rename one")
         for name, teacher in self.teachers.items():
             for corpus in teacher.scores or ():
                 if corpus not in (*self.collect, teacher.task):

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from tmkd.recipe import NAME, Recipe
+from tmkd.recipe import Recipe
+from tmkd.recipe_parts import NAME
 
 # What to write, where pydantic only says which Python type it would have liked.
 _WANTED = {

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tmkd import recipe
 from tmkd.errors import TmkdError
 from tmkd.files import read_rows, short
 from tmkd.pairs import LabelSet, pair_table, question_group
+from tmkd.recipe_parts import Source
 
 Asked = Literal["optional", "required", "none"]
 
@@ -27,7 +27,7 @@ _NAMES = {
 
 
 def read_source(
-    source: recipe.Source,
+    source: Source,
     base: Path,
     labels: LabelSet,
     *,
@@ -54,7 +54,7 @@ def read_source(
     return pa.table({key: pa.array(values, pa.string()) for key, values in columns.items()})
 
 
-def read_columns(source: recipe.Source, base: Path, numbers: Sequence[str]) -> pa.Table:
+def read_columns(source: Source, base: Path, numbers: Sequence[str]) -> pa.Table:
     """Read pairs with numbers made elsewhere: question, passage (string), and float64 for each of `numbers`.
 
     A missing number is NaN. Raises: TmkdError naming file and row.
@@ -114,7 +114,7 @@ def _not_text(values: pa.ChunkedArray) -> int:
 class _File:
     """The rows of one source, and our columns found in them."""
 
-    def __init__(self, source: recipe.Source, base: Path, need: tuple[str, ...]) -> None:
+    def __init__(self, source: Source, base: Path, need: tuple[str, ...]) -> None:
         self.source = source
         self.path = base / Path(source.file).expanduser()
         self.rows = read_rows(self.path, need[0] if len(need) == 1 else None)

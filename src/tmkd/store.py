@@ -142,14 +142,20 @@ def _differences(old: Any, new: Any, path: str = "") -> list[str]:
     return [] if old == new else [path]
 
 
+def sealed(folder: Path) -> Manifest:
+    """The manifest of an artifact that must be finished.  Raises: TmkdError when it is not."""
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise TmkdError(f"{folder}: not finished (no {MANIFEST}); run the step that makes it again")
+    return manifest
+
+
 def verify(folder: Path) -> Manifest:
     """Check every file of a sealed artifact against its manifest before it is used.
 
     Raises: TmkdError naming the first file that is missing or whose bytes differ.
     """
-    manifest = read_manifest(folder)
-    if manifest is None:
-        raise TmkdError(f"{folder}: not finished (no {MANIFEST}); run the step that makes it again")
+    manifest = sealed(folder)
     for name, digest in manifest.files.items():
         path = folder / name
         if not path.is_file():

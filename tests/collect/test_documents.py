@@ -6,7 +6,7 @@ import pytest
 
 from tmkd.collect.documents import Document, read_documents
 from tmkd.errors import TmkdError
-from tmkd.recipe import Source
+from tmkd.recipe_parts import Source
 
 
 def read(folder: Path, content: bytes) -> list[Document]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import builtins
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -123,3 +124,12 @@ def test_missing_tantivy_names_the_extra(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(builtins, "__import__", blocked)
     with pytest.raises(TmkdError, match=r"pip install 'tmkd\[collect\]'"):
         TantivyIndex.build(tmp_path / "index", PASSAGES)
+
+
+def test_an_index_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    def passages() -> Iterator[tuple[str, str, str]]:
+        yield PASSAGES[0]
+        shutil.rmtree(tmp_path / "index" / "words")  # as good as a full disk: the index finds no place to write
+
+    with pytest.raises(TmkdError, match="the search index cannot be written"):
+        TantivyIndex.build(tmp_path / "index", passages())

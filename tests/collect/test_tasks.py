@@ -9,9 +9,10 @@ import pytest
 
 from tmkd.collect.guard import key
 from tmkd.collect.tasks import collect_task
-from tmkd.errors import TmkdError, UsageError
+from tmkd.errors import TmkdError
 from tmkd.pairs import Corpus
-from tmkd.recipe import Source, Task
+from tmkd.recipe import Task
+from tmkd.recipe_parts import Source
 
 Row = tuple[str, str, Any]
 TRAIN: list[Row] = [("q1", "p1", "yes"), ("q1", "p2", "no"), ("q2", "p3", "yes")]
@@ -137,9 +138,3 @@ def test_two_labels_of_a_pair_are_an_error_or_dropped(tmp_path: Path) -> None:
         ]
         == 1
     )
-
-
-def test_a_test_may_not_be_called_as_a_training_set(tmp_path: Path) -> None:
-    write(tmp_path / "test.jsonl", TEST)
-    with pytest.raises(UsageError, match=r"tasks\.toy\.tests: 'dev'"):
-        collect(tmp_path, {"train": TRAIN}, tests={"dev": "test.jsonl"})

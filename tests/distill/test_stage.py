@@ -49,10 +49,11 @@ def train(base: Path, tmp_path: Path) -> Train:
         start: str | None = None,
         labelled: bool = True,
         fit: Any = None,
+        fresh_pooler: bool = False,
         **stage: Any,
     ) -> dict[str, Any]:
         settings = recipe.Stage(fit=recipe.Fit(**{**tiny.FIT, "epochs": 2, **(fit or {})}), **stage)
-        student = recipe.Student(base="bert", layers=1, max_length=32)
+        student = recipe.Student(base="bert", layers=1, max_length=32, fresh_pooler=fresh_pooler)
         pairs, dev = corpus(tmp_path / "train", range(8), labelled), corpus(tmp_path / "dev", range(18, 22))
         folder, before = tmp_path / name, tmp_path / start if start else None
         folder.mkdir()
@@ -141,3 +142,17 @@ def test_the_student_opens_with_its_own_tokenizer_and_has_learned(train: Train, 
     right = [(p > 0.5) == (label == "yes") for p, (_, _, label) in zip(likely, rows, strict=True)]
     assert np.mean(right) == max(facts["dev"])
     assert facts["parameters"] == sum(weight.numel() for weight in student.parameters())
+
+
+def test_a_fresh_pooler_is_drawn_when_the_first_stage_starts_and_carried_by_the_next(
+    train: Train, tmp_path: Path
+) -> None:
+    fit = {"epochs": 1, "learning_rate": 1e-12}
+    train("one", None, teachers=(), alpha=0.0, fit=fit, fresh_pooler=True)
+    train("two", None, start="one", teachers=(), alpha=0.0, fit={**fit, "learning_rate": 1e-2}, fresh_pooler=True)
+    train("three", None, start="two", teachers=(), alpha=0.0, fit=fit, fresh_pooler=True)
+    one, two, three = (Student.from_pretrained(tmp_path / name).encoder.pooler for name in ("one", "two", "three"))
+    drawn = torch.nn.init.xavier_uniform_(torch.empty(16, 16), generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(one.dense.weight.data, drawn)
+    assert not torch.allclose(two.dense.weight, drawn, atol=1e-3)
+    torch.testing.assert_close(three.dense.weight, two.dense.weight)

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tmkd.errors import TmkdError
-from tmkd.network.encoder import bottom_layers, encoder_config, encoder_from_config, represent
+from tmkd.network.encoder import bottom_layers, encoder_config, encoder_from_config, fresh_pooler, represent
 
 Folders = Callable[[str], Path]
 IDS = torch.tensor([[0, 5, 6, 1, 7, 8, 1], [0, 9, 1, 10, 1, 2, 2]])
@@ -81,3 +81,26 @@ def test_a_folder_that_is_no_encoder_is_told_in_one_line(pretrained: Folders, tm
     save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(TmkdError, match=r"1 weights are missing, encoder\.layer\.0\.output\.dense\.weight"):
         bottom_layers(broken, 1, "first")
+
+
+def test_a_fresh_pooler_is_drawn_by_its_seed_and_touches_nothing_else(pretrained: Folders) -> None:
+    encoder = bottom_layers(pretrained("bert"), 2, "pooler")
+    torch.nn.init.ones_(encoder.pooler.dense.bias)
+    before = {name: weight.clone() for name, weight in encoder.state_dict().items()}
+    fresh_pooler(encoder, 3)
+    drawn = {name: weight.clone() for name, weight in encoder.state_dict().items()}
+    changed = {name for name, weight in drawn.items() if not torch.equal(weight, before[name])}
+    assert changed == {"pooler.dense.weight", "pooler.dense.bias"}
+    assert not drawn["pooler.dense.bias"].any()
+    largest = drawn["pooler.dense.weight"].abs().max().item()
+    assert 0.9 < largest / (6 / (16 + 16)) ** 0.5 <= 1  # Xavier: uniform up to √(6 / (width + width))
+    fresh_pooler(encoder, 4)
+    assert not torch.equal(encoder.pooler.dense.weight, drawn["pooler.dense.weight"])
+    fresh_pooler(encoder, 3)
+    assert torch.equal(encoder.pooler.dense.weight, drawn["pooler.dense.weight"])
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2", "distilbert"])
+def test_an_encoder_without_pooler_gets_no_fresh_one(pretrained: Folders, family: str) -> None:
+    with pytest.raises(TmkdError, match="fresh_pooler: true, but the encoder has no pooler; leave it out"):
+        fresh_pooler(bottom_layers(pretrained(family), 2, "first"), 1)

@@ -141,3 +141,10 @@ def test_more_tokens_than_positions_is_refused_at_once(pretrained: Folders) -> N
             Student.start(pretrained(family), 1, "first", LABELS, [GOLD], 65, 1)
     with pytest.raises(TmkdError, match="has 63 positions"):
         Student.start(pretrained("roberta"), 1, "first", LABELS, [GOLD], 64, 1)
+
+
+def test_opening_a_student_is_silent(pretrained: Folders, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    start(pretrained("bert")).save(tmp_path / "s", pretrained("bert"))
+    capfd.readouterr()
+    Student.from_pretrained(tmp_path / "s")
+    assert capfd.readouterr() == ("", "")

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 import tiny
 from tmkd import recipe
@@ -19,8 +21,11 @@ LABELS = LabelSet("toy", ("no", "yes"), "yes")
 FIT = {**tiny.FIT, "learning_rate": 3.0e-3, "epochs": 6}
 
 
-def teach(folder: Path, base: Path, train: Corpus, dev: Corpus, **fit: Any) -> dict[str, Any]:
-    teacher = recipe.Teacher(task="toy", base="it", max_length=32, fit=recipe.Fit(**{**FIT, **fit}))
+def teach(
+    folder: Path, base: Path, train: Corpus, dev: Corpus, fresh_pooler: bool = False, **fit: Any
+) -> dict[str, Any]:
+    settings = recipe.Fit(**{**FIT, **fit})
+    teacher = recipe.Teacher(task="toy", base="it", max_length=32, fresh_pooler=fresh_pooler, fit=settings)
     folder.mkdir(exist_ok=True)
     return finetune("t", teacher, base, train, dev, folder, folder / ".work", "cpu", "fp32")
 
@@ -62,3 +67,24 @@ def test_a_pair_without_label_is_named(corpus: Callable[..., Corpus]) -> None:
     rows = [("a", "b", "yes"), ("why does it rain", "c", None)]
     with pytest.raises(TmkdError, match=r"rows\.tsv: pair 2 of 2 \('why does it rain'\) has no golden label"):
         require_golden(corpus(rows))
+
+
+def test_a_fresh_pooler_is_where_training_starts(
+    ready_made: Make, corpus: Callable[..., Corpus], tmp_path: Path
+) -> None:
+    train, dev = corpus(tiny.pairs(range(2))), corpus(tiny.pairs(range(18, 20)), name="dev")
+    teach(tmp_path / "t", ready_made("bert"), train, dev, fresh_pooler=True, epochs=1, learning_rate=1e-12)
+    drawn = torch.nn.init.xavier_uniform_(torch.empty(16, 16), generator=torch.Generator().manual_seed(1))
+    pretrained, taught = (load_file(folder / "model.safetensors") for folder in (ready_made("bert"), tmp_path / "t"))
+    pooler = taught.pop("bert.pooler.dense.weight")
+    torch.testing.assert_close(pooler, drawn)
+    for name, weight in taught.items():
+        if name.startswith("bert."):
+            torch.testing.assert_close(weight, pretrained[name])
+
+
+def test_a_fresh_pooler_of_a_model_that_has_none_is_refused(
+    ready_made: Make, corpus: Callable[..., Corpus], tmp_path: Path
+) -> None:
+    with pytest.raises(TmkdError, match="fresh_pooler: true, but the encoder has no pooler"):
+        teach(tmp_path / "t", ready_made("gpt2"), *[corpus(tiny.pairs(range(2)))] * 2, fresh_pooler=True)

@@ -12,7 +12,7 @@ from tmkd.errors import TmkdError
 from tmkd.pairs import Corpus, LabelSet
 from tmkd.softlabels import Column, SoftLabels, shard_path
 from tmkd.teachers.network import TeacherNetwork, load
-from tmkd.teachers.score import prune, score_shard, unscored
+from tmkd.teachers.score import prune, score_shards, unscored
 
 LABELS = LabelSet("toy", ("no", "yes"), "yes")
 TEACHER = "f" * 64
@@ -26,9 +26,10 @@ def teacher(ready_made: Callable[..., Path]) -> TeacherNetwork:
 def score(teacher: TeacherNetwork, corpus: Corpus, folder: Path) -> list[int]:
     """Score what is not scored; returns the shards that were."""
     todo = unscored(corpus, folder, TEACHER)
-    for index in todo:
-        path = shard_path(folder, TEACHER, corpus.shards[index].digest)
-        score_shard(teacher, corpus, index, path, TEACHER, lambda done: None)
+    told: list[tuple[int, int]] = []
+    pairs = score_shards(teacher, corpus, todo, folder, TEACHER, lambda done, total: told.append((done, total)))
+    assert pairs == sum(corpus.shards[index].rows for index in todo)
+    assert told[-1] == (pairs, pairs)
     return todo
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tmkd.errors import TmkdError
-from tmkd.recipe import Source
+from tmkd.recipe_parts import Source
 
 
 class Document(NamedTuple):

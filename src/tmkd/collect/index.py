@@ -181,8 +181,11 @@ def _write(folder: Path, passages: Iterable[tuple[str, str, str]]) -> None:
                 count += 1
             columns = [[url for url, _, _ in chunk], [passage for _, _, passage in chunk]]
             texts.write_batch(pa.record_batch(columns, schema=_TEXTS))
-    writer.commit()
-    writer.wait_merging_threads()
+    try:
+        writer.commit()
+        writer.wait_merging_threads()
+    except ValueError as error:
+        raise TmkdError(f"{folder}: the search index cannot be written: {error}") from error
 
 
 def _seal(key: str) -> str:

@@ -9,9 +9,10 @@ from typing import Any
 import pyarrow as pa
 
 from tmkd.collect.guard import Guard, key
-from tmkd.errors import TmkdError, UsageError
+from tmkd.errors import TmkdError
 from tmkd.pairs import SCHEMA, LabelSet, write_corpus
-from tmkd.recipe import Sources, Task
+from tmkd.recipe import Task
+from tmkd.recipe_parts import Sources
 from tmkd.sources import Asked, deduplicate, read_source
 from tmkd.store import digest_bytes
 
@@ -24,9 +25,6 @@ def collect_task(name: str, task: Task, folder: Path, base: Path) -> dict[str, A
     leaks where a golden row's are an error. Rows without label may be in train.
     Raises: TmkdError for what is wrong in the files, train or dev of one class only, a test pair in train.
     """
-    taken = sorted({"train", "dev"} & set(task.tests))
-    if taken:
-        raise UsageError(f"tasks.{name}.tests: '{taken[0]}' is the name of a training set; call the test otherwise")
     labels = LabelSet(name, task.labels, task.positive)
     facts: dict[str, Any] = {}
 

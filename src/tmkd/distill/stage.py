@@ -9,7 +9,6 @@ import numpy as np
 
 from tmkd import recipe
 from tmkd.errors import TmkdError
-from tmkd.network.encoder import quiet
 from tmkd.network.encoder import fresh_pooler
 from tmkd.network.headers import Header
 from tmkd.network.scoring import batched_logits
@@ -62,8 +61,7 @@ def run_stage(
         if student.fresh_pooler:
             fresh_pooler(model.encoder, seed)
     else:
-        with quiet():
-            model = Student.from_pretrained(start).with_headers(corpus.labels, headers, seed)
+        model = Student.from_pretrained(start).with_headers(corpus.labels, headers, seed)
     tokenizer = PairTokenizer.load(base, student.max_length)
     pad_id = tokenizer.settings.pad_id
     model.to(device)

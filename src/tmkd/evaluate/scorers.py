@@ -14,7 +14,6 @@ from torch import nn
 
 from tmkd.errors import TmkdError
 from tmkd.network import Student
-from tmkd.network.encoder import quiet
 from tmkd.network.scoring import batched_logits
 from tmkd.pairs import LabelSet
 from tmkd.store import MANIFEST
@@ -134,8 +133,7 @@ def from_student_folder(name: str, folder: Path, device: str, precision: str) ->
     Raises: TmkdError when the folder cannot be opened.
     """
     try:
-        with quiet():
-            student = Student.from_pretrained(folder, local_files_only=True, attn_implementation="eager")
+        student = Student.from_pretrained(folder, local_files_only=True, attn_implementation="eager")
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise TmkdError(f"student {name}: {folder} cannot be opened: {reason}") from error

@@ -118,6 +118,12 @@ class Student(PreTrainedModel):
         student.encoder = encoder
         return student
 
+    @classmethod
+    def from_pretrained(cls, *arguments: Any, **options: Any) -> Self:
+        """As transformers' own, without its loading bar."""
+        with quiet():
+            return super().from_pretrained(*arguments, **options)
+
     def with_headers(self, labels: LabelSet, headers: Sequence[Header], seed: int) -> Self:
         """The student of the next stage: this body, and these headers.
 

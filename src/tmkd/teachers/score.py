@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from tmkd.errors import TmkdError
@@ -18,6 +18,31 @@ def score_shard(
     table = corpus.shard(index)
     logits = teacher.logits(table["question"].to_pylist(), table["passage"].to_pylist(), done)
     write_shard(path, logits, teacher_digest, corpus.shards[index].digest)
+
+
+def score_shards(
+    teacher: TeacherNetwork,
+    corpus: Corpus,
+    todo: Sequence[int],
+    folder: Path,
+    teacher_digest: str,
+    report: Callable[[int, int], None],
+) -> int:
+    """Score these shards of a corpus, one file each; returns the pairs in them.
+
+    `report` hears of pairs done and pairs in all.
+    """
+    total, done = sum(corpus.shards[index].rows for index in todo), 0
+
+    def count(batch: int) -> None:
+        nonlocal done
+        done += batch
+        report(done, total)
+
+    for index in todo:
+        path = shard_path(folder, teacher_digest, corpus.shards[index].digest)
+        score_shard(teacher, corpus, index, path, teacher_digest, count)
+    return total
 
 
 def unscored(corpus: Corpus, folder: Path, teacher_digest: str) -> list[int]:

@@ -1,0 +1,52 @@
+"""How healthy what a run was made of is: what was left out of its sets, and how its teachers score (§3.1.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tmkd.distill.rows import declared
+from tmkd.runfolder import RunFolder
+from tmkd.softlabels import SoftLabels, dominance_warning, health
+from tmkd.store import read_manifest, sealed
+
+
+def notes(run: RunFolder) -> Iterator[str]:
+    """What the numbers need to be read well: removals by the leakage guard, and the teachers' health."""
+    for name in (*run.recipe.tasks, *run.recipe.collect):
+        counts = list(_counts(sealed(run.corpus_artifact(name)).facts))
+        if counts:
+            yield f"{name}: {', '.join(counts)}"
+    yield from health_lines(run)
+
+
+def _counts(facts: Mapping[str, Any], of: str = "") -> Iterator[str]:
+    """The facts that are not nothing, in words: `guard removed 3`."""
+    for key, value in facts.items():
+        words = f"{of}{key.replace('_', ' ')}"
+        if isinstance(value, Mapping):
+            yield from _counts(value, f"{words} ")
+        elif value:
+            yield words if value is True else f"{words} {value}"
+
+
+def health_lines(run: RunFolder) -> Iterator[str]:
+    """One line per teacher and corpus it scores: dev accuracy, logits, constants, agreement; then warnings."""
+    for corpus in [*(f"{task}/dev" for task in run.recipe.tasks), *run.recipe.collect]:
+        names = [name for name in declared(run.recipe, corpus) if read_manifest(run.soft_folder(corpus, name))]
+        if not names:
+            continue
+        pairs = run.corpus(corpus)
+        soft = SoftLabels.load(pairs, [run.column(corpus, name) for name in names])
+        labels = pairs.label_array()
+        healths = health(labels if (labels >= 0).all() else None, soft)
+        for one in healths:
+            correct = "" if one.accuracy is None else f"accuracy {100 * one.accuracy:.1f}, "
+            agreement = ", ".join(f"{other} {100 * share:.1f}" for other, share in one.agreement.items())
+            yield (
+                f"{corpus} × {one.teacher}: {correct}logits {one.mean:.2f} ± {one.spread:.2f}, "
+                f"constant {100 * one.constant:.1f} %" + (f", agrees with {agreement} %" if agreement else "")
+            )
+        warning = dominance_warning(healths)
+        if warning:
+            yield f"warning: {corpus}: {warning}"

@@ -1,0 +1,151 @@
+"""One recipe in one run folder: where everything lies, and what the recipe's words stand for there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tmkd.distill.rows import PlannedStage, best_by_dev, chain_key, declared, members
+from tmkd.errors import TmkdError
+from tmkd.pairs import Corpus, LabelSet
+from tmkd.pretrained import ModelFolder, find
+from tmkd.recipe import Recipe
+from tmkd.recipe_parts import Source
+from tmkd.softlabels import Column
+from tmkd.store import digest_file, read_manifest, sealed
+
+if TYPE_CHECKING:
+    from tmkd.teachers.network import TeacherNetwork
+
+
+class NotYet(Exception):
+    """A word of the recipe (`best`) cannot be resolved before earlier steps are done."""
+
+
+class RunFolder:
+    """One recipe in one run folder. Opening it reads nothing; what is asked of it reads manifests and named files.
+
+    `recipe_base` is the recipe's own folder, `folder` the run's: `runs/NAME`.
+    """
+
+    def __init__(self, recipe: Recipe, recipe_base: Path, folder: Path) -> None:
+        self.recipe = recipe
+        self.recipe_base = recipe_base
+        self.base = (recipe_base / recipe.data).resolve()
+        self.folder = folder
+        self._digests: dict[Path, str] = {}
+        self._models: dict[str, ModelFolder] = {}
+
+    # -- places in the run folder -------------------------------------------------------------------------------
+
+    def corpus_artifact(self, corpus: str) -> Path:
+        """The artifact a corpus belongs to: a task's corpora are made together."""
+        return self.folder / "pairs" / corpus.partition("/")[0]
+
+    def corpus_folder(self, corpus: str) -> Path:
+        """The folder of a corpus: `TASK/train`, `TASK/dev`, `TASK/<test>` or a stage-1 corpus."""
+        return self.folder / "pairs" / corpus
+
+    def teacher_folder(self, teacher: str) -> Path:
+        """A teacher's artifact; a ready-made one has its weights elsewhere."""
+        return self.folder / "teachers" / self.recipe.teachers[teacher].task / teacher
+
+    def soft_folder(self, corpus: str, teacher: str) -> Path:
+        """The logits of one teacher for one corpus."""
+        return self.folder / "softlabels" / corpus / teacher
+
+    def student_folder(self, chain: tuple[PlannedStage, ...], seed: int) -> Path:
+        """The student at the end of a chain of stages; rows that have the chain in common share it."""
+        return self.folder / "students" / chain_key(self.recipe, chain, seed)
+
+    def predictions_folder(self, task: str, key: str) -> Path:
+        """A model's probabilities on the test sets of a task; `key` is `teacher-NAME` or a student folder's name."""
+        return self.folder / "predictions" / task / key
+
+    # -- what comes from outside --------------------------------------------------------------------------------
+
+    def pretrained(self, name: str) -> ModelFolder:
+        """The checked local folder of a pretrained name, resolved once."""
+        if name not in self._models:
+            self._models[name] = find(name, self.recipe.pretrained, self.recipe_base)
+        return self._models[name]
+
+    def digests(self, sources: tuple[Source, ...]) -> dict[str, str]:
+        """`file NAME` → SHA-256 of the users' files, each read once.  Raises: TmkdError for one that is not there."""
+        found = {}
+        for source in sources:
+            path = self.base / source.file
+            if not path.is_file():
+                raise TmkdError(f"{path}: no such file (named in the recipe; file names are relative to {self.base})")
+            if path not in self._digests:
+                self._digests[path] = digest_file(path)
+            found[f"file {source.file}"] = self._digests[path]
+        return found
+
+    def hardware(self) -> tuple[str, str]:
+        """Device and precision to work in: what the recipe demands, or the best there is."""
+        from tmkd.train.precision import pick_device, pick_precision
+
+        device = pick_device(self.recipe.device)
+        return device, pick_precision(self.recipe.precision, device)
+
+    # -- what is made -------------------------------------------------------------------------------------------
+
+    def labels(self, task: str) -> LabelSet:
+        """The classes of a task."""
+        return LabelSet(task, self.recipe.tasks[task].labels, self.recipe.tasks[task].positive)
+
+    def corpora(self) -> list[str]:
+        """The corpora that teachers score: each task's train and dev, and the stage-1 corpora."""
+        return [f"{task}/{split}" for task in self.recipe.tasks for split in ("train", "dev")] + [*self.recipe.collect]
+
+    def corpus(self, corpus: str) -> Corpus:
+        """A corpus that is collected."""
+        return Corpus.open(self.corpus_folder(corpus))
+
+    def column(self, corpus: str, teacher: str) -> Column:
+        """Where a finished teacher's logits of a corpus lie."""
+        return Column(teacher, sealed(self.teacher_folder(teacher)).digest, self.soft_folder(corpus, teacher))
+
+    def load_teacher(self, name: str, device: str, precision: str) -> TeacherNetwork:
+        """A finished teacher as a network; imported ones have none."""
+        from tmkd.teachers.network import load
+
+        teacher = self.recipe.teachers[name]
+        folder = self.pretrained(teacher.model).path if teacher.model else self.teacher_folder(name)
+        return load(folder, self.labels(teacher.task), teacher.classes, teacher.max_length, device, precision, name)
+
+    # -- rows ---------------------------------------------------------------------------------------------------
+
+    def placed_rows(self) -> Iterator[tuple[str, str, int]]:
+        """Every (row, task, seed) of the recipe."""
+        for name, row in self.recipe.rows.items():
+            for task in row.tasks or tuple(self.recipe.tasks):
+                for seed in self.recipe.seeds:
+                    yield name, task, seed
+
+    def row_students(self, row: str, task: str, seed: int) -> list[tuple[Path, tuple[PlannedStage, ...]]]:
+        """The students of one row: folder of the last stage, and the planned stages.
+
+        Raises: NotYet when the row asks for the best teacher and some have not scored dev.
+        """
+        chains = members(self.recipe, row, self.recipe.rows[row], task, self.best)
+        return [(self.student_folder(chain, seed), chain) for chain in chains]
+
+    def best(self, names: tuple[str, ...]) -> str:
+        """The teacher with the highest accuracy on its task's dev set.
+
+        Raises: NotYet naming the step that tells it.
+        """
+        dev = {}
+        for name in names:
+            corpus = f"{self.recipe.teachers[name].task}/dev"
+            if name not in declared(self.recipe, corpus):
+                continue
+            manifest = read_manifest(self.soft_folder(corpus, name))
+            if manifest is None:
+                raise NotYet(f"score/{corpus}/{name}")
+            if "accuracy" in manifest.facts:
+                dev[name] = manifest.facts["accuracy"]
+        return best_by_dev(names, dev)

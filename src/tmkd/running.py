@@ -1,0 +1,99 @@
+"""Running a recipe: one process at a time does what is missing or stale, step by step, and says so."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Container, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from tmkd.errors import TmkdError
+from tmkd.flow import steps
+from tmkd.progress import clock
+from tmkd.runfolder import RunFolder
+from tmkd.steps import Step
+from tmkd.store import State
+
+
+def work(run: RunFolder, recipe: Path, verbs: Container[str], console: Console) -> None:
+    """Make every step of some verbs that is missing or stale, in order, and tell the console.
+
+    `recipe` is the file that `run` was read from. Raises: TmkdError for what is not there or goes wrong.
+    """
+    for _ in steps(run):  # whatever the recipe names and is not there is told before hours of work
+        pass
+    with own(run.folder, recipe):
+        made = skipped = 0
+        for step, now, waiting in states(run):
+            if step.verb not in verbs:
+                continue
+            if waiting:
+                raise TmkdError(
+                    f"{step.title}: {waiting} is not done; run that verb first, or all with: tmkd run {recipe}"
+                )
+            if now.kind == "done":
+                skipped += 1
+                continue
+            reason = f" ({now.kind}: {now.why})" if now.kind == "stale" else ""
+            console.print(f"[bold]{step.title}[/]{reason}", highlight=False, soft_wrap=True)
+            manifest = step.execute()
+            made += 1
+            console.print(f"  done in {clock(manifest.seconds)}{_told(manifest.facts)}", highlight=False, markup=False)
+        console.print(f"{made} steps done now, {skipped} were done already", highlight=False)
+
+
+def states(run: RunFolder) -> Iterator[tuple[Step, State, str]]:
+    """Every step, its state, and the step before it that is not done; with that one it is stale or missing itself.
+
+    Whoever makes a step before asking for the next finds it done.
+    """
+    undone: dict[Path, str] = {}
+    for step in steps(run):
+        now = step.state()
+        waiting = next((undone[folder] for folder in step.needs.values() if folder in undone), "")
+        if now.kind == "done" and waiting:
+            now = State("stale", f"needs {waiting}", now.seconds)
+        yield step, now, waiting
+        if waiting or (now.kind != "done" and step.state().kind != "done"):
+            undone[step.folder] = step.title
+
+
+@contextmanager
+def own(folder: Path, recipe: Path) -> Iterator[None]:
+    """Hold a run folder: one process at a time, and only for the recipe file it was begun with.
+
+    Raises: TmkdError when it is held, or another recipe's.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    origin = folder / "recipe.yaml"
+    if origin.is_file():
+        first = origin.read_text().splitlines()[:1]
+        owner = Path(first[0].removeprefix("# ")) if first else recipe
+        if owner.is_file() and owner.resolve() != recipe.resolve():
+            raise TmkdError(
+                f"{folder} belongs to the recipe {owner}; change the name in {recipe}, or give another --runs"
+            )
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise TmkdError(
+                f"{folder} is in use by another tmkd process; wait for it, or give another --runs"
+            ) from None
+        origin.write_text(f"# {recipe.resolve()}\n{recipe.read_text()}")
+        yield
+
+
+def _told(facts: Mapping[str, Any]) -> str:
+    """The counts a step found, short enough for one line."""
+    counts = {
+        key.replace("_", " "): value
+        for key, value in facts.items()
+        if value not in (None, 0, [], {}) and not isinstance(value, list | dict)
+    }
+    return "".join(
+        f", {name} {value:.4g}" if isinstance(value, float) else f", {name} {value}" for name, value in counts.items()
+    )

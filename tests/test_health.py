@@ -1,0 +1,37 @@
+"""What is said beside the numbers: the teachers' health, and what was left out of the sets."""
+
+from __future__ import annotations
+
+import json
+
+import tiny
+from tiny import Call, World
+from tmkd.health import health_lines
+from tmkd.recipe_yaml import read_recipe
+from tmkd.runfolder import RunFolder
+
+
+def test_health_is_told_per_corpus_and_teacher(finished_world: World) -> None:
+    recipe = finished_world.recipe
+    run = RunFolder(read_recipe(recipe), recipe.parent, finished_world.run)
+    lines = list(health_lines(run))
+    of = [line.partition(":")[0] for line in lines if not line.startswith("warning")]
+    assert of == ["toy/dev × t1", "toy/dev × t2", "web × t1", "web × t2", "web × judge"]
+    assert "accuracy" in lines[0]
+    assert "agrees with t2" in lines[0]
+    judge = next(line for line in lines if line.startswith("web × judge"))
+    assert "accuracy" not in judge  # the corpus has no labels
+
+
+def test_the_report_says_what_the_guard_removed(finished: World, tmkd: Call) -> None:
+    with (finished.data / "train.tsv").open("a") as file:
+        file.write(f"{tiny.question(25)}\tanother text\tno\n")
+    for row in tiny.ROWS:
+        tiny.change(finished.recipe, f"rows.{row}", None)
+    for teacher in ("t2", "judge"):
+        tiny.change(finished.recipe, f"teachers.{teacher}", None)
+    said = tmkd("run", finished.recipe, "--runs", finished.runs)
+    assert said.code == 0, said.err
+    notes = json.loads((finished.run / "report.json").read_text())["notes"]
+    assert "train rows 36, guard questions 1, guard removed 1" in notes[0]
+    assert [line.split()[0] for line in said.out.splitlines()] == ["row", "t1"]

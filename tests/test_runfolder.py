@@ -1,0 +1,63 @@
+"""Where things lie, and what a recipe's words stand for: asked of a run folder in which hardly anything is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tiny
+from tmkd.errors import TmkdError
+from tmkd.recipe_parts import Source
+from tmkd.recipe_yaml import read_recipe
+from tmkd.runfolder import NotYet, RunFolder
+from tmkd.store import digest_file, write_manifest
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    tiny.write_data(tmp_path / "data")
+    return RunFolder(read_recipe(tiny.write_recipe(tmp_path / "tiny.yaml")), tmp_path, tmp_path / "runs" / "tiny")
+
+
+def scored(run: RunFolder, teacher: str, **facts: Any) -> None:
+    folder = run.soft_folder("toy/dev", teacher)
+    folder.mkdir(parents=True)
+    write_manifest(folder, "score", {}, {}, facts, 0.0)
+
+
+def test_a_tasks_corpora_are_one_artifact_and_a_stage_1_corpus_is_its_own(run: RunFolder) -> None:
+    pairs = run.folder / "pairs"
+    assert (run.corpus_artifact("toy/dev"), run.corpus_folder("toy/dev")) == (pairs / "toy", pairs / "toy" / "dev")
+    assert run.corpus_artifact("web") == run.corpus_folder("web") == pairs / "web"
+    assert run.corpora() == ["toy/train", "toy/dev", "web"]
+
+
+def test_files_are_digested_by_the_name_the_recipe_gives(run: RunFolder) -> None:
+    found = run.digests((Source(file="train.tsv"), Source(file="dev.tsv")))
+    assert found == {f"file {name}": digest_file(run.base / name) for name in ("train.tsv", "dev.tsv")}
+    with pytest.raises(TmkdError, match=r"no\.tsv: no such file .*file names are relative to"):
+        run.digests((Source(file="no.tsv"),))
+
+
+def test_the_best_teacher_is_known_when_all_that_score_dev_have(run: RunFolder) -> None:
+    scored(run, "t1", accuracy=0.7)
+    with pytest.raises(NotYet, match="score/toy/dev/t2"):
+        run.best(("t1", "t2", "judge"))
+    scored(run, "t2", accuracy=0.8)
+    assert run.best(("t1", "t2", "judge")) == "t2"  # imported scores of a stage-1 corpus say nothing about dev
+    assert run.best(("t1",)) == "t1"
+
+
+def test_every_row_is_placed_for_each_task_and_seed(run: RunFolder) -> None:
+    run = RunFolder(run.recipe.model_copy(update={"seeds": (1, 2)}), run.recipe_base, run.folder)
+    assert list(run.placed_rows())[:3] == [("bert-3", "toy", 1), ("bert-3", "toy", 2), ("1-o-1", "toy", 1)]
+    (one,), (two,) = (run.row_students("bert-3", "toy", seed) for seed in (1, 2))
+    assert one[0].parent == two[0].parent == run.folder / "students"
+    assert one[0] != two[0]
+
+
+def test_a_teacher_that_is_not_done_has_no_column(run: RunFolder) -> None:
+    with pytest.raises(TmkdError, match=r"t1: not finished \(no manifest\.json\)"):
+        run.column("web", "t1")
