@@ -235,7 +235,10 @@ def show(run: RunFolder, as_json: bool) -> None:
         print((folder / "report.json").read_text(), end="")
         return
     results = read_report(folder / "report.json").results
-    Console().print(table(results))
+    shown, console = table(results), Console()
+    # A narrow terminal wraps lines; numbers cut short would be worse.
+    console.width = max(console.width, console.measure(shown).maximum)
+    console.print(shown)
     print(file=sys.stderr)
     for task in run.recipe.tasks:
         print(_best_student(run, task, results), file=sys.stderr)
