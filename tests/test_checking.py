@@ -133,3 +133,23 @@ def test_a_file_that_is_not_there(folder: Path, file: str) -> None:
 def test_a_name_that_leads_nowhere_is_found_before_work_starts(folder: Path, change: str, wrong: str) -> None:
     with pytest.raises(TmkdError, match=wrong):
         told(folder, change)
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong"),
+    [
+        ("student.layers=3", r"student\.layers is 3, but bert has 2; set it to 2 or fewer"),
+        ("teachers.judge.imported=logits", r"scores\.tsv: .*"),
+    ],
+)
+def test_what_would_fail_hours_later_is_found_before_work_starts(folder: Path, change: str, wrong: str) -> None:
+    with pytest.raises(TmkdError, match=wrong):
+        check_run(opened(folder, change), Console(file=io.StringIO()), False)
+
+
+@pytest.mark.parametrize("score", ["inf", "nan", "1.5"])
+def test_a_score_that_is_no_probability_is_found_before_work_starts(folder: Path, score: str) -> None:
+    with (folder / "data" / "scores.tsv").open("a") as file:
+        file.write(f"who\tnobody\t{score}\n")
+    with pytest.raises(TmkdError, match=r"scores\.tsv: row 901"):
+        check_run(opened(folder), Console(file=io.StringIO()), False)

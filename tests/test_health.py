@@ -35,3 +35,31 @@ def test_the_report_says_what_the_guard_removed(finished: World, tmkd: Call) -> 
     notes = json.loads((finished.run / "report.json").read_text())["notes"]
     assert "train rows 36, guard questions 1, guard removed 1" in notes[0]
     assert [line.split()[0] for line in said.out.splitlines()] == ["row", "t1"]
+
+
+def test_a_teacher_whose_imported_scores_lack_dev_is_left_out_of_its_health(finished: World, tmkd: Call) -> None:
+    for row in tiny.ROWS:
+        tiny.change(finished.recipe, f"rows.{row}", None)
+    tiny.change(finished.recipe, "teachers.judge.scores", ["web", "toy"])
+    tiny.change(finished.recipe, "teachers.judge.missing", "drop")
+    said = tmkd("run", finished.recipe, "--runs", finished.runs)
+    assert said.code == 0, said.err
+    notes = json.loads((finished.run / "report.json").read_text())["notes"]
+    assert not [note for note in notes if note.startswith("toy/dev × judge")]
+    assert [note for note in notes if note.startswith("web × judge")]
+
+
+def test_an_imported_teacher_that_scored_dev_may_be_the_best(finished: World, tmkd: Call) -> None:
+    labelled = [pair for topics in (range(18), range(18, 24)) for pair in tiny.pairs(topics)]
+    rows = [(question, passage, 0.9 if label == "yes" else 0.1) for question, passage, label in labelled]
+    tiny.write_tsv(finished.data / "scores.tsv", ("question", "passage", "score"), rows)
+    for row in set(tiny.ROWS) - {"1-o-1"}:
+        tiny.change(finished.recipe, f"rows.{row}", None)
+    tiny.change(finished.recipe, "collect", None)
+    tiny.change(finished.recipe, "teachers.judge.scores", ["toy"])
+    said = tmkd("run", finished.recipe, "--runs", finished.runs)
+    assert said.code == 0, said.err
+    manifest = json.loads((finished.run / "softlabels" / "toy" / "dev" / "judge" / "manifest.json").read_text())
+    assert manifest["facts"]["accuracy"] == 1
+    students = [path.read_text() for path in finished.run.glob("students/*/config.json")]
+    assert any("toy/judge" in text for text in students)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+import tiny
 from tmkd.recipe import Fit, Gather, Recipe, Stage, Task, Teacher
 from tmkd.recipe_parts import Pretrained, Source
 
@@ -175,3 +176,13 @@ def test_a_fit_that_cannot_be_meant(wrong: dict[str, Any]) -> None:
 def test_a_seed_that_no_generator_takes(seed: int) -> None:
     with pytest.raises(ValidationError):
         recipe(seeds=[seed])
+
+
+def test_a_teacher_may_not_score_a_corpus_of_other_classes() -> None:
+    values = tiny.recipe()
+    values.pop("stages")
+    values["rows"] = {}
+    values["tasks"]["other"] = {**values["tasks"]["toy"], "labels": ["yes", "no"]}
+    values["teachers"]["t9"] = {"task": "other", "base": "bert", "scores": ["web"]}
+    with pytest.raises(ValueError, match=r"teachers\.t9\.scores: 'web' has the classes no, yes \(positive yes\)"):
+        Recipe.model_validate(values)

@@ -170,3 +170,12 @@ def test_a_kill_at_any_moment_neither_shows_as_done_nor_mixes_old_with_new(
         if survived:
             assert moment > 8
             return
+
+
+def test_the_time_told_is_that_of_all_restarts(tmp_path: Path) -> None:
+    def make(place: Path, work: Path) -> dict[str, Any]:
+        return {"pairs": 3, "seconds": 4000.0}
+
+    manifest = step(tmp_path / "a", make=make).execute()
+    assert manifest.seconds == 4000
+    assert manifest.facts == {"pairs": 3}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
+from tmkd.errors import TmkdError
 from tmkd.flow import steps
 from tmkd.progress import clock
 from tmkd.recipe import Fit
@@ -39,6 +40,7 @@ def check_run(run: RunFolder, console: Console, as_json: bool) -> None:
     Raises: TmkdError for the first thing that is wrong.
     """
     sizes = _sizes(run)
+    _check_student(run)
     left: list[Estimate] = []
     for step in steps(run):
         if step.state().kind == "done":
@@ -58,10 +60,24 @@ def check_run(run: RunFolder, console: Console, as_json: bool) -> None:
     console.print(f"the recipe and its files are in order; {state}", highlight=False)
 
 
+def _check_student(run: RunFolder) -> None:
+    """The student's layers and length against its encoder's. Raises: TmkdError when it has fewer."""
+    student = run.recipe.student
+    config = json.loads((run.pretrained(student.base).path / "config.json").read_text())
+    for key, wanted, told in (
+        ("num_hidden_layers", student.layers, "layers"),
+        ("max_position_embeddings", student.max_length, "max_length"),
+    ):
+        has = config.get(key)
+        if has is not None and wanted > has:
+            raise TmkdError(f"student.{told} is {wanted}, but {student.base} has {has}; set it to {has} or fewer")
+
+
 def _sizes(run: RunFolder) -> dict[str, int]:
     """Pairs per corpus, read from the files themselves; stage-1 corpora at most questions × top, or their limit."""
     from tmkd.collect.documents import read_documents
-    from tmkd.sources import read_columns, read_source
+    from tmkd.sources import read_source
+    from tmkd.teachers.imported import read_scores
 
     sizes: dict[str, int] = {}
     for name, task in run.recipe.tasks.items():
@@ -82,7 +98,7 @@ def _sizes(run: RunFolder) -> dict[str, int]:
         sizes[name] = min(found, gather.limit) if gather.limit is not None else found
     for teacher in run.recipe.teachers.values():
         if teacher.file is not None:
-            read_columns(teacher.file, run.base, teacher.score_columns)
+            read_scores(teacher, run.labels(teacher.task), run.base)
     return sizes
 
 

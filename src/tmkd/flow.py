@@ -46,25 +46,21 @@ def _collect_task(run: RunFolder, name: str, task: Task) -> Step:
         return collect_task(name, task, folder, run.base)
 
     files = run.digests((*task.train, *task.dev, *(source for test in task.tests.values() for source in test)))
-    settings = task.model_dump(mode="json")
-    return Step(f"collect/{name}", "collect", run.corpus_artifact(name), {}, settings, make, files)
+    return Step(f"collect/{name}", "collect", run.corpus_artifact(name), {}, task.model_dump(mode="json"), make, files)
 
 
 def _collect_corpus(run: RunFolder, name: str, gather: Gather) -> Step:
-    tasks = [task for task, entry in run.recipe.tasks.items() if entry.kind == "qa"]
-
     def make(folder: Path, work: Path) -> dict[str, Any]:
         from tmkd.collect.corpora import collect_corpus
         from tmkd.collect.guard import Guard
         from tmkd.progress import progress
 
-        held_out = [f"{task}/{split}" for task in tasks for split in ("dev", *run.recipe.tasks[task].tests)]
-        guard = Guard.of([run.corpus(corpus).table() for corpus in held_out])
+        guard = Guard.of(run.held_out("qa"), run.held_out("nli"))
         with progress(f"collect {name}", "questions") as report:
             return collect_corpus(name, gather, run.labels(gather.task), guard, folder, run.base, report)
 
     files = run.digests((*gather.documents, *gather.passages, *gather.questions, *gather.pairs))
-    needs = {f"collect/{task}": run.corpus_artifact(task) for task in tasks}
+    needs = {f"collect/{task}": run.corpus_artifact(task) for task in run.recipe.tasks}
     settings = gather.model_dump(mode="json")
     return Step(f"collect/{name}", "collect", run.corpus_artifact(name), needs, settings, make, files)
 
@@ -72,9 +68,9 @@ def _collect_corpus(run: RunFolder, name: str, gather: Gather) -> Step:
 def _teach(run: RunFolder, name: str, teacher: Teacher) -> Step:
     def make(folder: Path, work: Path) -> dict[str, Any]:
         if teacher.file is not None:
-            from tmkd.teachers.imported import read_scores
+            from tmkd.teachers.imported import store_scores
 
-            return dict(read_scores(teacher, run.labels(teacher.task), folder, run.base))
+            return dict(store_scores(teacher, run.labels(teacher.task), folder, run.base))
         if teacher.model is not None:
             run.load_teacher(name, "cpu", "fp32")
             return {"ready_made": teacher.model}
@@ -115,7 +111,7 @@ def _score(run: RunFolder, name: str, corpus: str) -> Step:
             every = range(len(pairs.shards))
             gaps = match_scores(name, run.teacher_folder(name), pairs, every, folder, digest, teacher.missing)
             prune(folder, pairs, digest)
-            return {"pairs": len(pairs), "missing": gaps}
+            return {"pairs": len(pairs), "missing": gaps, **_accuracy(run, corpus, name)}
         todo, total = unscored(pairs, folder, digest), 0
         device, precision = run.hardware()
         if todo:
@@ -124,7 +120,7 @@ def _score(run: RunFolder, name: str, corpus: str) -> Step:
                 total = score_shards(network, pairs, todo, folder, digest, report)
         prune(folder, pairs, digest)
         facts = {"pairs": len(pairs), "scored_now": total, "precision": precision}
-        return facts | ({"accuracy": _accuracy(run, corpus, name)} if corpus.endswith("/dev") else {})
+        return facts | _accuracy(run, corpus, name)
 
     needs = {f"teach/{name}": run.teacher_folder(name), f"collect/{corpus}": run.corpus_artifact(corpus)}
     settings = {"precision": run.recipe.precision, "missing": teacher.missing}
@@ -132,13 +128,18 @@ def _score(run: RunFolder, name: str, corpus: str) -> Step:
     return Step(f"score/{corpus}/{name}", "score", folder, needs, settings, make, keep="*.safetensors")
 
 
-def _accuracy(run: RunFolder, corpus: str, teacher: str) -> float:
-    """A teacher's accuracy on a dev set that it has scored, by which `best` is chosen."""
+def _accuracy(run: RunFolder, corpus: str, teacher: str) -> dict[str, float]:
+    """A teacher's accuracy on the pairs of a dev set that it has scored, by which `best` is chosen; else nothing."""
+    if not corpus.endswith("/dev"):
+        return {}
     from tmkd.quality import accuracy
     from tmkd.softlabels import SoftLabels
 
     pairs = run.corpus(corpus)
-    return accuracy(SoftLabels.load(pairs, [run.column(corpus, teacher)]).logits[:, 0], pairs.label_array())
+    soft = SoftLabels.load(pairs, [run.column(corpus, teacher)])
+    if not soft.complete.any():
+        return {}
+    return {"accuracy": accuracy(soft.logits[soft.complete, 0], pairs.label_array()[soft.complete])}
 
 
 def _distill(run: RunFolder) -> Iterator[Step]:

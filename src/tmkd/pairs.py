@@ -203,7 +203,7 @@ class Corpus:
         return np.array([-1 if label is None else label for label in labels], dtype=np.int64)
 
 
-def write_corpus(folder: Path, labels: LabelSet, tables: Iterable[pa.Table], shard_rows: int = 50_000) -> Corpus:
+def write_corpus(folder: Path, labels: LabelSet, tables: Iterable[pa.Table], shard_rows: int = 8192) -> Corpus:
     """Write pairs as shards of `shard_rows`, `corpus.json` last; the same pairs in the same order give the same bytes.
 
     Tables have SCHEMA's columns and may have those of EXTRAS; how the pairs are spread over tables does not matter.

@@ -197,6 +197,13 @@ class Recipe(Part):
                 if corpus not in (*self.collect, teacher.task):
                     known = ", ".join([*self.collect, teacher.task])
                     raise ValueError(f"teachers.{name}.scores: no corpus '{corpus}'; there is {known}")
+                theirs = self.tasks[self.collect[corpus].task if corpus in self.collect else teacher.task]
+                own = self.tasks[teacher.task]
+                if (own.labels, own.positive) != (theirs.labels, theirs.positive):
+                    raise ValueError(
+                        f"teachers.{name}.scores: '{corpus}' has the classes {', '.join(theirs.labels)} (positive "
+                        f"{theirs.positive}), the teacher's task {', '.join(own.labels)} (positive {own.positive})"
+                    )
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds: a seed is given twice; keep one")
         return self

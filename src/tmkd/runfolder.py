@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from tmkd.distill.rows import PlannedStage, best_by_dev, chain_key, declared, members
 from tmkd.errors import TmkdError
 from tmkd.pairs import Corpus, LabelSet
@@ -95,6 +97,11 @@ class RunFolder:
     def labels(self, task: str) -> LabelSet:
         """The classes of a task."""
         return LabelSet(task, self.recipe.tasks[task].labels, self.recipe.tasks[task].positive)
+
+    def held_out(self, kind: str) -> list[pa.Table]:
+        """The pairs of every dev and test set of the tasks of one kind (pairs.SCHEMA)."""
+        tasks = [(name, task) for name, task in self.recipe.tasks.items() if task.kind == kind]
+        return [self.corpus(f"{name}/{split}").table() for name, task in tasks for split in ("dev", *task.tests)]
 
     def corpora(self) -> list[str]:
         """The corpora that teachers score: each task's train and dev, and the stage-1 corpora."""

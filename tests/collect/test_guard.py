@@ -46,3 +46,11 @@ def test_texts_without_a_letter_are_compared_as_they_are() -> None:
 
 def test_no_test_sets_no_leaks() -> None:
     assert Guard.of([]).clean(TRAIN, "qa")[0].equals(TRAIN)
+
+
+def test_of_an_nli_task_whole_pairs_are_guarded_against_an_answers_corpus() -> None:
+    guard = Guard.of([], nli=[HELD_OUT])
+    shared = pair_table(["how hot is tea", "how hot is tea"], ["Tea: is hot", "Warm."], None, "web")
+    table, counts = guard.clean(shared, "qa")
+    assert table["passage"].to_pylist() == ["Warm."]
+    assert counts == {"questions": 0, "passages": 0, "premises": 0, "pairs": 1, "removed": 1}

@@ -138,7 +138,9 @@ def _found(
             hits = [
                 hit
                 for hit in candidates(index, question.text, gather.top)
-                if hit.passage not in leaked and pair_id(question.text, hit.passage) not in given
+                if hit.passage not in leaked
+                and pair_id(question.text, hit.passage) not in given
+                and (key(question.text), key(hit.passage)) not in guard.pairs
             ]
             if room is not None and len(rows) + len(hits) > room:
                 room = 0

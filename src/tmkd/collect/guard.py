@@ -23,13 +23,11 @@ class Guard:
     pairs: dict[tuple[str, str], str]
 
     @classmethod
-    def of(cls, tables: Iterable[pa.Table]) -> Self:
-        """A guard over the pairs (pairs.SCHEMA) of all dev and test sets."""
-        pairs: dict[tuple[str, str], str] = {}
-        for table in tables:
-            for both, source in zip(_keys(table), table["source"].to_pylist(), strict=True):
-                pairs.setdefault(both, source)
-        return cls(frozenset(first for first, _ in pairs), frozenset(second for _, second in pairs), pairs)
+    def of(cls, tables: Iterable[pa.Table], nli: Iterable[pa.Table] = ()) -> Self:
+        """A guard over the pairs (pairs.SCHEMA) of all dev and test sets; of `nli` ones, over whole pairs only."""
+        pairs = _places(tables)
+        first, second = (frozenset(both[place] for both in pairs) for place in (0, 1))
+        return cls(first, second, _places(nli) | pairs)
 
     def shares_question(self, text: str) -> bool:
         """Whether a dev or test set has this question (premise)."""
@@ -58,10 +56,19 @@ class Guard:
             counts["questions"] += question and kind == "qa"
             counts["passages"] += passage and kind == "qa"
             counts["premises"] += question and kind == "nli"
-            if not (question or passage if kind == "qa" else pair):
+            if not pair and not (kind == "qa" and (question or passage)):
                 kept.append(row)
         counts["removed"] = table.num_rows - len(kept)
         return table.take(pa.array(kept, pa.int64())), counts
+
+
+def _places(tables: Iterable[pa.Table]) -> dict[tuple[str, str], str]:
+    """Both keys of every pair, and the source that it is first from."""
+    pairs: dict[tuple[str, str], str] = {}
+    for table in tables:
+        for both, source in zip(_keys(table), table["source"].to_pylist(), strict=True):
+            pairs.setdefault(both, source)
+    return pairs
 
 
 def key(text: str) -> str:

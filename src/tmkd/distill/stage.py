@@ -98,6 +98,7 @@ def run_stage(
         "dev": report.dev,
         "best_epoch": report.best_epoch,
         "steps": report.steps,
+        "seconds": report.seconds,
         "precision": precision,
         "parameters": int(np.sum([parameter.numel() for parameter in model.parameters()])),
     }

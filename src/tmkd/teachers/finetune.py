@@ -84,6 +84,7 @@ def finetune(
         "dev": report.dev,
         "best_epoch": report.best_epoch,
         "steps": report.steps,
+        "seconds": report.seconds,
         "precision": precision,
         "pairs": len(train),
     }

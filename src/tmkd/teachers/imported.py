@@ -18,8 +18,8 @@ from tmkd.sources import read_columns
 STORED = "scores.parquet"
 
 
-def read_scores(teacher: recipe.Teacher, labels: LabelSet, folder: Path, base: Path) -> dict[str, int]:
-    """Read a file of question, passage and scores into `scores.parquet`: id, logits (classes).
+def read_scores(teacher: recipe.Teacher, labels: LabelSet, base: Path) -> tuple[dict[str, int], np.ndarray]:
+    """Read a file of question, passage and scores: pair id → row, and logits float32 (rows, classes).
 
     A score s is the pair (0, s), a probability p is (0, log p/(1-p)); C columns may hold logits or probabilities.
     Raises: TmkdError naming file and row for NaN, a wrong number of columns, or a pair scored twice differently.
@@ -34,16 +34,23 @@ def read_scores(teacher: recipe.Teacher, labels: LabelSet, folder: Path, base: P
         raise TmkdError(f"{source.file}: {error}") from error
     if labels.positive_index == 0 and values.shape[1] == 1:
         logits = np.ascontiguousarray(logits[:, ::-1])
-    ids = [pair_id(q, p) for q, p in zip(table["question"].to_pylist(), table["passage"].to_pylist(), strict=True)]
     first: dict[str, int] = {}
-    for row, key in enumerate(ids):
-        before = first.setdefault(key, row)
+    for row, (question, passage) in enumerate(
+        zip(table["question"].to_pylist(), table["passage"].to_pylist(), strict=True)
+    ):
+        before = first.setdefault(pair_id(question, passage), row)
         if not np.array_equal(logits[before], logits[row]):
             raise TmkdError(f"{source.file}: rows {before + 1} and {row + 1} score the same pair differently; keep one")
+    return first, logits
+
+
+def store_scores(teacher: recipe.Teacher, labels: LabelSet, folder: Path, base: Path) -> dict[str, int]:
+    """Write a file's scores as `scores.parquet`: id, logits (classes); each pair once. Raises: as `read_scores`."""
+    first, logits = read_scores(teacher, labels, base)
     kept = np.fromiter(first.values(), dtype=np.int64, count=len(first))
     column = pa.array(list(logits[kept]), type=pa.list_(pa.float32()))
     pq.write_table(pa.table({"id": pa.array(list(first)), "logits": column}), folder / STORED, compression="zstd")
-    return {"scores": len(first), "duplicates": len(ids) - len(first)}
+    return {"scores": len(first), "duplicates": len(logits) - len(first)}
 
 
 def match_scores(

@@ -1,0 +1,78 @@
+"""The demo world keeps what it promises: enough of it, varied questions, splits that do not touch."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import pytest
+
+DEMO = Path(__file__).parent.parent / "demo"
+Rows = list[dict[str, str]]
+
+
+def rows(name: str) -> Rows:
+    with (DEMO / f"{name}.tsv").open(newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def words(text: str) -> list[str]:
+    return re.findall(r"[a-z0-9']+", text.lower())
+
+
+SPLITS = {name: rows(name) for name in ("train", "dev", "test")}
+LABELLED = [row["question"] for split in SPLITS.values() for row in {row["qid"]: row for row in split}.values()]
+UNLABELLED = (DEMO / "questions.txt").read_text().splitlines()
+
+
+def test_there_is_enough_of_it() -> None:
+    pages = [json.loads(line) for line in (DEMO / "pages.jsonl").read_text().splitlines()]
+    assert len({page["url"] for page in pages}) == len(pages) >= 120
+    assert all(2 <= len(page["text"].split("\n\n")) <= 4 for page in pages)
+    assert len(LABELLED) >= 450
+    assert len(set(UNLABELLED)) == len(UNLABELLED) >= 1000
+    assert len({row["qid"] for row in rows("top10")}) >= 150
+    assert len(SPLITS["train"]) <= 1200
+
+
+def test_every_question_has_an_answer() -> None:
+    for split in SPLITS.values():
+        assert {row["qid"] for row in split} == {row["qid"] for row in split if row["label"] == "yes"}
+
+
+def test_passages_are_paragraphs_of_the_pages() -> None:
+    pages = [json.loads(line)["text"] for line in (DEMO / "pages.jsonl").read_text().splitlines()]
+    paragraphs = {paragraph for page in pages for paragraph in page.split("\n\n")}
+    assert {row["passage"] for split in (*SPLITS.values(), rows("top10")) for row in split} <= paragraphs
+
+
+@pytest.mark.parametrize("questions", [LABELLED, UNLABELLED], ids=["labelled", "unlabelled"])
+def test_no_opening_of_three_words_is_common(questions: list[str]) -> None:
+    openings = Counter(" ".join(words(question)[:3]) for question in questions)
+    assert openings.most_common(1)[0][1] <= 0.05 * len(questions)
+
+
+def test_a_question_and_its_answer_share_at_most_half_of_the_words() -> None:
+    shares = [
+        len(asked & set(words(row["passage"]))) / len(asked)
+        for split in SPLITS.values()
+        for row in split
+        if row["label"] == "yes"
+        for asked in [set(words(row["question"]))]
+    ]
+    assert sum(shares) / len(shares) <= 0.5
+
+
+def test_no_passage_and_no_near_duplicate_question_is_in_two_splits() -> None:
+    passages: dict[str, set[str]] = defaultdict(set)
+    for name, split in SPLITS.items():
+        for row in split:
+            passages[row["passage"]].add(name)
+    assert all(len(names) == 1 for names in passages.values())
+    asked = {name: [frozenset(words(q)) for q in {row["question"] for row in split}] for name, split in SPLITS.items()}
+    for one, other in (("train", "dev"), ("train", "test"), ("dev", "test")):
+        for a in asked[one]:
+            assert all(len(a & b) <= 0.7 * len(a | b) for b in asked[other])
