@@ -123,7 +123,8 @@ def state(folder: Path, step: str, inputs: Mapping[str, str], settings: Mapping[
         return State("stale", f"made by step {manifest.step}")
     changed = sorted(name for name in {*inputs, *manifest.inputs} if inputs.get(name) != manifest.inputs.get(name))
     if changed:
-        return State("stale", f"input changed: {', '.join(changed)}", manifest.seconds)
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        return State("stale", f"input changed: {', '.join(changed[:3])}{more}", manifest.seconds)
     current = json.loads(json.dumps(settings))
     differing = sorted(_differences(manifest.settings, current))
     if differing:
