@@ -37,11 +37,11 @@ def health_lines(run: RunFolder) -> Iterator[str]:
         if not names:
             continue
         pairs = run.corpus(corpus)
-        columns = [run.column(corpus, name) for name in names]
-        columns = [column for column in columns if SoftLabels.load(pairs, [column]).complete.any()]
-        if not columns:  # imported scores, and none of them for this corpus
+        soft = SoftLabels.load(pairs, [run.column(corpus, name) for name in names])
+        # Imported scores may hold none of this corpus: nothing can be said of them here.
+        soft = soft.only([name for name in names if soft.only([name]).complete.any()])
+        if not soft.teachers:
             continue
-        soft = SoftLabels.load(pairs, columns)
         labels = pairs.label_array()
         healths = health(labels if (labels >= 0).all() else None, soft)
         for one in healths:
