@@ -102,7 +102,6 @@ def test_what_is_done_is_verified_and_no_longer_estimated(folder: Path, capsys: 
         ("train.tsv", "why\tbecause\tperhaps\n", "train.tsv.*perhaps"),
         ("test.tsv", "\tbecause\tyes\n", "test.tsv.*question"),
         ("questions.txt", "\x00\xff", "questions.txt"),
-        ("documents.jsonl", "{\n", r"documents\.jsonl: row 16: not JSON"),
         ("scores.tsv", "why\tbecause\thigh\n", r"scores\.tsv: row 901: 'high'"),
     ],
 )
@@ -110,6 +109,12 @@ def test_a_bad_row_of_any_file_is_found_before_work_starts(folder: Path, file: s
     with (folder / "data" / file).open("ab") as data:
         data.write(row.encode("latin-1"))
     with pytest.raises(TmkdError, match=wrong):
+        told(folder)
+
+
+def test_documents_of_which_none_can_be_read_are_found_before_work_starts(folder: Path) -> None:
+    (folder / "data" / "documents.jsonl").write_text("{\n")
+    with pytest.raises(TmkdError, match=r"documents\.jsonl: no documents in it \(1 × bad json\)"):
         told(folder)
 
 

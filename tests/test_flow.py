@@ -22,7 +22,10 @@ def steps_made(said: Said) -> list[str]:
     """The steps a command made, in order, as it told them."""
     made, title = [], ""
     for line in said.err.splitlines():
-        if line.startswith(("collect/", "teach/", "score/", "distill/", "evaluate/")) and ": step " not in line:
+        if (
+            line.startswith(("index/", "questions/", "collect/", "teach/", "score/", "distill/", "evaluate/"))
+            and ": step " not in line
+        ):
             title = line.partition(" (")[0]
         elif line.startswith("  done in"):
             made.append(title)
@@ -71,8 +74,8 @@ def test_students_are_made_once_and_shared(finished_world: World) -> None:
 
 
 def test_no_scratch_is_left(finished_world: World) -> None:
-    hidden = [path for path in finished_world.run.rglob(".*") if path.parent.name not in (".index", "words")]
-    assert {path.name for path in hidden} == {".lock", ".index"}
+    hidden = [path for path in finished_world.run.rglob(".*") if path.parent.name != ".words"]
+    assert {path.name for path in hidden} == {".lock", ".words", ".shards.jsonl"}
 
 
 def test_a_second_run_finds_all_done(finished: World, tmkd: Call) -> None:
@@ -80,7 +83,7 @@ def test_a_second_run_finds_all_done(finished: World, tmkd: Call) -> None:
     said = tmkd("run", finished.recipe, "--runs", finished.runs)
     assert said.code == 0
     assert steps_made(said) == []
-    assert "31 were done already" in said.err
+    assert "33 were done already" in said.err
     assert said.out == (finished.recipe.parent / "stdout").read_text()
     assert snapshot(finished.run) == before
 
@@ -89,7 +92,8 @@ def test_the_verbs_one_after_the_other_do_what_run_does(world: World, finished_w
     for verb in ("collect", "teach", "score", "distill", "evaluate"):
         said = tmkd(verb, world.recipe, "--runs", world.runs)
         assert said.code == 0, said.err
-        assert {step.partition("/")[0] for step in steps_made(said)} == {verb}
+        kinds = {"index", "questions", "collect"} if verb == "collect" else {verb}
+        assert {step.partition("/")[0] for step in steps_made(said)} == kinds
         if verb == "score":
             assert "web × judge: logits" in said.err
             assert "toy/dev × t1: accuracy" in said.err
@@ -163,6 +167,7 @@ def test_grown_questions_leave_tasks_and_teachers_alone(finished: World, tmkd: C
         tiny.change(finished.recipe, f"rows.{row}", None)
     said = tmkd("run", finished.recipe, "--runs", finished.runs)
     assert steps_made(said) == [
+        "questions/web",
         "collect/web",
         "score/web/t1",
         "score/web/t2",

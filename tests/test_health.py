@@ -37,6 +37,19 @@ def test_the_report_says_what_the_guard_removed(finished: World, tmkd: Call) -> 
     assert [line.split()[0] for line in said.out.splitlines()] == ["row", "t1"]
 
 
+def test_collecting_tells_how_far_the_judges_agree(world: World, tmkd: Call) -> None:
+    votes = [(*pair, judge) for pair in tiny.pairs(range(18)) for judge in ("ann", "bob", "cid")]
+    tiny.write_tsv(world.data / "train.tsv", ("question", "passage", "vote", "judge"), votes)
+    tiny.change(world.recipe, "tasks.toy.train", {"file": "train.tsv", "votes": {}})
+    tiny.change(world.recipe, "collect.web", {"task": "toy", "pairs": "scores.tsv"})
+    said = tmkd("collect", world.recipe, "--runs", world.runs)
+    assert (said.code, said.out) == (0, "")
+    told = said.err.replace("\n", " ")
+    assert "train judges train.tsv votes 108" in told
+    assert "train judges train.tsv kappa 1.0" in told
+    assert "least agreeing ann 100.0 % of 36; bob 100.0 % of 36; cid 100.0 % of 36" in told
+
+
 def test_a_teacher_whose_imported_scores_lack_dev_is_left_out_of_its_health(finished: World, tmkd: Call) -> None:
     for row in tiny.ROWS:
         tiny.change(finished.recipe, f"rows.{row}", None)

@@ -23,8 +23,8 @@ MOST_LINES = 260
 # A module imports from its own floor or from those above it in this list (docs: the design).
 FLOORS = (
     "errors",
-    "store recipe_parts recipe recipe_errors recipe_yaml pretrained progress",
-    "pairs files sources quality",
+    "store recipe_parts recipe recipe_errors recipe_yaml pretrained progress process workers",
+    "pairs files hofstaetter layouts sources quality",
     "softlabels text",
     "collect network",
     "train",
@@ -34,7 +34,8 @@ FLOORS = (
     "export",
     "serve",
     "runfolder steps",
-    "health results",
+    "health results collected",
+    "gathering",
     "flow",
     "checking running",
     "cli",

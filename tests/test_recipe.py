@@ -25,6 +25,39 @@ def recipe(**changes: Any) -> Recipe:
     )
 
 
+VOTES = {"file": "votes.tsv", "votes": {}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"collect": {"web": {"task": "toy", "pairs": ["pairs.tsv", VOTES]}}}, "collect.web.pairs"),
+        ({"teachers": {"t1": {"task": "toy", "file": VOTES}}}, "teachers.t1.file"),
+    ],
+)
+def test_votes_are_for_a_tasks_files_only(changes: dict[str, Any], key: str) -> None:
+    with pytest.raises(ValidationError, match=rf"{key}: votes give labels, which only a task's train, dev and tests"):
+        recipe(**changes)
+    sets = {"train": VOTES, "dev": VOTES, "tests": {"test": ["a.tsv", VOTES]}}
+    assert recipe(tasks={"toy": sets}).tasks["toy"].dev[0].votes is not None
+
+
+@pytest.mark.parametrize("part", ["documents", "run"])
+def test_a_layout_is_for_pairs(part: str) -> None:
+    lists = {"file": "a.jsonl", "layout": "flagembedding"}
+    web = {"task": "toy", "documents": "d.jsonl", "questions": "q.txt", "pairs": lists, part: lists}
+    with pytest.raises(ValidationError, match=rf"collect\.web\.{part}: layout flagembedding is for pairs"):
+        recipe(collect={"web": web})
+
+
+def test_a_layout_has_one_score_a_pair() -> None:
+    lists = {"task": "toy", "file": {"file": "a.jsonl", "layout": "flagembedding"}}
+    assert "repeated" not in Teacher.model_validate(lists).model_dump(mode="json")
+    for more in ({"imported": "logits"}, {"score_columns": ("a", "b")}):
+        with pytest.raises(ValidationError, match="layout flagembedding has one score a pair; set imported to score"):
+            Teacher.model_validate({**lists, **more})
+
+
 def test_the_least_that_must_be_said() -> None:
     least = Recipe.model_validate(
         {"name": "r", "tasks": {"t": {"train": "a", "tests": {"test": "b"}}}, "student": {"base": "m"}}

@@ -41,6 +41,12 @@ def test_files_are_digested_by_the_name_the_recipe_gives(run: RunFolder) -> None
         run.digests((Source(file="no.tsv"),))
 
 
+def test_the_files_of_texts_are_digested_too(run: RunFolder) -> None:
+    parts = {"layout": "hofstaetter", "texts": {"questions": "dev.tsv", "passages": "test.tsv"}}
+    found = run.digests((Source.model_validate({"file": "train.tsv", **parts}),))
+    assert list(found) == ["file train.tsv", "file dev.tsv", "file test.tsv"]
+
+
 def test_the_best_teacher_is_known_when_all_that_score_dev_have(run: RunFolder) -> None:
     scored(run, "t1", accuracy=0.7)
     with pytest.raises(NotYet, match="score/toy/dev/t2"):

@@ -133,7 +133,7 @@ def test_a_score_above_the_threshold_is_the_positive_class(tmp_path: Path) -> No
 def test_questions_alone_and_passages_alone(tmp_path: Path) -> None:
     questions = read(write(tmp_path / "q.txt", "\ufeffwhat is tea \r\nhow tall\u2028is K2\n\n"), need=("question",))
     assert questions["question"].to_pylist() == ["what is tea", "how tall\u2028is K2"]
-    assert questions.column_names == ["question", "source", "group"]
+    assert questions.column_names == ["question", "source", "group", "count"]
     assert questions["group"][0].as_py() == question_group("What is tea?")
     passages = read(write_parquet(tmp_path / "p.parquet", text=["Tea is a drink."]), need=("passage",))
     assert passages.to_pylist() == [{"passage": "Tea is a drink.", "source": "p.parquet"}]
@@ -144,6 +144,43 @@ def test_quotes_join_csv_fields_and_mean_nothing_in_tsv(tmp_path: Path) -> None:
     assert read(quoted).select(["question", "passage"]).to_pylist() == [{"question": 'a, "b"', "passage": "two\nlines"}]
     plain = write(tmp_path / "a.tsv", 'question\tpassage\n"a" b\tc "d\n')
     assert read(plain).select(["question", "passage"]).to_pylist() == [{"question": '"a" b', "passage": 'c "d'}]
+
+
+@pytest.mark.parametrize(("kind", "comma"), [("csv", ","), ("tsv", "\t")])
+def test_the_recipe_names_the_columns_of_a_file_without_a_header_line(tmp_path: Path, kind: str, comma: str) -> None:
+    path = write(tmp_path / f"a.{kind}", comma.join(("q", "p", "0.5")) + "\n" + comma.join(("r", "s", "0.25")) + "\n")
+    table = read_columns(Source(file=path.name, header=("query", "passage", "score")), tmp_path, ("score",))
+    assert table.to_pylist() == [
+        {"question": "q", "passage": "p", "score": 0.5},
+        {"question": "r", "passage": "s", "score": 0.25},
+    ]
+    with pytest.raises(TmkdError, match=rf"a\.{kind}: row 1 has 3 fields, the header 2 \(question, passage\)"):
+        read(path, header=("question", "passage"))
+
+
+@pytest.mark.parametrize("kind", ["parquet", "jsonl", "txt"])
+def test_other_files_have_their_own_column_names(tmp_path: Path, kind: str) -> None:
+    path = write(tmp_path / f"a.{kind}", "x")
+    with pytest.raises(TmkdError, match=rf"a\.{kind}: header is for CSV and TSV files"):
+        read(path, header=("question",), need=("question",))
+
+
+def test_pairs_are_read_from_another_tools_layout_and_have_no_labels(tmp_path: Path) -> None:
+    lists = {"query": "q", "pos": [" a "], "neg": ["b"], "pos_scores": [1.5], "neg_scores": [-2]}
+    path = write(tmp_path / "a.jsonl", json.dumps(lists) + "\n")
+    made = read(path, layout="flagembedding")
+    assert made.equals(pair_table(["q", "q"], ["a", "b"], None, "a.jsonl"))
+    assert read(path, layout="flagembedding", threshold=0.0)["label"].to_pylist() == [1, 0]
+    with pytest.raises(TmkdError, match=r"a\.jsonl: no label column"):
+        read(path, layout="flagembedding", label="required")
+
+
+def test_pairs_are_read_from_ids_and_their_texts(tmp_path: Path) -> None:
+    write(tmp_path / "q.tsv", "7\tq\n")
+    write(tmp_path / "p.tsv", "1\ta\n2\tb\n")
+    path = write(tmp_path / "s.tsv", "2\t-1\t7\t1\t2\n2\t-1\t7\t1\t2\n")
+    made = read(path, layout="hofstaetter", texts={"questions": "q.tsv", "passages": "p.tsv"})
+    assert made.equals(pair_table(["q", "q"], ["a", "b"], None, "s.tsv"))
 
 
 def test_dictionary_and_binary_columns_are_texts_too(tmp_path: Path) -> None:
@@ -275,3 +312,15 @@ def test_deduplication_leaves_each_pair_once_with_its_only_label(rows: list[tupl
     assert counts["conflicts"] == len(given_labels) - len(expected)
     dropped = sum(len(given_labels[text]) > 1 for text, _ in rows)
     assert counts["duplicates"] == len(rows) - dropped - len(kept)
+
+
+def test_a_query_log_tells_how_often_each_question_was_asked(tmp_path: Path) -> None:
+    log = read(write(tmp_path / "log.tsv", "question\tfreq\nwhy\t3\nhow\t1.5\n"), need=("question",))
+    assert log["count"].to_pylist() == [3.0, 1.5]
+    plain = read(write(tmp_path / "q.txt", "why\nhow\n"), need=("question",))
+    assert plain["count"].to_pylist() == [1.0, 1.0]
+
+
+def test_beir_queries_are_questions_with_their_ids(tmp_path: Path) -> None:
+    queries = read(write(tmp_path / "queries.jsonl", '{"_id": "7", "text": "why"}\n'), need=("question",))
+    assert (queries["question"].to_pylist(), queries["group"].to_pylist()) == (["why"], ["7"])

@@ -118,10 +118,10 @@ def test_another_input_starts_afresh(tmp_path: Path) -> None:
 
 
 def test_kept_files_survive_a_change(tmp_path: Path) -> None:
-    one = step(tmp_path / "a", keep="0.txt")
+    one = step(tmp_path / "a", keep=("0.txt",))
     one.execute()
     (one.folder / "nested").mkdir()
-    other = step(tmp_path / "a", settings={"colour": "red"}, keep="0.txt")
+    other = step(tmp_path / "a", settings={"colour": "red"}, keep=("0.txt",))
     assert other.execute().facts == {"written": 2}
     assert not (one.folder / "nested").exists()
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -21,6 +23,7 @@ from tmkd.store import verify
 _TRAINED_PER_CORE = 1.1
 _SCORED_PER_CORE = 5.0
 _BYTES_PER_PAIR = 400
+_READ_PER_SECOND = 2e6  # bytes of questions and documents taken in
 _BASE_WORK = 12 * 768 * 768
 
 
@@ -75,7 +78,9 @@ def _check_student(run: RunFolder) -> None:
 
 def _sizes(run: RunFolder) -> dict[str, int]:
     """Pairs per corpus, read from the files themselves; stage-1 corpora at most questions × top, or their limit."""
-    from tmkd.collect.documents import read_documents
+    from tmkd.collect.documents import check_documents
+    from tmkd.collect.judgments import read_labelled
+    from tmkd.collect.run import read_run
     from tmkd.sources import read_source
     from tmkd.teachers.imported import read_scores
 
@@ -83,7 +88,7 @@ def _sizes(run: RunFolder) -> dict[str, int]:
     for name, task in run.recipe.tasks.items():
         labels = run.labels(name)
         for split, sources in (("train", task.train), ("dev", task.dev), *task.tests.items()):
-            sizes[f"{name}/{split}"] = sum(read_source(source, run.base, labels).num_rows for source in sources)
+            sizes[f"{name}/{split}"] = sum(read_labelled(source, run.base, labels)[0].num_rows for source in sources)
         sizes[f"{name}/dev"] = sizes[f"{name}/dev"] or sizes[f"{name}/train"] // 10
     for name, gather in run.recipe.collect.items():
         labels = run.labels(gather.task)
@@ -92,9 +97,10 @@ def _sizes(run: RunFolder) -> dict[str, int]:
         for source in gather.passages:
             read_source(source, run.base, labels, need=("passage",))
         for source in gather.documents:
-            for _ in read_documents(source, run.base):
-                pass
-        found = given + asked * gather.top
+            check_documents(source, run.base)
+        if gather.run is not None:
+            read_run(gather.run, run.base, gather.top)
+        found = given + min(asked, gather.sample or asked) * min(gather.top, gather.keep or gather.top)
         sizes[name] = min(found, gather.limit) if gather.limit is not None else found
     for teacher in run.recipe.teachers.values():
         if teacher.file is not None:
@@ -108,6 +114,11 @@ def _estimate(run: RunFolder, step: Step, sizes: dict[str, int]) -> Estimate:
     if kind == "collect":
         pairs = sum(size for name, size in sizes.items() if name.partition("/")[0] == rest)
         return Estimate(title, pairs, 1 + pairs / 5000, pairs * _BYTES_PER_PAIR)
+    if kind in ("index", "questions"):
+        gather = run.recipe.collect[rest]
+        sources = (*gather.documents, *gather.passages) if kind == "index" else gather.questions
+        size = sum(path.stat().st_size for source in sources for path in _files(run.base / source.file))
+        return Estimate(title, 0, 1 + size / _READ_PER_SECOND, size)
     if kind == "teach":
         teacher = run.recipe.teachers[rest]
         if teacher.base is None:
@@ -129,6 +140,10 @@ def _estimate(run: RunFolder, step: Step, sizes: dict[str, int]) -> Estimate:
         return Estimate(title, pairs, _training(run, base, run.recipe.student.layers, pairs, fit), _weights(run, base))
     pairs = sum(size for name, size in sizes.items() if name.partition("/")[2] not in ("", "train", "dev"))
     return Estimate(title, pairs, pairs / _SCORED_PER_CORE / _cores() * _work(run, base, None), pairs * 16)
+
+
+def _files(path: Path) -> Iterator[Path]:
+    return (one for one in path.rglob("*") if one.is_file()) if path.is_dir() else iter((path,))
 
 
 def _training(run: RunFolder, base: str, layers: int | None, pairs: int, fit: Fit) -> float:

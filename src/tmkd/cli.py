@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import errno
-import json
-import os
-import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from tmkd import process
 from tmkd.errors import TmkdError, UsageError
 
 if TYPE_CHECKING:
@@ -66,7 +63,7 @@ def _work(
     from tmkd.running import work
 
     run = _open(recipe, changes, runs, everything)
-    work(run, recipe, verbs, err)
+    work(run, recipe, verbs, err, process.renew)
     return run
 
 
@@ -82,9 +79,22 @@ def run(
 
 
 @app.command()
-def collect(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), all_: All = False) -> None:
+def collect(
+    recipe: RecipeFile,
+    set_: Changes = None,
+    runs: Runs = Path("runs"),
+    report: Annotated[bool, typer.Option("--report", help="Also write a page on each stage-1 corpus.")] = False,
+    all_: All = False,
+) -> None:
     """Read the tasks' pairs and gather the stage-1 corpora, with the leakage guard (§3.1.1 step 1, §4.1)."""
-    _work(recipe, set_, runs, ("collect",), all_)
+    from tmkd.collected import write_pages
+    from tmkd.health import found
+
+    run = _work(recipe, set_, runs, ("collect",), all_)
+    for line in found(run):
+        err.print(line, highlight=False, markup=False)
+    for path in write_pages(run) if report else ():
+        err.print(str(path), highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -123,27 +133,9 @@ def show(
     recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), json_: Json = False, all_: All = False
 ) -> None:
     """Say for each step whether it is done, stale (and why) or missing, and how long it took."""
-    from tmkd.progress import clock
-    from tmkd.running import states
+    from tmkd.running import show_states
 
-    rows = [(step, now) for step, now, _ in states(_open(recipe, set_, runs, all_))]
-    if json_:
-        print(
-            json.dumps(
-                [
-                    {"step": s.title, "state": n.kind, "why": n.why, "seconds": n.seconds, "folder": str(s.folder)}
-                    for s, n in rows
-                ],
-                indent=1,
-            )
-        )
-        return
-    table = Table("step", "state", "why", "took")
-    colour = {"done": "green", "stale": "yellow", "missing": "red"}
-    for step, now in rows:
-        took = clock(now.seconds) if now.seconds else ""
-        table.add_row(step.title, f"[{colour[now.kind]}]{now.kind}[/]", now.why, took)
-    out.print(table)
+    show_states(_open(recipe, set_, runs, all_), out, json_)
 
 
 @app.command()
@@ -154,6 +146,33 @@ def check(
     from tmkd.checking import check_run
 
     check_run(_open(recipe, set_, runs, all_), out, json_)
+
+
+@app.command()
+def handover(
+    recipe: RecipeFile,
+    corpus: Annotated[str, typer.Argument(help="A corpus of the recipe: web, TASK/train, …", show_default=False)],
+    folder: Annotated[Path, typer.Argument(help="The folder to write: a new or an empty one.", show_default=False)],
+    layout: Annotated[
+        Literal["sentence-transformers", "flagembedding"],
+        typer.Option(metavar="LAYOUT", help="sentence-transformers or flagembedding."),
+    ] = "sentence-transformers",
+    teachers: Annotated[
+        str | None, typer.Option(metavar="T1,T2", help="Whose mean to take; all that have scored it if none are named.")
+    ] = None,
+    set_: Changes = None,
+    runs: Runs = Path("runs"),
+    all_: All = False,
+) -> None:
+    """Write a corpus and its teachers' scores as a data set that sentence-transformers or FlagEmbedding trains on."""
+    from tmkd.teachers.handover import hand_over
+
+    run = _open(recipe, set_, runs, all_)
+    columns = run.scored(corpus, tuple(teachers.split(",")) if teachers else ())
+    counts = hand_over(run.corpus(corpus), columns, folder, layout)
+    told = ", ".join(f"{name.replace('_', ' ')} {number}" for name, number in counts.items() if number)
+    names = ", ".join(one.name for one in columns)
+    err.print(f"wrote {folder}, the mean of {names}: {told}", highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -170,35 +189,14 @@ def init(recipe: Annotated[Path, typer.Argument(help="The recipe to write.", sho
 @app.command()
 def clean(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs")) -> None:
     """Remove stale artifacts, and what no step of the recipe makes any more, its extras among them."""
-    from tmkd.running import own, states
-    from tmkd.steps import KEY
-    from tmkd.store import MANIFEST
+    from tmkd.running import remove_unwanted
 
-    run = _open(recipe, set_, runs, everything=True)
-    with own(run.folder, recipe):
-        wanted: set[Path] = set()
-        stale: set[Path] = set()
-        open_ends = False
-        for each in (run, _open(recipe, set_, runs, everything=False)):
-            for step, now, _ in states(each):
-                (stale if now.kind == "stale" else wanted).add(step.folder)
-                open_ends |= bool(step.waits)
-        made = {path.parent for mark in (MANIFEST, KEY) for path in run.folder.rglob(mark)}
-        if open_ends:  # students of rows whose best teacher is not known yet cannot be told from others
-            made -= {path for place in ("students", "predictions") for path in (run.folder / place).rglob("*")}
-        removed = sorted(folder for folder in (stale - wanted) | (made - wanted) if folder.is_dir())
-        for folder in removed:
-            shutil.rmtree(folder)
-            err.print(f"removed {folder}", highlight=False, markup=False, soft_wrap=True)
-        err.print(f"{len(removed)} artifacts removed", highlight=False)
+    remove_unwanted([_open(recipe, set_, runs, everything) for everything in (True, False)], recipe, err)
 
 
 def main() -> None:
     """Run the command line: failures in a line or two on stderr; exit code 1 for a failure, 2 for wrong usage."""
-    # GNU OpenMP's threads wait busily by default, which beside any other work costs a run most of its speed; going to
-    # sleep at once costs a quarter of it on an idle machine. A short wait is near the best of both (docs/log.md).
-    os.environ.setdefault("OMP_WAIT_POLICY", "ACTIVE")
-    os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+    process.settle()
     try:
         app()
     except TmkdError as error:

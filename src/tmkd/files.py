@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ def short(text: str, length: int = 60) -> str:
     return line if len(line) <= length else f"{line[: length - 1]}…"
 
 
-def read_rows(path: Path, single: str | None = None) -> pa.Table:
+def read_rows(path: Path, single: str | None = None, header: Sequence[str] = ()) -> pa.Table:
     """Every column of a file: Parquet's as stored, those of text files as strings, null where JSON has nothing.
 
-    `single` names the one column of a .txt file, a row per line; without it such a file cannot be read.
+    `single` names the one column of a .txt file, a row per line; without it such a file cannot be read. `header` names
+    the columns of a CSV or TSV file whose first line is a row already.
     Raises: TmkdError when the file is missing, empty, not UTF-8 or torn, naming line or row (the header is no row).
     """
     if not path.exists():
@@ -32,7 +34,9 @@ def read_rows(path: Path, single: str | None = None) -> pa.Table:
     known = (".parquet", ".csv", ".tsv", ".jsonl", *([".txt"] if single else []))
     if kind not in known or not path.is_file():
         raise TmkdError(f"{path}: cannot be read here; give a file of {', '.join(known)}")
-    rows = _parquet(path) if kind == ".parquet" else _from_text(path, kind, _text(path), single or "")
+    if header and kind not in (".csv", ".tsv"):
+        raise TmkdError(f"{path}: header is for CSV and TSV files without a header line; take it out of the recipe")
+    rows = _parquet(path) if kind == ".parquet" else _from_text(path, kind, _text(path), single or "", header)
     if not rows.num_rows:
         raise TmkdError(f"{path}: empty, it has no rows")
     if len(set(rows.column_names)) != rows.num_columns:
@@ -52,12 +56,13 @@ def _text(path: Path) -> str:
     return text
 
 
-def _from_text(path: Path, kind: str, text: str, single: str) -> pa.Table:
+def _from_text(path: Path, kind: str, text: str, single: str, header: Sequence[str]) -> pa.Table:
     if kind == ".jsonl":
         return _jsonl(path, text)
     if kind == ".txt":
         return pa.table({single: _lines(text)})
-    return _delimited(path, _csv(path, text) if kind == ".csv" else [line.split("\t") for line in _lines(text)])
+    rows = _csv(path, text) if kind == ".csv" else [line.split("\t") for line in _lines(text)]
+    return _delimited(path, [list(header), *rows] if header else rows)
 
 
 def _lines(text: str) -> list[str]:

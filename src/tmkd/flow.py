@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tmkd.distill.rows import PlannedStage, chain_key, declared, members, stage_settings
-from tmkd.recipe import Gather, Task, Teacher
+from tmkd.gathering import gathering
+from tmkd.recipe import Teacher
 from tmkd.runfolder import NotYet, RunFolder
 from tmkd.steps import Step
 from tmkd.store import digest_json
@@ -25,10 +26,7 @@ def steps(run: RunFolder) -> Iterator[Step]:
     recipe = run.recipe
     for row, of, _ in run.placed_rows():
         members(recipe, row, recipe.rows[row], of, best=lambda names: names[0])
-    for name, task in recipe.tasks.items():
-        yield _collect_task(run, name, task)
-    for name, gather in recipe.collect.items():
-        yield _collect_corpus(run, name, gather)
+    yield from gathering(run)
     for name, teacher in recipe.teachers.items():
         yield _teach(run, name, teacher)
     for corpus in run.corpora():
@@ -37,32 +35,6 @@ def steps(run: RunFolder) -> Iterator[Step]:
     yield from _distill(run)
     yield from _predict(run)
     yield _report(run)
-
-
-def _collect_task(run: RunFolder, name: str, task: Task) -> Step:
-    def make(folder: Path, work: Path) -> dict[str, Any]:
-        from tmkd.collect.tasks import collect_task
-
-        return collect_task(name, task, folder, run.base)
-
-    files = run.digests((*task.train, *task.dev, *(source for test in task.tests.values() for source in test)))
-    return Step(f"collect/{name}", "collect", run.corpus_artifact(name), {}, task.model_dump(mode="json"), make, files)
-
-
-def _collect_corpus(run: RunFolder, name: str, gather: Gather) -> Step:
-    def make(folder: Path, work: Path) -> dict[str, Any]:
-        from tmkd.collect.corpora import collect_corpus
-        from tmkd.collect.guard import Guard
-        from tmkd.progress import progress
-
-        guard = Guard.of(run.held_out("qa"), run.held_out("nli"))
-        with progress(f"collect {name}", "questions") as report:
-            return collect_corpus(name, gather, run.labels(gather.task), guard, folder, run.base, report)
-
-    files = run.digests((*gather.documents, *gather.passages, *gather.questions, *gather.pairs))
-    needs = {f"collect/{task}": run.corpus_artifact(task) for task in run.recipe.tasks}
-    settings = gather.model_dump(mode="json")
-    return Step(f"collect/{name}", "collect", run.corpus_artifact(name), needs, settings, make, files)
 
 
 def _teach(run: RunFolder, name: str, teacher: Teacher) -> Step:
@@ -125,7 +97,7 @@ def _score(run: RunFolder, name: str, corpus: str) -> Step:
     needs = {f"teach/{name}": run.teacher_folder(name), f"collect/{corpus}": run.corpus_artifact(corpus)}
     settings = {"precision": run.recipe.precision, "missing": teacher.missing}
     folder = run.soft_folder(corpus, name)
-    return Step(f"score/{corpus}/{name}", "score", folder, needs, settings, make, keep="*.safetensors")
+    return Step(f"score/{corpus}/{name}", "score", folder, needs, settings, make, keep=("*.safetensors",))
 
 
 def _accuracy(run: RunFolder, corpus: str, teacher: str) -> dict[str, float]:

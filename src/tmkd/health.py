@@ -13,11 +13,18 @@ from tmkd.store import read_manifest, sealed
 
 def notes(run: RunFolder) -> Iterator[str]:
     """What the numbers need to be read well: removals by the leakage guard, and the teachers' health."""
+    yield from found(run)
+    yield from health_lines(run)
+
+
+def found(run: RunFolder) -> Iterator[str]:
+    """One line per task and stage-1 corpus: what was counted, left out and agreed on when it was collected."""
     for name in (*run.recipe.tasks, *run.recipe.collect):
-        counts = list(_counts(sealed(run.corpus_artifact(name)).facts))
+        searched = name in run.recipe.collect and run.recipe.collect[name].questions
+        before = (run.index_folder(name), run.questions_folder(name)) if searched else ()
+        counts = [words for folder in (*before, run.corpus_artifact(name)) for words in _counts(sealed(folder).facts)]
         if counts:
             yield f"{name}: {', '.join(counts)}"
-    yield from health_lines(run)
 
 
 def _counts(facts: Mapping[str, Any], of: str = "") -> Iterator[str]:

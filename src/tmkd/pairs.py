@@ -209,15 +209,31 @@ def write_corpus(folder: Path, labels: LabelSet, tables: Iterable[pa.Table], sha
     Tables have SCHEMA's columns and may have those of EXTRAS; how the pairs are spread over tables does not matter.
     Raises: TmkdError when the disk does not take them.
     """
+    return seal_corpus(folder, labels, write_shards(folder, "shard", tables, shard_rows))
+
+
+def write_shards(folder: Path, name: str, tables: Iterable[pa.Table], shard_rows: int = 8192) -> list[Shard]:
+    """Write pairs as files `name`-00000.parquet and on, of `shard_rows` pairs each, the last one shorter."""
     folder.mkdir(parents=True, exist_ok=True)
-    for old in (folder / CORPUS, *sorted(folder.glob("shard-*.parquet"))):
-        old.unlink(missing_ok=True)
-    shards = []
-    for number, table in enumerate(_cut(tables, shard_rows)):
-        data = _parquet_bytes(table)
-        name = f"shard-{number:05d}.parquet"
-        write_atomic(folder / name, data)
-        shards.append(Shard(name, table.num_rows, digest_bytes(data)))
+    (folder / CORPUS).unlink(missing_ok=True)
+    pieces = enumerate(_cut(tables, shard_rows))
+    return [write_shard(folder, f"{name}-{number:05d}.parquet", table) for number, table in pieces]
+
+
+def write_shard(folder: Path, name: str, table: pa.Table) -> Shard:
+    """Write one shard, atomically.  Raises: TmkdError when the disk does not take it."""
+    buffer = io.BytesIO()  # chunks are joined, for a file's pages would follow their borders
+    pq.write_table(_in_schema(table).combine_chunks(), buffer, compression="zstd")
+    write_atomic(folder / name, buffer.getvalue())
+    return Shard(name, table.num_rows, digest_bytes(buffer.getvalue()))
+
+
+def seal_corpus(folder: Path, labels: LabelSet, shards: Sequence[Shard]) -> Corpus:
+    """Write `corpus.json` over shards that are there, and remove every other one."""
+    kept = {shard.name for shard in shards}
+    for path in folder.glob("*.parquet"):
+        if path.name not in kept:
+            path.unlink()
     value = {"labels": labels.to_json(), "shards": [asdict(shard) for shard in shards]}
     write_atomic(folder / CORPUS, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
     return Corpus(folder, labels, tuple(shards))
@@ -242,10 +258,3 @@ def _in_schema(table: pa.Table) -> pa.Table:
     """The columns a corpus keeps, in their order and types, without foreign metadata."""
     schema = pa.schema([*SCHEMA, *(field for field in EXTRAS if field.name in table.column_names)])
     return table.select(schema.names).replace_schema_metadata(None).cast(schema)
-
-
-def _parquet_bytes(table: pa.Table) -> bytes:
-    """A shard's bytes; chunks are joined first because pages would follow their borders."""
-    buffer = io.BytesIO()
-    pq.write_table(table.combine_chunks(), buffer, compression="zstd")
-    return buffer.getvalue()

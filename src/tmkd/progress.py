@@ -14,7 +14,10 @@ Report = Callable[[int, int], None]
 
 @contextmanager
 def progress(title: str, unit: str) -> Iterator[Report]:
-    """Give a function (done, total) that tells how far the work is, its speed in units/s and the time left."""
+    """Give a function (done, total) that tells how far the work is, its speed in units/s and the time left.
+
+    A total of 0 is one that nobody knows yet.
+    """
     start = time.perf_counter()
     told = start
 
@@ -25,8 +28,8 @@ def progress(title: str, unit: str) -> Iterator[Report]:
             return
         told = now
         speed = done / (now - start)
-        left = (total - done) / speed
-        line = f"{title}: {done:,}/{total:,} {unit}, {speed:,.0f} {unit}/s, {clock(left)} left"
+        of, left = (f"/{total:,}", f", {clock((total - done) / speed)} left") if total else ("", "")
+        line = f"{title}: {done:,}{of} {unit}, {speed:,.0f} {unit}/s{left}"
         end = "\r" if sys.stderr.isatty() else "\n"
         print(f"{line:<100}" if end == "\r" else line, end=end, file=sys.stderr, flush=True)
 

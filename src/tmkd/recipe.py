@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -31,8 +32,11 @@ class Fit(Part):
 class Gather(Part):
     """A stage-1 corpus (§3.1.1 step 1): questions × top documents → their best passages, and pairs given directly.
 
-    `words` is the passage length aimed at; `top` documents are taken per question; `limit` pairs are kept at most,
-    whole questions drawn with `seed`.
+    `words` is the passage length aimed at, `overlap` how many sentences a passage repeats of the one before; pages in
+    another `language` (en, de, …) than this one are left out, and passages of fewer than `shortest` words. `top`
+    documents are taken per question, of which `keep` are drawn, low ranks more rarely; `run` is another engine's TREC
+    run to take instead of our search. `limit` pairs are kept at most, whole questions drawn with `seed`. `near` takes
+    near-duplicate pages and questions out; `guard` says what counts as touching dev and test.
     """
 
     task: Name
@@ -40,9 +44,18 @@ class Gather(Part):
     passages: Sources = ()
     questions: Sources = ()
     pairs: Sources = ()
+    run: Source | None = None
     words: int = Field(45, ge=1)
+    overlap: int = Field(0, ge=0)
+    shortest: int = Field(0, ge=0)
+    language: str | None = None
     top: int = Field(10, ge=1)
+    keep: int | None = Field(None, ge=1)
     limit: int | None = Field(None, ge=1)
+    sample: int | None = Field(None, ge=1)
+    head: float | None = Field(None, gt=0, lt=1)
+    near: bool = True
+    guard: Literal["near", "exact", "off"] = "near"
     seed: Seed = 1
 
     @model_validator(mode="after")
@@ -81,7 +94,8 @@ class Teacher(Part):
     """One of T1..TN: fine-tuned here from `base`, ready-made (`model`), or scores made elsewhere (`file`).
 
     `scores` names the stage-1 corpora it scores (default: every corpus of its task; none for an imported one);
-    `imported` says what the file's columns hold; `classes` maps our label names to a ready-made model's.
+    `imported` says what the file's columns hold; a pair scored twice differently is an error or gets the mean
+    (`repeated`). `classes` maps our label names to a ready-made model's.
     An `extra` teacher takes part only in `tmkd run --all`.
     """
 
@@ -92,6 +106,8 @@ class Teacher(Part):
     imported: Literal["score", "probability", "logits"] = "probability"
     score_columns: tuple[str, ...] = ("score",)
     missing: Literal["error", "drop"] = "error"
+    # As a source's layout: left out of settings while it is the default.
+    repeated: Literal["error", "mean"] = Field("error", exclude_if=lambda repeated: repeated == "error")
     scores: tuple[Name, ...] | None = None
     classes: dict[str, str] = Field(default_factory=dict)
     max_length: int = Field(128, ge=8)
@@ -104,6 +120,12 @@ class Teacher(Part):
     def _one_kind(self) -> Self:
         if sum(kind is not None for kind in (self.base, self.model, self.file)) != 1:
             raise ValueError("give exactly one of base (fine-tune), model (ready-made), file (imported scores)")
+        several = self.imported == "logits" or self.score_columns != ("score",)
+        if self.file is not None and self.file.layout != "rows" and several:
+            raise ValueError(
+                f"layout {self.file.layout} has one score a pair; set imported to score (a logit) or probability, "
+                "and take score_columns out"
+            )
         return self
 
 
@@ -189,6 +211,13 @@ class Recipe(Part):
                 raise ValueError(f"collect.{name}: the name is taken by a task; rename one")
         if "gold" in self.teachers:
             raise ValueError("teachers.gold: gold is the name of the golden labels' header; rename the teacher")
+        for key, source in self._beside_tasks():
+            if source.votes is not None:
+                raise ValueError(
+                    f"{key}: votes give labels, which only a task's train, dev and tests have; take them out"
+                )
+            if source.layout != "rows" and key.endswith((".documents", ".run")):
+                raise ValueError(f"{key}: layout {source.layout} is for pairs and their scores; take it out")
         for name in self.rows:
             if name in self.teachers or name == "ensemble":
                 raise ValueError(f"rows.{name}: a teacher's row of the report has this name; rename one")
@@ -207,6 +236,15 @@ class Recipe(Part):
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds: a seed is given twice; keep one")
         return self
+
+    def _beside_tasks(self) -> Iterator[tuple[str, Source]]:
+        """The files that are no task's, by key."""
+        for name, gather in self.collect.items():
+            for part in ("documents", "passages", "questions", "pairs"):
+                yield from ((f"collect.{name}.{part}", source) for source in getattr(gather, part))
+            if gather.run is not None:
+                yield f"collect.{name}.run", gather.run
+        yield from ((f"teachers.{name}.file", one.file) for name, one in self.teachers.items() if one.file is not None)
 
     def without_extras(self) -> Recipe:
         """The recipe without the rows and teachers that only `tmkd run --all` makes."""

@@ -15,23 +15,79 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Device = Literal["auto", "cpu", "cuda"]
 
 
+# What a file's columns are to us: of pairs, of documents, of a query log, of judges' votes.
+Column = Literal["question", "passage", "label", "group", "url", "title", "text", "count", "judge", "vote"]
+
+# How scored pairs are written: ours, a pair a row; or as another tool has them, several pairs a row (tmkd.layouts).
+Layout = Literal["rows", "hofstaetter", "triples", "flagembedding", "tevatron"]
+
+
 class Part(BaseModel):
     """A piece of a recipe: immutable, and an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Votes(Part):
+    """How judges' votes become golden labels (§4.1): positive with more than two thirds of a pair's votes.
+
+    `at_least` takes a number of positive votes instead; pairs with fewer votes than `fewest` are left out.
+    """
+
+    at_least: int | None = Field(None, ge=1)
+    fewest: int = Field(3, ge=1)
+
+    @model_validator(mode="after")
+    def _can_be_reached(self) -> Self:
+        if self.at_least is not None and self.at_least > self.fewest:
+            raise ValueError(
+                f"at_least is {self.at_least}, which {self.fewest} votes never reach; set fewest: {self.at_least}"
+            )
+        return self
+
+
+class Texts(Part):
+    """The files that turn ids into texts: `id<tab>text` a line, without a header."""
+
+    questions: str
+    passages: str
+
+
 class Source(Part):
     """One file of rows, and how to read it.
 
-    `columns` maps our column names to the file's; `threshold` turns a score column given as label into a weak binary
-    label (1 when the score is above it); `source` is the word kept with each row (default: the file's name).
+    `columns` maps our column names to the file's; `header` names the columns of a CSV or TSV file that has no header
+    line; `threshold` turns a score column given as label into a weak binary label (1 when the score is above it);
+    `source` is the word kept with each row (default: the file's name). `votes` says that a row is one judge's vote.
+    `layout` is another tool's way to write scored pairs, where a row may hold several; `texts` resolves its ids.
     """
 
     file: str
-    columns: dict[Literal["question", "passage", "label", "group"], str] = {}
+    columns: dict[Column, str] = {}
+    header: tuple[str, ...] = ()
     threshold: float | None = None
     source: str | None = None
+    votes: Votes | None = None
+    # Left out of settings while it is the default: what was made before there were layouts stays as it is.
+    layout: Layout = Field("rows", exclude_if=lambda layout: layout == "rows")
+    texts: Texts | None = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file that is read."""
+        return (self.file, *((self.texts.questions, self.texts.passages) if self.texts is not None else ()))
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        if (self.layout == "hofstaetter") != (self.texts is not None):
+            raise ValueError("layout hofstaetter and texts (its questions and passages) go together; give both or none")
+        if self.layout != "rows" and (self.columns or self.votes is not None):
+            raise ValueError(f"layout {self.layout} has its own columns; take columns and votes out")
+        if self.layout == "hofstaetter" and self.header:
+            raise ValueError("layout hofstaetter has its own columns; take header out")
+        if self.votes is not None and self.threshold is not None:
+            raise ValueError("votes are no scores; take threshold out")
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 
+from tmkd.collect.guard import Guard
 from tmkd.distill.rows import PlannedStage, best_by_dev, chain_key, declared, members
-from tmkd.errors import TmkdError
+from tmkd.errors import TmkdError, UsageError
 from tmkd.pairs import Corpus, LabelSet
 from tmkd.pretrained import ModelFolder, find
 from tmkd.recipe import Recipe
+from tmkd.recipe_errors import near
 from tmkd.recipe_parts import Source
 from tmkd.softlabels import Column
-from tmkd.store import digest_file, read_manifest, sealed
+from tmkd.store import digest_path, read_manifest, sealed
 
 if TYPE_CHECKING:
     from tmkd.teachers.network import TeacherNetwork
@@ -49,6 +51,14 @@ class RunFolder:
         """The folder of a corpus: `TASK/train`, `TASK/dev`, `TASK/<test>` or a stage-1 corpus."""
         return self.folder / "pairs" / corpus
 
+    def index_folder(self, corpus: str) -> Path:
+        """The passages that a stage-1 corpus is searched in, and their search index."""
+        return self.folder / "index" / corpus
+
+    def questions_folder(self, corpus: str) -> Path:
+        """The questions that a stage-1 corpus is searched for."""
+        return self.folder / "questions" / corpus
+
     def teacher_folder(self, teacher: str) -> Path:
         """A teacher's artifact; a ready-made one has its weights elsewhere."""
         return self.folder / "teachers" / self.recipe.teachers[teacher].task / teacher
@@ -76,13 +86,13 @@ class RunFolder:
     def digests(self, sources: tuple[Source, ...]) -> dict[str, str]:
         """`file NAME` → SHA-256 of the users' files, each read once.  Raises: TmkdError for one that is not there."""
         found = {}
-        for source in sources:
-            path = self.base / source.file
-            if not path.is_file():
+        for name in (name for source in sources for name in source.files):
+            path = self.base / Path(name).expanduser()
+            if not path.exists():
                 raise TmkdError(f"{path}: no such file (named in the recipe; file names are relative to {self.base})")
             if path not in self._digests:
-                self._digests[path] = digest_file(path)
-            found[f"file {source.file}"] = self._digests[path]
+                self._digests[path] = digest_path(path)
+            found[f"file {name}"] = self._digests[path]
         return found
 
     def hardware(self) -> tuple[str, str]:
@@ -103,6 +113,12 @@ class RunFolder:
         tasks = [(name, task) for name, task in self.recipe.tasks.items() if task.kind == kind]
         return [self.corpus(f"{name}/{split}").table() for name, task in tasks for split in ("dev", *task.tests)]
 
+    def guard(self, kind: Literal["near", "exact", "off"]) -> Guard:
+        """The leakage guard of a stage-1 corpus, over every dev and test set."""
+        if kind == "off":
+            return Guard.of([])
+        return Guard.of(self.held_out("qa"), self.held_out("nli"), near=kind == "near")
+
     def corpora(self) -> list[str]:
         """The corpora that teachers score: each task's train and dev, and the stage-1 corpora."""
         return [f"{task}/{split}" for task in self.recipe.tasks for split in ("train", "dev")] + [*self.recipe.collect]
@@ -114,6 +130,23 @@ class RunFolder:
     def column(self, corpus: str, teacher: str) -> Column:
         """Where a finished teacher's logits of a corpus lie."""
         return Column(teacher, sealed(self.teacher_folder(teacher)).digest, self.soft_folder(corpus, teacher))
+
+    def scored(self, corpus: str, names: tuple[str, ...] = ()) -> list[Column]:
+        """Where the logits of a corpus lie that there are: these teachers', or all.
+
+        Raises: UsageError for a corpus or teacher that the recipe has not; TmkdError for what is not scored yet.
+        """
+        if corpus not in self.corpora():
+            raise UsageError(f"the recipe has no corpus '{corpus}' that teachers score; {near(corpus, self.corpora())}")
+        known = declared(self.recipe, corpus)
+        for name in names:
+            if name not in known:
+                raise UsageError(f"no teacher '{name}' scores {corpus}; {near(name, known)}")
+        done = [name for name in names or known if read_manifest(self.soft_folder(corpus, name)) is not None]
+        if not done or (names and len(done) < len(names)):
+            lacking = next((name for name in names if name not in done), "any teacher")
+            raise TmkdError(f"{corpus} is not scored by {lacking} yet; run tmkd score first")
+        return [self.column(corpus, name) for name in done]
 
     def load_teacher(self, name: str, device: str, precision: str) -> TeacherNetwork:
         """A finished teacher as a network; imported ones have none."""

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Container, Iterator, Mapping
+import json
+import shutil
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 
 from tmkd.errors import TmkdError
 from tmkd.flow import steps
+from tmkd.process import earlier_steps
 from tmkd.progress import clock
 from tmkd.runfolder import RunFolder
-from tmkd.steps import Step
-from tmkd.store import State
+from tmkd.steps import KEY, Step
+from tmkd.store import MANIFEST, State
 
 
-def work(run: RunFolder, recipe: Path, verbs: Container[str], console: Console) -> None:
+def work(run: RunFolder, recipe: Path, verbs: Container[str], console: Console, between: Callable[[int], None]) -> None:
     """Make every step of some verbs that is missing or stale, in order, and tell the console.
 
-    `recipe` is the file that `run` was read from. Raises: TmkdError for what is not there or goes wrong.
+    `recipe` is the file that `run` was read from; `between` is called after each step made, with their number so far.
+    Raises: TmkdError for what is not there or goes wrong.
     """
     for _ in steps(run):  # whatever the recipe names and is not there is told before hours of work
         pass
@@ -42,7 +47,10 @@ def work(run: RunFolder, recipe: Path, verbs: Container[str], console: Console) 
             manifest = step.execute()
             made += 1
             console.print(f"  done in {clock(manifest.seconds)}{_told(manifest.facts)}", highlight=False, markup=False)
-        console.print(f"{made} steps done now, {skipped} were done already", highlight=False)
+            between(made)
+        # What this command made in an earlier process is no step that was done before.
+        earlier = earlier_steps()
+        console.print(f"{made + earlier} steps done now, {skipped - earlier} were done already", highlight=False)
 
 
 def states(run: RunFolder) -> Iterator[tuple[Step, State, str]]:
@@ -59,6 +67,45 @@ def states(run: RunFolder) -> Iterator[tuple[Step, State, str]]:
         yield step, now, waiting
         if waiting or (now.kind != "done" and step.state().kind != "done"):
             undone[step.folder] = step.title
+
+
+def show_states(run: RunFolder, console: Console, as_json: bool) -> None:
+    """Print each step's state, why it is stale, and how long it took."""
+    rows = [(step, now) for step, now, _ in states(run)]
+    if as_json:
+        told = [
+            {"step": s.title, "state": n.kind, "why": n.why, "seconds": n.seconds, "folder": str(s.folder)}
+            for s, n in rows
+        ]
+        print(json.dumps(told, indent=1))
+        return
+    table = Table("step", "state", "why", "took")
+    colour = {"done": "green", "stale": "yellow", "missing": "red"}
+    for step, now in rows:
+        took = clock(now.seconds) if now.seconds else ""
+        table.add_row(step.title, f"[{colour[now.kind]}]{now.kind}[/]", now.why, took)
+    console.print(table)
+
+
+def remove_unwanted(readings: Sequence[RunFolder], recipe: Path, console: Console) -> None:
+    """Remove stale artifacts, and what no step makes in any of these readings of one recipe's run folder."""
+    wanted: set[Path] = set()
+    stale: set[Path] = set()
+    open_ends = False
+    root = readings[0].folder
+    with own(root, recipe):
+        for run in readings:
+            for step, now, _ in states(run):
+                (stale if now.kind == "stale" else wanted).add(step.folder)
+                open_ends |= bool(step.waits)
+        made = {path.parent for mark in (MANIFEST, KEY) for path in root.rglob(mark)}
+        if open_ends:  # students of rows whose best teacher is not known yet cannot be told from others
+            made -= {path for place in ("students", "predictions") for path in (root / place).rglob("*")}
+        removed = sorted(folder for folder in (stale - wanted) | (made - wanted) if folder.is_dir())
+        for folder in removed:
+            shutil.rmtree(folder)
+            console.print(f"removed {folder}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"{len(removed)} artifacts removed", highlight=False)
 
 
 @contextmanager

@@ -144,22 +144,29 @@ class SoftLabels:
         return finite
 
 
-def logits_from(values: np.ndarray, kind: Literal["score", "probability", "logits"], classes: int) -> np.ndarray:
+def logits_from(
+    values: np.ndarray,
+    kind: Literal["score", "probability", "logits"],
+    classes: int,
+    rows: np.ndarray | None = None,
+) -> np.ndarray:
     """Raw logits, float32 (pairs, classes), from numbers made elsewhere, (pairs, columns).
 
     A score s in logit space is (0, s); a probability p is (0, log p/(1-p)), p held to [1e-4, 1-1e-4]; one probability
     per class is log p, held likewise; logits stay as they are.
-    Raises: TmkdError for a wrong number of columns, and naming the row for NaN, infinity, or p outside [0, 1].
+    Raises: TmkdError for a wrong number of columns, and naming the row for NaN, infinity, or p outside [0, 1]; `rows`
+    are the numbers that rows are told by (default: from 1).
     """
+    told = np.arange(1, len(values) + 1) if rows is None else rows
     numbers = np.asarray(values, dtype=np.float64)
     columns = numbers.shape[1]
     single = kind == "score" or (kind == "probability" and columns == 1)
     if columns != (1 if single else classes) or (single and classes != 2):
         raise TmkdError(f"{columns} column(s) of kind {kind} cannot be logits of {classes} classes")
     finite = np.abs(numbers) <= np.finfo(np.float32).max
-    _refuse(~finite, numbers, f"{kind} must be finite")
+    _refuse(~finite, numbers, told, f"{kind} must be finite")
     if kind == "probability":
-        _refuse((numbers < 0) | (numbers > 1), numbers, "probability must lie in [0, 1]")
+        _refuse((numbers < 0) | (numbers > 1), numbers, told, "probability must lie in [0, 1]")
         held = numbers.clip(CLIP, 1 - CLIP)
         numbers = np.log(held) - np.log1p(-held) if single else np.log(held)
     if single:
@@ -167,11 +174,11 @@ def logits_from(values: np.ndarray, kind: Literal["score", "probability", "logit
     return numbers.astype(np.float32)
 
 
-def _refuse(wrong: np.ndarray, numbers: np.ndarray, rule: str) -> None:
+def _refuse(wrong: np.ndarray, numbers: np.ndarray, told: np.ndarray, rule: str) -> None:
     rows = np.flatnonzero(wrong.any(axis=1))
     if len(rows):
         row = int(rows[0])
-        raise TmkdError(f"row {row + 1}: {float(numbers[row][wrong[row]][0])}; {rule}")
+        raise TmkdError(f"row {told[row]}: {float(numbers[row][wrong[row]][0])}; {rule}")
 
 
 @dataclass(frozen=True)

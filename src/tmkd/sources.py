@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from tmkd.errors import TmkdError
 from tmkd.files import read_rows, short
+from tmkd.layouts import read_layout
 from tmkd.pairs import LabelSet, pair_table, question_group
 from tmkd.recipe_parts import Source
 
@@ -22,7 +23,10 @@ _NAMES = {
     "question": ("question", "query", "premise", "sentence1"),
     "passage": ("passage", "hypothesis", "sentence2", "sentence"),
     "label": ("label",),
-    "group": ("group", "qid"),
+    "group": ("group", "qid", "query_id", "_id"),
+    "count": ("count", "frequency", "freq"),
+    "judge": ("judge", "worker", "worker_id", "annotator"),
+    "vote": ("vote", "label"),
 }
 
 
@@ -36,7 +40,8 @@ def read_source(
 ) -> pa.Table:
     """Read a file of pairs, or of questions or passages alone (`need`), in the file's order.
 
-    Pairs come as a table of pairs.SCHEMA; single texts with columns `need`, source, and for questions group. Labels are
+    Pairs come as a table of pairs.SCHEMA; single texts with columns `need`, source, and for questions group and count
+    (float64, how often it was asked; 1 where the file does not say). Labels are
     class names or indices; null, empty and -1 mean none. With a threshold the label column holds a score, and a score
     above it is the positive of the two classes. Texts lose white space at their ends.
     Raises: TmkdError naming file and row.
@@ -51,7 +56,8 @@ def read_source(
     if name == "question":
         groups = zip(file.groups(), texts[name], strict=True)
         columns["group"] = [group or question_group(question) for group, question in groups]
-    return pa.table({key: pa.array(values, pa.string()) for key, values in columns.items()})
+    table = pa.table({key: pa.array(values, pa.string()) for key, values in columns.items()})
+    return table.append_column("count", pa.array(file.counts())) if name == "question" else table
 
 
 def read_columns(source: Source, base: Path, numbers: Sequence[str]) -> pa.Table:
@@ -63,6 +69,19 @@ def read_columns(source: Source, base: Path, numbers: Sequence[str]) -> pa.Table
     file = _File(source, base, need)
     texts = {name: pa.array(file.texts(name, need), pa.string()) for name in need}
     return pa.table({**texts, **{name: file.numbers(name) for name in numbers}})
+
+
+def read_votes(source: Source, base: Path, labels: LabelSet) -> pa.Table:
+    """Read a file of one vote a row: pairs.SCHEMA, whose label is the vote, and judge (string).
+
+    Raises: TmkdError naming file and row.
+    """
+    need = ("question", "passage")
+    file = _File(source, base, need)
+    judges, questions, passages = (file.texts(name, need) for name in ("judge", *need))
+    word = source.source or Path(source.file).name
+    table = pair_table(questions, passages, file.labels(labels, "required", "vote"), word, file.groups())
+    return table.append_column("judge", pa.array(judges, pa.string()))
 
 
 def deduplicate(table: pa.Table, conflicts: Literal["error", "drop"]) -> tuple[pa.Table, dict[str, int]]:
@@ -117,7 +136,10 @@ class _File:
     def __init__(self, source: Source, base: Path, need: tuple[str, ...]) -> None:
         self.source = source
         self.path = base / Path(source.file).expanduser()
-        self.rows = read_rows(self.path, need[0] if len(need) == 1 else None)
+        if source.layout == "rows":
+            self.rows = read_rows(self.path, need[0] if len(need) == 1 else None, source.header)
+        else:
+            self.rows, _ = read_layout(source, base, scores=source.threshold is not None)
 
     def error(self, row: int, problem: str) -> TmkdError:
         """The complaint about a row, counted from 0 here and from 1 in the message."""
@@ -136,7 +158,7 @@ class _File:
 
     def texts(self, name: str, need: tuple[str, ...]) -> list[str]:
         """A column of texts, white space at the ends taken off, none of them empty."""
-        others = ("text",) if need == ("passage",) else ()
+        others = ("text",) if len(need) == 1 else ()
         column = self.column(name, others)
         if column is None:
             known = ", ".join((*_NAMES[name], *others))
@@ -150,6 +172,8 @@ class _File:
     def strings(self, column: str) -> pa.ChunkedArray:
         """A column as valid UTF-8 strings, whatever it is stored as."""
         values = self.rows[column]
+        if pa.types.is_dictionary(values.type):  # a cast would convert the whole dictionary for every chunk
+            values = pa.chunked_array([one.dictionary_decode() for one in values.chunks], values.type.value_type)
         try:
             texts = values.cast(pa.string())
             texts.validate(full=True)  # Parquet's reader takes the bytes as they are
@@ -161,6 +185,17 @@ class _File:
         """The question ids, None where a row has none."""
         column = self.column("group")
         return [None] * self.rows.num_rows if column is None else list(self.strings(column).to_pylist())
+
+    def counts(self) -> np.ndarray:
+        """How often each question was asked, float64 (rows,); 1 without a column that says so."""
+        column = self.column("count")
+        if column is None:
+            return np.ones(self.rows.num_rows)
+        counts = self.numbers(column)
+        wrong = np.flatnonzero(~(counts >= 0) | np.isinf(counts))
+        if len(wrong):
+            raise self.error(int(wrong[0]), f"column {column} holds {counts[wrong[0]]}, not how often it was asked")
+        return counts
 
     def numbers(self, column: str) -> np.ndarray:
         """A column of numbers, float64 (rows,), NaN where there is none."""
@@ -180,31 +215,31 @@ class _File:
                 raise self.error(row, f"'{short(text)}' in column {column} is not a number") from None
         return found
 
-    def labels(self, labels: LabelSet, asked: Asked) -> list[int | None] | None:
-        """Class indices, None where a row has no label."""
+    def labels(self, labels: LabelSet, asked: Asked, name: str = "label") -> list[int | None] | None:
+        """Class indices, None where a row has no label; of votes instead when that is the `name`."""
         if asked == "none":
             return None
-        column = self.column("label", ("score",) if self.source.threshold is not None else ())
+        column = self.column(name, ("score",) if self.source.threshold is not None else ())
         if column is None:
             if asked == "required":
-                raise self.missing("label column", "; name it in the recipe: columns: {label: …}")
+                raise self.missing(f"{name} column", f"; name it in the recipe: columns: {{{name}: …}}")
             return None
-        found = self._named(column, labels) if self.source.threshold is None else self._weak(column, labels)
+        found = self._named(column, labels, name) if self.source.threshold is None else self._weak(column, labels)
         if asked == "required" and None in found:
-            raise self.error(found.index(None), f"no label (column {column}); this file needs one in every row")
+            raise self.error(found.index(None), f"no {name} (column {column}); this file needs one in every row")
         return found
 
-    def _named(self, column: str, labels: LabelSet) -> list[int | None]:
+    def _named(self, column: str, labels: LabelSet, name: str) -> list[int | None]:
         known: dict[str | None, int | None] = {None: None, "": None, "-1": None}
         known |= {str(index): index for index in range(len(labels.names))}
         known |= {f"{index}.0": index for index in range(len(labels.names))}  # what pandas makes of ints with gaps
-        known |= {name: index for index, name in enumerate(labels.names)}
+        known |= {word: index for index, word in enumerate(labels.names)}
         found: list[int | None] = []
         for row, value in enumerate(self.strings(column).to_pylist()):
             word = value.strip() if value is not None else None
             if word not in known:
                 choice = f"{', '.join(labels.names)} or 0 to {len(labels.names) - 1}"
-                raise self.error(row, f"label '{short(word or '')}' is none of task {labels.task}'s: {choice}")
+                raise self.error(row, f"{name} '{short(word or '')}' is none of task {labels.task}'s: {choice}")
             found.append(known[word])
         return found
 

@@ -32,8 +32,9 @@ Make = Callable[[Path, Path], dict[str, Any]]
 class Step:
     """One artifact to be: `needs` are sealed folders it reads, `outside` digests of what lies outside the run.
 
-    `make` gets the folder and a scratch folder and returns facts. `keep` names files (a pattern) that stay valid by
-    their own digests when the step is made anew. `waits` says what must be done before the step is even known.
+    `make` gets the folder and a scratch folder and returns facts. `keep` names what stays there (patterns) when the
+    step is made anew, for `make` can tell by itself what of it still holds. `waits` says what must be done before the
+    step is even known.
     """
 
     name: str
@@ -43,7 +44,7 @@ class Step:
     settings: Mapping[str, Any]
     make: Make
     outside: Mapping[str, str] = field(default_factory=dict)
-    keep: str | None = None
+    keep: tuple[str, ...] = ()
     waits: str = ""
     shown: str = ""
 
@@ -106,7 +107,7 @@ class Step:
         (self.folder / MANIFEST).unlink(missing_ok=True)
         mark.unlink(missing_ok=True)
         for path in self.folder.iterdir():
-            if self.keep is not None and path.match(self.keep):
+            if any(path.match(pattern) for pattern in self.keep):
                 continue
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         write_atomic(mark, key.encode())

@@ -27,6 +27,15 @@ def digest_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def digest_path(path: Path) -> str:
+    """SHA-256 of a file's content, or of the names and contents of all files below a folder."""
+    if path.is_file():
+        return digest_file(path)
+    return digest_json(
+        {one.relative_to(path).as_posix(): digest_file(one) for one in sorted(path.rglob("*")) if one.is_file()}
+    )
+
+
 def digest_json(value: Any) -> str:
     """SHA-256 of a value's canonical JSON (sorted keys, no spaces), 64 hexadecimal digits."""
     return digest_bytes(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())

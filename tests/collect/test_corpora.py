@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from tmkd.collect import corpora
+from tmkd.collect import shards
 from tmkd.collect.corpora import collect_corpus
 from tmkd.collect.guard import Guard
+from tmkd.collect.indexing import collect_index
+from tmkd.collect.questions import collect_questions
 from tmkd.errors import TmkdError
 from tmkd.pairs import Corpus, LabelSet, pair_table
 from tmkd.recipe import Gather
@@ -35,16 +37,27 @@ def world(tmp_path: Path) -> Path:
 
 def gather(**settings: Any) -> Gather:
     files = {"documents": "pages.jsonl", "questions": "questions.txt", "passages": "passages.tsv"}
-    return Gather.model_validate({"task": "toy", **files, **settings})
+    return Gather.model_validate({"task": "toy", "near": False, **files, **settings})
 
 
-def collect(world: Path, recipe: Gather, guard: Guard | None = None) -> tuple[Corpus, dict[str, Any]]:
+def collect(
+    world: Path, recipe: Gather, guard: Guard | None = None, out: str = "out", processes: int = 1
+) -> tuple[Corpus, dict[str, Any]]:
+    """All three steps, as the flow makes them."""
+    guard = guard or Guard.of([])
     told: list[tuple[int, int]] = []
-    facts = collect_corpus(
-        "web", recipe, LABELS, guard or Guard.of([]), world / "out", world, lambda *place: told.append(place)
-    )
+    folders = {}
+    facts: dict[str, Any] = {}
+    if recipe.questions:
+        folders = {kind: world / f"{out}-{kind}" for kind in ("index", "questions")}
+        digests = {f"file {source.file}": "0" for source in recipe.documents}
+        facts |= collect_index("web", recipe, LABELS, folders["index"], world, lambda *_: None, 1, digests)
+        folders["questions"].mkdir(exist_ok=True)
+        facts |= collect_questions("web", recipe, LABELS, guard, folders["questions"], world)
+    report = lambda *place: told.append(place)  # noqa: E731
+    facts |= collect_corpus("web", recipe, LABELS, guard, world / out, world, report, processes=processes, **folders)
     assert all(0 < done <= total for done, total in told)
-    return Corpus.open(world / "out"), facts
+    return Corpus.open(world / out), facts
 
 
 def rows(corpus: Corpus) -> list[tuple[Any, ...]]:
@@ -85,11 +98,11 @@ def test_given_pairs_come_first_and_once(world: Path) -> None:
 def test_pairs_alone_need_no_index(world: Path) -> None:
     corpus, _ = collect(world, Gather.model_validate({"task": "toy", "pairs": "pairs.tsv"}))
     assert len(corpus) == 2
-    assert not (world / "out" / corpora.INDEX).exists()
+    assert [path.name for path in (world / "out").iterdir() if path.suffix == ".parquet"] == ["given-00000.parquet"]
 
 
 def test_whole_questions_up_to_the_limit_and_given_pairs_always(world: Path) -> None:
-    everything = rows(collect(world, gather(pairs="pairs.tsv"))[0])
+    everything = rows(collect(world, gather(pairs="pairs.tsv", limit=99))[0])
     for limit in range(1, len(everything) + 1):
         corpus, _ = collect(world, gather(pairs="pairs.tsv", limit=limit))
         kept = rows(corpus)
@@ -100,7 +113,10 @@ def test_whole_questions_up_to_the_limit_and_given_pairs_always(world: Path) -> 
 
 
 def test_the_seed_draws_the_order(world: Path) -> None:
-    orders = {tuple(dict.fromkeys(row[0] for row in rows(collect(world, gather(seed=seed))[0]))) for seed in range(8)}
+    orders = {
+        tuple(dict.fromkeys(row[0] for row in rows(collect(world, gather(seed=seed, limit=99))[0])))
+        for seed in range(8)
+    }
     assert len(orders) > 1
     assert len({frozenset(order) for order in orders}) == 1
 
@@ -114,11 +130,95 @@ def test_nothing_of_dev_or_test_comes_in(world: Path) -> None:
     assert facts["given_leaked_pairs"] == facts["given_leaked_removed"] == 1
 
 
-def test_the_index_is_found_again_and_the_bytes_are_the_same(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, facts = collect(world, gather(pairs="pairs.tsv"))
-    monkeypatch.setattr(corpora, "read_documents", lambda *_: pytest.fail("built again"))
-    again, same = collect(world, gather(pairs="pairs.tsv"))
-    assert (again.digest, same) == (first.digest, facts)
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The shards that are written from now on, a question to each."""
+    monkeypatch.setattr(shards, "QUESTIONS", 1)
+    monkeypatch.setattr("tmkd.collect.corpora.QUESTIONS", 1)
+    names: list[str] = []
+    real = shards.write_shard
+
+    def write(folder: Path, name: str, table: Any) -> Any:
+        names.append(name)
+        return real(folder, name, table)
+
+    monkeypatch.setattr(shards, "write_shard", write)
+    return names
+
+
+def test_how_questions_are_spread_over_shards_does_not_show(world: Path, made: list[str]) -> None:
+    grained, facts = collect(world, gather())
+    assert len(made) == len(grained.shards) == 3  # the fourth question has no passage
+    assert facts["questions_without_passages"] == 1
+    shards.QUESTIONS = 1024
+    whole, same = collect(world, gather(), out="other")
+    assert (rows(grained), facts) == (rows(whole), same)
+
+
+def test_a_killed_collect_goes_on_from_its_last_shard_with_the_same_bytes(
+    world: Path, made: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed, facts = collect(world, gather(), out="undisturbed")
+    made.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(shards.Ledger, "add", killed_at_the_second(shards.Ledger.add))
+        with pytest.raises(KeyboardInterrupt):
+            collect(world, gather())
+    assert made == ["shard-00000.parquet", "shard-00001.parquet"]
+    made.clear()
+    resumed, same = collect(world, gather())
+    assert made == ["shard-00001.parquet", "shard-00002.parquet"]  # the second was not noted yet
+    assert (resumed.digest, same) == (undisturbed.digest, facts)
+    made.clear()
+    (world / "out" / "shard-00000.parquet").write_bytes(b"harmed")
+    assert collect(world, gather())[0].digest == undisturbed.digest
+    assert made == ["shard-00000.parquet"]
+
+
+def killed_at_the_second(add: Any) -> Any:
+    calls: list[int] = []
+
+    def dying(*args: Any) -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        add(*args)
+
+    return dying
+
+
+def test_questions_added_at_the_end_add_shards_and_touch_no_other(world: Path, made: list[str]) -> None:
+    before, _ = collect(world, gather())
+    (world / "questions.txt").write_text("\n".join([*QUESTIONS, "spinach", "eggs under water"]))
+    made.clear()
+    after, _ = collect(world, gather())
+    assert made == ["shard-00004.parquet", "shard-00005.parquet"]
+    assert after.shards[: len(before.shards)] == before.shards
+    assert rows(after) == rows(collect(world, gather(), out="anew")[0])
+
+
+def test_a_larger_limit_adds_shards_and_touches_no_other(world: Path, made: list[str]) -> None:
+    before, _ = collect(world, gather(limit=2))
+    after, _ = collect(world, gather(limit=99))
+    assert after.shards[: len(before.shards)] == before.shards
+    assert len(after) > len(before)
+
+
+@pytest.mark.parametrize("change", [{"top": 1}, {"keep": 1}, {"shortest": 5}])
+def test_what_pairs_depend_on_makes_them_anew(world: Path, made: list[str], change: dict[str, Any]) -> None:
+    collect(world, gather())
+    made.clear()
+    collect(world, gather(**change))
+    assert len(made) == 3
+
+
+def test_processes_do_not_show(world: Path) -> None:
+    questions = [f"eggs {word} water" for word in map("w{}".format, range(4 * shards.QUESTIONS))]
+    (world / "questions.txt").write_text("\n".join(questions))
+    one, facts = collect(world, gather())
+    two, same = collect(world, gather(), out="two", processes=2)
+    assert (one.digest, facts) == (two.digest, same)
+    assert len(one.shards) == 4
 
 
 def test_a_changed_file_of_passages_builds_the_index_anew(world: Path) -> None:
@@ -128,10 +228,50 @@ def test_a_changed_file_of_passages_builds_the_index_anew(world: Path) -> None:
     assert "Zzz is sleep." in {row[1] for row in rows(corpus)}
 
 
-def test_chunks_of_questions_do_not_show(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, _ = collect(world, gather(limit=7))
-    monkeypatch.setattr(corpora, "_QUESTIONS_AT_ONCE", 1)
-    assert collect(world, gather(limit=7))[0].digest == whole.digest
+def test_kept_documents_keep_their_ranks(world: Path) -> None:
+    every = {row[:3]: row[3] for row in rows(collect(world, gather())[0])}
+    drawn = rows(collect(world, gather(keep=1))[0])
+    assert len({row[0] for row in drawn}) == len(drawn) == 3
+    assert all(every[row[:3]] == row[3] for row in drawn)
+
+
+def test_nearly_the_same_as_dev_or_test_is_left_out_too(world: Path) -> None:
+    held_out = pair_table(["minutes for the tea"], ["For a start, cook eggs for eight minutes."])
+    corpus, facts = collect(world, gather(), Guard.of([held_out], near=True))
+    assert "Cook eggs for eight minutes." not in {row[1] for row in rows(corpus)}
+    assert (facts["near_leaked_passages"], facts["leaked_passages"]) == (1, 0)
+    assert facts["near_leaked_questions"] == 0
+    _, facts = collect(world, gather(), Guard.of([pair_table(["what is iron in beans"], ["x"])], near=True))
+    assert facts["near_leaked_questions"] == 0
+    _, facts = collect(world, gather(), Guard.of([pair_table(["the iron in a bean"], ["x"])], near=True))
+    assert facts["near_leaked_questions"] == 1
+
+
+def test_a_run_of_another_engine_stands_in_for_search(world: Path) -> None:
+    (world / "questions.tsv").write_text("qid\tquestion\nq1\ttea minutes\nq2\tiron in beans\nq3\teggs\n")
+    (world / "other.run").write_text(
+        "q1 Q0 u/iron 1 7.5 x\nq1 Q0 gone 2 7 x\nq1 Q0 u/tea 3 6 x\nq2 Q0 u/eggs 1 3 x\nq9 Q0 u/tea 1 1 x\n"
+    )
+    corpus, facts = collect(world, gather(questions="questions.tsv", run="other.run"))
+    assert rows(corpus) == [
+        ("tea minutes", "Spinach and beans have iron.", "u/iron", 1),
+        ("tea minutes", "Steep tea for two minutes.", "u/tea", 3),
+        ("iron in beans", "Cook eggs for eight minutes.", "u/eggs", 1),
+    ]
+    assert corpus.table()["score"].to_pylist() == [7.5, 6.0, 3.0]
+    assert corpus.table()["group"].to_pylist() == ["q1", "q1", "q2"]
+    assert (facts["run_unknown_documents"], facts["run_unknown_questions"]) == (1, 1)
+    assert facts["questions_without_passages"] == 1
+
+
+def test_a_run_that_names_nothing_of_ours_is_refused(world: Path) -> None:
+    (world / "questions.tsv").write_text("qid\tquestion\nq1\ttea minutes\n")
+    (world / "other.run").write_text("q9 Q0 u/tea 1 1 x\n")
+    with pytest.raises(TmkdError, match=r"other\.run: names no question of the question files: it has 'q9', they have"):
+        collect(world, gather(questions="questions.tsv", run="other.run"))
+    (world / "other.run").write_text("q1 Q0 gone 1 1 x\n")
+    with pytest.raises(TmkdError, match="no pairs: none of 1 documents of the run is here"):
+        collect(world, gather(questions="questions.tsv", run="other.run"))
 
 
 def test_no_pairs_is_an_error(world: Path) -> None:

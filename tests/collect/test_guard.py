@@ -54,3 +54,13 @@ def test_of_an_nli_task_whole_pairs_are_guarded_against_an_answers_corpus() -> N
     table, counts = guard.clean(shared, "qa")
     assert table["passage"].to_pylist() == ["Warm."]
     assert counts == {"questions": 0, "passages": 0, "premises": 0, "pairs": 1, "removed": 1}
+
+
+def test_a_near_guard_also_takes_out_what_is_nearly_the_same() -> None:
+    near = Guard.of([HELD_OUT], near=True)
+    rows = pair_table(["is tea hot, how", "When?", "Why?"], ["No.", "Hm: tea is hot.", "Tea is hot"], None, "web")
+    table, counts = near.clean(rows, "qa")
+    assert table["question"].to_pylist() == ["When?"]  # three words of a longer passage are no run of four
+    assert counts == {"questions": 0, "passages": 1, "premises": 0, "pairs": 0, "near": 1, "removed": 2}
+    assert "near" not in GUARD.clean(rows, "qa")[1]
+    assert near.clean(rows, "nli")[1]["removed"] == 0

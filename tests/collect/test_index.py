@@ -10,14 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tmkd.collect import index as module
+from tmkd.collect import texts
 from tmkd.collect.index import TantivyIndex
+from tmkd.collect.texts import Passage
 from tmkd.errors import TmkdError
 
 PASSAGES = [
-    ("eggs", "Boiling", "Cook the eggs for eight minutes."),
-    ("eggs", "Boiling", "Cool them under running water."),
-    ("tea", "Green tea", "Steep the leaves for two minutes."),
-    ("iron", "", "Spinach holds iron, as beans do."),
+    Passage("eggs", "Boiling", "Cook the eggs for eight minutes."),
+    Passage("eggs", "Boiling", "Cool them under running water."),
+    Passage("tea", "Green tea", "Steep the leaves for two minutes."),
+    Passage("iron", "", "Spinach holds iron, as beans do."),
 ]
 
 
@@ -42,15 +45,17 @@ def test_only_the_asked_number_of_documents(index: TantivyIndex) -> None:
 
 
 def test_equal_scores_come_in_the_order_of_the_passages(tmp_path: Path) -> None:
-    same = [(f"u{number:04}", "", f"apple pie{number:04}") for number in range(3000)]
+    same = [Passage(f"u{number:04}", "", f"apple pie{number:04}") for number in range(3000)]
     index = TantivyIndex.build(tmp_path / "index", same)
-    assert [hit.url for hit in index.search("apple", 7)] == [url for url, _, _ in same[:7]]
+    assert [hit.url for hit in index.search("apple", 7)] == [one.url for one in same[:7]]
     assert [hit.url for hit in index.search("apple pie2999", 3)] == ["u2999", "u0000", "u0001"]
 
 
 def test_a_document_with_many_passages_does_not_hide_the_others(tmp_path: Path) -> None:
-    many = [("long", "", f"apple apple word{number}") for number in range(200)]
-    index = TantivyIndex.build(tmp_path / "index", [*many, ("short", "", "one apple in a much longer text than those")])
+    many = [Passage("long", "", f"apple apple word{number}") for number in range(200)]
+    index = TantivyIndex.build(
+        tmp_path / "index", [*many, Passage("short", "", "one apple in a much longer text than those")]
+    )
     assert {hit.url for hit in index.search("apple", 2)} == {"long", "short"}
 
 
@@ -72,33 +77,64 @@ def test_any_unicode_question_is_searched(index: TantivyIndex, question: str, do
     assert len({hit.url for hit in index.search(question, documents)}) <= documents
 
 
-def test_more_passages_than_one_chunk_of_texts(tmp_path: Path) -> None:
-    count = (1 << 14) + 2
-    index = TantivyIndex.build(tmp_path / "index", ((f"u{number}", "", f"w{number}") for number in range(count)))
-    assert len(index) == count
-    assert [hit.url for hit in index.search(f"w{count - 1} w0", 2)] == ["u0", f"u{count - 1}"]
+@pytest.fixture
+def indexed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of the files of passages, three to a file, that are indexed from now on."""
+    monkeypatch.setattr(texts, "_ROWS", 3)
+    numbers: list[int] = []
+    real = texts.Texts.file
+
+    def file(self: texts.Texts, place: int) -> Iterator[Passage]:
+        numbers.append(place)
+        return real(self, place)
+
+    monkeypatch.setattr(texts.Texts, "file", file)
+    return numbers
 
 
-def never() -> Iterator[tuple[str, str, str]]:
-    raise AssertionError("the sealed index was not used again")
-    yield
+def test_more_passages_only_add_their_own_and_find_the_same(tmp_path: Path, indexed: list[int]) -> None:
+    every = [Passage(f"u{number}", "", f"w{number} x{number % 3}") for number in range(12)]
+    TantivyIndex.build(tmp_path / "grown", every[:6])
+    assert indexed == [0, 1]
+    grown = TantivyIndex.build(tmp_path / "grown", every)
+    assert indexed == [0, 1, 2, 3]
+    anew = TantivyIndex.build(tmp_path / "anew", every)
+    assert len(grown) == len(anew) == 12
+    for question in ("x1", "w3 x2", "w11", "x0 x1 w9"):
+        assert grown.search(question, 5) == anew.search(question, 5)
 
 
-def test_a_sealed_index_is_used_again_and_another_key_builds_anew(tmp_path: Path) -> None:
-    folder = tmp_path / "index"
-    TantivyIndex.build(folder, PASSAGES, "one")
-    assert len(TantivyIndex.build(folder, never(), "one")) == 4
-    assert len(TantivyIndex.open(folder)) == 4
-    assert len(TantivyIndex.build(folder, PASSAGES[:1], "two")) == 1
+def test_the_same_passages_are_not_indexed_again_and_others_are(tmp_path: Path, indexed: list[int]) -> None:
+    TantivyIndex.build(tmp_path, PASSAGES)
+    TantivyIndex.build(tmp_path, PASSAGES)
+    assert indexed == [0, 1]
+    assert len(TantivyIndex.build(tmp_path, PASSAGES[1:])) == 3
+    assert len(TantivyIndex.build(tmp_path, PASSAGES)) == 4
+    assert indexed == [0, 1, 0, 0, 1]
 
 
-def test_an_unsealed_index_is_built_anew(tmp_path: Path) -> None:
-    folder = tmp_path / "index"
-    TantivyIndex.build(folder, PASSAGES)
-    (folder / "index.json").unlink()
-    with pytest.raises(TmkdError, match="no finished search index"):
-        TantivyIndex.open(folder)
-    assert len(TantivyIndex.build(folder, PASSAGES[:2])) == 2
+def test_an_index_ahead_of_its_list_is_built_anew(tmp_path: Path, indexed: list[int]) -> None:
+    TantivyIndex.build(tmp_path, PASSAGES[:3])
+    before = (tmp_path / module.WORDS / module.SEAL).read_bytes()
+    TantivyIndex.build(tmp_path, PASSAGES)
+    (tmp_path / module.WORDS / module.SEAL).write_bytes(before)  # as if killed between commit and list
+    assert len(TantivyIndex.build(tmp_path, PASSAGES)) == 4
+    assert indexed == [0, 1, 0, 1]
+
+
+def test_an_unfinished_index_is_not_opened(tmp_path: Path) -> None:
+    with pytest.raises(TmkdError, match="no usable search index"):
+        TantivyIndex(tmp_path)
+    TantivyIndex.build(tmp_path, PASSAGES)
+    texts.write_texts(tmp_path, PASSAGES[:2])
+    with pytest.raises(TmkdError, match="has 4 of 2 passages"):
+        TantivyIndex(tmp_path)
+
+
+def test_the_best_passage_of_named_documents(index: TantivyIndex) -> None:
+    found = index.best_of("running water minutes", ["tea", "nowhere", "eggs", "iron"])
+    assert found == [PASSAGES[2].passage, None, PASSAGES[1].passage, PASSAGES[3].passage]
+    assert index.best_of("?", ["eggs"]) == [PASSAGES[0].passage]
 
 
 def test_an_index_without_passages_finds_nothing(tmp_path: Path) -> None:
@@ -108,9 +144,10 @@ def test_an_index_without_passages_finds_nothing(tmp_path: Path) -> None:
 def test_a_damaged_index_is_told_in_a_line(tmp_path: Path) -> None:
     folder = tmp_path / "index"
     TantivyIndex.build(folder, PASSAGES)
-    (folder / "passages.arrow").write_bytes(b"rubbish")
-    with pytest.raises(TmkdError, match="damaged"):
-        TantivyIndex.open(folder)
+    (folder / module.WORDS / "meta.json").write_bytes(b"rubbish")
+    with pytest.raises(TmkdError, match="no usable search index"):
+        TantivyIndex(folder)
+    assert len(TantivyIndex.build(folder, PASSAGES)) == 4
 
 
 def test_missing_tantivy_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +166,7 @@ def test_missing_tantivy_names_the_extra(tmp_path: Path, monkeypatch: pytest.Mon
 def test_an_index_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     def passages() -> Iterator[tuple[str, str, str]]:
         yield PASSAGES[0]
-        shutil.rmtree(tmp_path / "index" / "words")  # as good as a full disk: the index finds no place to write
+        shutil.rmtree(tmp_path / "index")  # as good as a full disk: there is no place to write
 
-    with pytest.raises(TmkdError, match="the search index cannot be written"):
+    with pytest.raises(TmkdError, match="cannot be written"):
         TantivyIndex.build(tmp_path / "index", passages())

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +13,7 @@ def cut(text: str) -> list[str]:
     return [" ".join(sentence) for sentence in sentences(text.split())]
 
 
-def test_short_paragraphs_stay_whole_and_never_join() -> None:
+def test_short_paragraphs_of_whole_sentences_stay_whole_and_never_join() -> None:
     assert passages("One two. Three.\n\n \nFour\nfive.") == ["One two. Three.", "Four five."]
 
 
@@ -38,6 +40,8 @@ def test_a_paragraph_of_exactly_the_limit_stays_whole() -> None:
         "See fig. 3 and No. 5 below.",
         "He said Yahoo! was late … and left.",
         "It costs about 5 oz. per cup.",
+        "George H. W. Bush met Messrs. Smith.",
+        "It is by A. A. Milne.",
     ],
 )
 def test_an_abbreviation_or_number_ends_no_sentence(sentence: str) -> None:
@@ -54,16 +58,117 @@ def test_an_abbreviation_or_number_ends_no_sentence(sentence: str) -> None:
         ("all of it small. no capitals here.", ["all of it small.", "no capitals here."]),
         ("1. Boil it. 2. Eat it.", ["1. Boil it.", "2. Eat it."]),
         ("Wait... What? 42 is it.", ["Wait...", "What?", "42 is it."]),
+        ("It opened at 5 p.m. The bar was full.", ["It opened at 5 p.m.", "The bar was full."]),
+        ("She moved to Washington D.C. In 1999 she left.", ["She moved to Washington D.C.", "In 1999 she left."]),
     ],
 )
 def test_sentences_end_where_a_reader_would_end_them(text: str, expected: list[str]) -> None:
     assert cut(text) == expected
 
 
-@settings(deadline=None, max_examples=50)
-@given(st.text(alphabet=st.sampled_from("aB3.!?\n \t\"'()é。\u2028\x00"), max_size=200), st.integers(1, 9))
+# -- headings and lists ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("heading", ["Early life", "Early life:", "He was, as is told:"])
+def test_what_leads_to_a_paragraph_goes_with_it(heading: str) -> None:
+    assert passages(f"A first one.\n\n{heading}\n\nBorn in Rome. He left.\n\nThe end.") == [
+        "A first one.",
+        f"{heading} Born in Rome. He left.",
+        "The end.",
+    ]
+
+
+def test_headings_of_headings_go_with_the_paragraph() -> None:
+    assert passages("History:\n\nOrigin:\n\nIt is old.") == ["History: Origin: It is old."]
+
+
+def test_a_heading_stays_with_a_sentence_that_is_too_long_by_itself() -> None:
+    long = "It " + "goes " * 20 + "on."
+    assert passages(f"Early life\n\n{long} He left.", words=10) == [f"Early life {long}", "He left."]
+
+
+def test_items_of_a_list_are_put_together_up_to_the_limit() -> None:
+    # At most 7 words to a passage: 2 + 1 + 3, then 3 + 3.
+    assert passages("Buy these:\n\neggs\n\na large loaf\n\npears and plums\n\nsalt and pepper", words=5) == [
+        "Buy these: eggs a large loaf",
+        "pears and plums salt and pepper",
+    ]
+
+
+def test_lines_of_a_list_are_cut_apart_whatever_they_begin_with() -> None:
+    assert passages("eggs and milk;\nhoney from bees;\nbread.", words=4) == [
+        "eggs and milk;",
+        "honey from bees; bread.",
+    ]
+    assert passages("- eggs and milk\n- honey from bees\n- bread", words=5) == [
+        "- eggs and milk",
+        "- honey from bees - bread",
+    ]
+    assert passages("(1) eggs and milk\n(2) honey from bees", words=4) == ["(1) eggs and milk", "(2) honey from bees"]
+
+
+def test_lines_of_wrapped_prose_are_no_list() -> None:
+    assert passages("The house at no.\n5 was old and\nvery small then.", words=4) == [
+        "The house at no. 5 was old and very small then."
+    ]
+
+
+def test_what_leads_to_nothing_is_kept() -> None:
+    assert passages("It is old.\n\nSources:") == ["It is old.", "Sources:"]
+    assert passages("Only a title") == ["Only a title"]
+
+
+# -- overlap -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_passage_repeats_the_last_sentences_of_the_one_before() -> None:
+    text = "One a bee. Two a bee. Three a bee. Four a bee. Five a bee.\n\nSix a bee."
+    assert passages(text, words=7, overlap=1) == [
+        "One a bee. Two a bee. Three a bee.",
+        "Three a bee. Four a bee. Five a bee.",
+        "Six a bee.",
+    ]
+
+
+def test_what_does_not_fit_is_not_repeated() -> None:
+    text = "One a bee. Two a bee. Three a b c d e fee."
+    assert passages(text, words=5, overlap=2) == ["One a bee. Two a bee.", "Three a b c d e fee."]
+    assert passages(text, words=8, overlap=9) == ["One a bee. Two a bee.", "Two a bee. Three a b c d e fee."]
+
+
+# -- what holds for any text -------------------------------------------------------------------------------------------
+
+TEXTS = st.text(alphabet=st.sampled_from("aB3.!?:;-\n\n \t\"'()é。\u2028\x00"), max_size=200)
+
+
+@settings(deadline=None, max_examples=200)
+@given(TEXTS, st.integers(1, 9))
 def test_no_word_is_lost_or_moved(text: str, words: int) -> None:
     assert " ".join(passages(text, words)).split() == text.split()
+
+
+@settings(deadline=None, max_examples=100)
+@given(TEXTS, st.integers(1, 9))
+def test_no_sentence_is_cut(text: str, words: int) -> None:
+    found = [passage.split() for passage in passages(text, words)]
+    ends = {sum(map(len, found[:number])) for number in range(len(found) + 1)}
+    inside, place = set(), 0
+    for paragraph in text.replace("\x0b", "\n").split("\n\n"):
+        for sentence in sentences(paragraph.split()):
+            inside |= set(range(place + 1, place + len(sentence)))
+            place += len(sentence)
+    breaks = {place for place in ends & inside if not _line_break(text, place)}
+    assert breaks == set()
+
+
+def _line_break(text: str, place: int) -> bool:
+    """Whether the word at a place begins a line: there a list may be cut, and a paragraph ends."""
+    seen = 0
+    for line in text.splitlines():
+        if seen == place:
+            return True
+        seen += len(line.split())
+    return seen == place
 
 
 @settings(deadline=None, max_examples=50)
@@ -78,3 +183,32 @@ def test_only_a_single_sentence_may_be_too_long(lengths: list[int], words: int) 
     text = " ".join("A" + " b" * (length - 1) + " end." for length in lengths)
     for passage in passages(text, words):
         assert len(passage.split()) <= 1.4 * words or passage.count("end.") == 1
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.integers(1, 9), max_size=20), st.integers(1, 20), st.integers(1, 4))
+def test_with_overlap_passages_grow_at_their_beginning_only_and_differ(
+    lengths: list[int], words: int, overlap: int
+) -> None:
+    text = " ".join(f"S{number} " + "b " * length + "end." for number, length in enumerate(lengths))
+    found = passages(text, words, overlap)
+    assert len(set(found)) == len(found)
+    seen: list[str] = []
+    for passage in found:
+        its = [f"S{one.strip()}" for one in passage.split("S") if one.strip()]
+        new = [one for one in its if one not in seen]
+        repeated = its[: len(its) - len(new)]
+        assert new
+        assert len(repeated) <= overlap
+        assert its == repeated + new
+        assert repeated == seen[len(seen) - len(repeated) :]
+        assert len(passage.split()) <= 1.4 * words or len(its) == 1
+        seen += new
+    assert " ".join(seen) == " ".join(passages(text, words))
+
+
+def test_cutting_takes_time_in_proportion() -> None:
+    text = "item\n\n" * 40_000 + "A b. " * 40_000 + "x " * 100_000
+    start = time.process_time()
+    assert " ".join(passages(text, overlap=2)).split()
+    assert time.process_time() - start < 5

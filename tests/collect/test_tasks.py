@@ -50,6 +50,22 @@ def test_each_part_becomes_a_corpus(tmp_path: Path) -> None:
     assert facts["train"] == {"duplicates": 1, "conflicts": 0, "rows": 4, "unlabelled": 1, "weak": 0}
 
 
+def test_votes_become_labels_and_the_judges_agreement_is_told(tmp_path: Path) -> None:
+    votes = [
+        {"question": question, "passage": passage, "judge": judge, "vote": label}
+        for question, passage, label in TRAIN
+        for judge in "abc"
+    ]
+    votes += [{"question": "q9", "passage": "p9", "judge": judge, "vote": "yes"} for judge in "ab"]
+    (tmp_path / "votes.jsonl").write_text("".join(json.dumps(vote) + "\n" for vote in votes))
+    sources = [Source.model_validate({"file": "votes.jsonl", "votes": {}}), Source(file="train.jsonl")]
+    facts = collect(tmp_path, {"train": [("q3", "p4", "no"), TRAIN[0]], "dev": DEV, "test": TEST}, train=sources)
+    assert pairs(tmp_path, "train") == [("q1", "p1", 1), ("q1", "p2", 0), ("q2", "p3", 1), ("q3", "p4", 0)]
+    assert facts["train"]["duplicates"] == 1
+    judged = facts["train"]["judges votes.jsonl"]
+    assert (judged["pairs"], judged["pairs_with_too_few_votes"], judged["kappa"]) == (3, 1, 1.0)
+
+
 def test_leaks_are_removed_and_counted(tmp_path: Path) -> None:
     leaks = [("T1?", "fine", "yes"), ("fine", "E1.", "no"), ("d1", "u2", "no")]
     facts = collect(tmp_path, {"train": [*TRAIN, *leaks], "dev": DEV, "test": TEST})

@@ -117,7 +117,66 @@ def test_numbers_that_cannot_be_meant_are_refused(
         read(tmp_path, **settings)
 
 
-def test_one_pair_with_two_scores_is_an_error(tmp_path: Path) -> None:
-    write(tmp_path, [(*PAIRS[0], 0.5), (*PAIRS[1], 0.5), (*PAIRS[0], 0.6)], "score")
-    with pytest.raises(TmkdError, match=r"scores\.tsv: rows 1 and 3 score the same pair differently"):
+def test_one_pair_with_two_scores_is_an_error_or_has_their_mean(tmp_path: Path, corpus: Callable[..., Corpus]) -> None:
+    write(tmp_path, [(*PAIRS[0], 0.5), (*PAIRS[1], 4), (*PAIRS[0], 0.6), (*PAIRS[0], 0.7)], "score")
+    with pytest.raises(
+        TmkdError, match=r"scores\.tsv: rows 1 and 3 score the same pair differently; .* repeated: mean"
+    ):
+        read(tmp_path, imported="score")
+    assert read(tmp_path, imported="score", repeated="mean") == {"scores": 2, "duplicates": 2}
+    logits, _ = matched(tmp_path, corpus([(*pair, None) for pair in PAIRS[:2]]))
+    np.testing.assert_allclose(logits, [[0, 0.6], [0, 4]], rtol=1e-6)
+
+
+def test_scores_a_millionth_apart_are_one(tmp_path: Path, corpus: Callable[..., Corpus]) -> None:
+    write(tmp_path, [(*PAIRS[0], 0.5), (*PAIRS[0], 0.5000009), (*PAIRS[0], 0.4999991)], "score")
+    assert read(tmp_path, imported="score") == {"scores": 1, "duplicates": 2}
+    assert matched(tmp_path, corpus([(*PAIRS[0], None)]))[0].tolist() == [[0, 0.5]]
+    write(tmp_path, [(*PAIRS[0], 0.5), (*PAIRS[0], 0.500002)], "score")
+    with pytest.raises(TmkdError, match="rows 1 and 2 score the same pair differently"):
+        read(tmp_path, imported="score")
+
+
+def test_a_nan_in_a_repeated_row_does_not_hide(tmp_path: Path) -> None:
+    write(tmp_path, [(*PAIRS[0], 0.5), (*PAIRS[0], "nan")], "score")
+    with pytest.raises(TmkdError, match=r"scores\.tsv: row 2: nan; probability must be finite"):
         read(tmp_path)
+
+
+def triples(folder: Path, *scores: tuple[float, float]) -> None:
+    """PAIRS 0 and 1 as ids, a line for each two scores."""
+    (folder / "q.tsv").write_text(f"7\t{PAIRS[0][0]}\n")
+    (folder / "p.tsv").write_text(f"20\t{PAIRS[0][1]}\n21\t{PAIRS[1][1]}\n")
+    (folder / "scores.tsv").write_text("".join(f"{one}\t{other}\t7\t20\t21\n" for one, other in scores))
+
+
+HOFSTAETTER = {"file": "scores.tsv", "layout": "hofstaetter", "texts": {"questions": "q.tsv", "passages": "p.tsv"}}
+
+
+def test_triples_of_ids_are_scores_of_their_texts(tmp_path: Path, corpus: Callable[..., Corpus]) -> None:
+    assert PAIRS[0][0] == PAIRS[1][0]
+    triples(tmp_path, (8.5, -3), (8.5, -3))
+    assert read(tmp_path, file=HOFSTAETTER, imported="score") == {"scores": 2, "duplicates": 2}
+    assert matched(tmp_path, corpus([(*pair, None) for pair in PAIRS[:2]]))[0].tolist() == [[0, 8.5], [0, -3]]
+
+
+def test_the_rows_of_another_layout_are_those_of_its_file(tmp_path: Path) -> None:
+    triples(tmp_path, (8.5, -3), (8.5, -2))
+    with pytest.raises(TmkdError, match=r"scores\.tsv: rows 1 and 2 score the same pair differently"):
+        read(tmp_path, file=HOFSTAETTER, imported="score")
+    triples(tmp_path, (0.5, 0.25), (0.5, 2))
+    with pytest.raises(TmkdError, match=r"scores\.tsv: row 2: 2\.0; probability must lie in \[0, 1\]"):
+        read(tmp_path, file=HOFSTAETTER)
+
+
+def test_pairs_without_text_are_left_out_on_request_and_counted(tmp_path: Path) -> None:
+    triples(tmp_path, (8.5, -3))
+    with (tmp_path / "scores.tsv").open("a") as file:
+        file.write("1\t2\t7\t20\t99\n")
+    with pytest.raises(TmkdError, match=r"row 2: neg_pid '99' is not in"):
+        read(tmp_path, file=HOFSTAETTER, imported="score")
+    told = {"imported": "score", "missing": "drop", "repeated": "mean"}
+    assert read(tmp_path, file=HOFSTAETTER, **told) == {"scores": 2, "duplicates": 1, "left_out": 1}
+    (tmp_path / "scores.tsv").write_text("1\t2\t7\t98\t99\n")
+    with pytest.raises(TmkdError, match=r"scores\.tsv: none of its pairs has both texts and a score"):
+        read(tmp_path, file=HOFSTAETTER, **told)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from tmkd.collect.index import SearchIndex
+from tmkd.store import digest_bytes
 
 
 class Candidate(NamedTuple):
@@ -23,11 +26,29 @@ def candidates(index: SearchIndex, question: str, top: int = 10) -> list[Candida
     At most `top`, best first; a passage that two documents share is taken once, so no pair comes twice. Any Unicode
     question is fine; one without a word to search for has no candidates.
     """
-    best: dict[str, tuple[str, float]] = {}
+    best = distinct((hit.url, hit.passage, hit.score) for hit in index.search(question, top))
+    return [Candidate(question, text, url, rank, score) for rank, (url, text, score) in enumerate(best[:top], 1)]
+
+
+def distinct(hits: Iterable[tuple[str, str, float]]) -> list[tuple[str, str, float]]:
+    """The first (url, passage, score) of each document whose passage has not come before."""
+    kept: dict[str, tuple[str, str, float]] = {}
     passages: set[str] = set()
-    for hit in index.search(question, top):
-        if hit.url not in best and hit.passage not in passages:
-            best[hit.url] = (hit.passage, hit.score)
-            passages.add(hit.passage)
-    ranked = list(best.items())[:top]
-    return [Candidate(question, passage, url, rank, score) for rank, (url, (passage, score)) in enumerate(ranked, 1)]
+    for url, passage, score in hits:
+        if url not in kept and passage not in passages:
+            kept[url] = (url, passage, score)
+            passages.add(passage)
+    return list(kept.values())
+
+
+def draw(found: list[Candidate], keep: int, seed: int) -> list[Candidate]:
+    """`keep` of a question's candidates in their order, drawn in proportion to 1/rank, by a hash of question and rank.
+
+    The number of each is a function of seed, question and rank alone: the same draw on every machine.
+    """
+
+    def wait(one: Candidate) -> float:
+        number = int(digest_bytes(f"{seed} {one.rank} {one.question}".encode("utf-8", "surrogatepass"))[:13], 16)
+        return -math.log((number + 1) / 2**52) * one.rank
+
+    return sorted(sorted(found, key=wait)[:keep], key=lambda one: one.rank)

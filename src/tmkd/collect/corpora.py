@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator
-from itertools import chain
+import sys
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 
-from tmkd.collect.candidates import Candidate, candidates
-from tmkd.collect.documents import read_documents
-from tmkd.collect.guard import Guard, key
-from tmkd.collect.index import TantivyIndex
-from tmkd.collect.passages import passages
+from tmkd.collect.guard import Guard
+from tmkd.collect.index import SEAL, WORDS
+from tmkd.collect.questions import read_questions
+from tmkd.collect.run import Ranked, read_run
+from tmkd.collect.shards import QUESTIONS, Chunk, Ledger, Question, Rules, cut, searcher
+from tmkd.collect.texts import Texts
 from tmkd.errors import TmkdError
-from tmkd.pairs import EXTRAS, SCHEMA, LabelSet, pair_id, pair_table, write_corpus
+from tmkd.pairs import EXTRAS, SCHEMA, LabelSet, Shard, seal_corpus, write_shards
 from tmkd.recipe import Gather
 from tmkd.sources import deduplicate, read_source
-from tmkd.store import digest_bytes, digest_file, digest_json
+from tmkd.store import digest_file, digest_json
+from tmkd.workers import spread
 
-_QUESTIONS_AT_ONCE = 2_000
-INDEX = ".index"  # hidden: its bytes differ from run to run, so it is no part of the artifact's digest
+Report = Callable[[int, int], None]
+_FORM = 1  # of shards: raised when the same inputs make other pairs than before
 
 
 def collect_corpus(
@@ -32,35 +35,36 @@ def collect_corpus(
     guard: Guard,
     folder: Path,
     base: Path,
-    report: Callable[[int, int], None],
+    report: Report,
+    *,
+    index: Path | None = None,
+    questions: Path | None = None,
+    processes: int = 1,
 ) -> dict[str, Any]:
     """Write a corpus of unlabelled pairs into `folder`, and return counts of what was taken and left out.
 
-    Given pairs come first and all stay; then questions in an order drawn with the seed, each with the best passages of
-    its top documents (url, rank and score are kept), while whole questions fit into the limit. What touches dev or test
-    is left out. The search index in `folder`/.index is built once and found again; `report` hears (questions done, of).
+    Given pairs come first and all stay; then the questions of the folder `questions` in their order, each with the best
+    passages of its top documents in `index` (url, rank and score are kept), while whole questions fit into the limit.
+    What touches dev or test is left out. A shard made before from the same is kept, so an interrupted or a grown corpus
+    only adds what is missing. `report` hears (questions done, of).
     Raises: TmkdError for what is wrong in the files, or when no pair is found.
     """
     facts: Counter[str] = Counter()
     given = _given(gather, labels, guard, base, facts)
-    found: Iterator[pa.Table] = iter(())
-    if gather.questions:
-        index = TantivyIndex.build(folder / INDEX, _passages(gather, labels, base), _origin(gather, base))
-        facts["passages"] = len(index)
-        questions = _questions(gather, labels, guard, base, facts)
-        found = _found(gather, index, questions, guard, set(given["id"].to_pylist()), facts, report)
-    corpus = write_corpus(folder, labels, chain([given], found))
-    if not len(corpus):
-        raise TmkdError(f"collect {name}: no pairs: no passage has a word of any question; look at the files it names")
-    return {"pairs": len(corpus), **facts}
-
-
-class _Question(NamedTuple):
-    """A question to search for, the word for where it is from, and the group that its pairs form."""
-
-    text: str
-    source: str
-    group: str
+    shards = write_shards(folder, "given", [given] if given.num_rows else [])
+    if index is not None and questions is not None:
+        rules = _rules(gather, guard, index, given, facts)
+        table = read_questions(questions)
+        facts["questions_asked"] = table.num_rows
+        asked = _asked(gather, table, base, facts)
+        # A process of its own has to be worth its start.
+        processes = min(processes, table.num_rows // (2 * QUESTIONS))
+        shards += _search(gather, rules, asked, folder, given.num_rows, facts, report, processes)
+    if not shards:
+        unknown = facts["run_unknown_documents"]
+        why = f"none of {unknown} documents of the run is here" if unknown else "no passage has a word of any question"
+        raise TmkdError(f"collect {name}: no pairs: {why}; look at the files it names")
+    return {"pairs": len(seal_corpus(folder, labels, shards)), **facts}
 
 
 def _given(gather: Gather, labels: LabelSet, guard: Guard, base: Path, facts: Counter[str]) -> pa.Table:
@@ -76,99 +80,106 @@ def _given(gather: Gather, labels: LabelSet, guard: Guard, base: Path, facts: Co
     return table
 
 
-def _questions(gather: Gather, labels: LabelSet, guard: Guard, base: Path, facts: Counter[str]) -> list[_Question]:
-    """The questions in their drawn order, each once, without those of dev and test.
-
-    The order is a hash's: a question keeps its place among the others when more are added.
-    """
-    known: dict[str, _Question] = {}
-    for source in gather.questions:
-        table = read_source(source, base, labels, need=("question",))
-        columns = (table[name].to_pylist() for name in _Question._fields[1:])
-        for question in map(_Question, table["question"].to_pylist(), *columns):
-            facts["questions"] += 1
-            text = key(question.text)
-            facts["question_duplicates"] += text in known
-            known.setdefault(text, question)
-    leaked = guard.questions & known.keys()
-    facts["leaked_questions"] = len(leaked)
-    drawn = sorted((digest_bytes(f"{gather.seed} {text}".encode())[:32], text) for text in known.keys() - leaked)
-    return [known[text] for _, text in drawn]
-
-
-def _passages(gather: Gather, labels: LabelSet, base: Path) -> Iterator[tuple[str, str, str]]:
-    """(url, title, passage) of every document, then of the passages given; each of these is its own document."""
-    for source in gather.documents:
-        for document in read_documents(source, base):
-            for passage in passages(document.text, gather.words):
-                yield document.url, document.title, passage
-    for source in gather.passages:
-        table = read_source(source, base, labels, need=("passage",))
-        for row, (word, passage) in enumerate(
-            zip(*(table[name].to_pylist() for name in ("source", "passage")), strict=True)
-        ):
-            yield f"{word}#{row + 1}", "", passage
+def _rules(gather: Gather, guard: Guard, index: Path, given: pa.Table, facts: Counter[str]) -> Rules:
+    """What is left out of what search finds, with the passages of dev and test counted."""
+    texts = Texts(index)
+    facts["passages"] = len(texts)
+    leaked: set[str] = set()
+    for passage in texts.passages():
+        shared = guard.shares_passage(passage)
+        near = not shared and guard.near_passage(passage)
+        facts["leaked_passages"] += shared
+        facts["near_leaked_passages"] += near
+        if shared or near:
+            leaked.add(passage)
+    held: dict[str, set[str]] = defaultdict(set)
+    for question, passage in guard.pairs:
+        held[question].add(passage)
+    return Rules(
+        index,
+        gather.top,
+        gather.keep,
+        gather.seed,
+        frozenset(leaked),
+        frozenset(given["id"].to_pylist()),
+        {question: frozenset(passages) for question, passages in held.items()},
+    )
 
 
-def _origin(gather: Gather, base: Path) -> str:
-    """What the index is made from: it is built anew when this changes."""
-    sources = [*gather.documents, *gather.passages]
-    paths = [base / Path(source.file).expanduser() for source in sources]
-    files = [digest_file(path) if path.is_file() else "" for path in paths]  # a missing one is told by its reader
-    return digest_json([files, [source.model_dump() for source in sources], len(gather.documents), gather.words])
+def _asked(gather: Gather, table: pa.Table, base: Path, facts: Counter[str]) -> Iterator[Question]:
+    """The questions in their order, with what the run file found for them where there is one."""
+    if gather.run is None:
+        yield from _each(table)
+        return
+    run = read_run(gather.run, base, gather.top)
+    known = set(table["group"].to_pylist())
+    facts["run_unknown_questions"] = len(run.keys() - known)
+    if not run.keys() & known:
+        raise TmkdError(
+            f"{base / gather.run.file}: names no question of the question files: it has '{next(iter(run))}', "
+            f"they have '{next(iter(known))}'; map their ids with columns: {{group: …}}"
+        )
+    nothing: list[Ranked] = []
+    for question in _each(table):
+        yield question._replace(run=run.get(question.group, nothing))
 
 
-def _found(
+def _each(table: pa.Table) -> Iterator[Question]:
+    for batch in table.to_batches(QUESTIONS):
+        yield from map(Question, *(batch.column(name).to_pylist() for name in ("question", "source", "group")))
+
+
+def _search(
     gather: Gather,
-    index: TantivyIndex,
-    questions: list[_Question],
-    guard: Guard,
-    given: set[str],
+    rules: Rules,
+    asked: Iterable[Question],
+    folder: Path,
+    given: int,
     facts: Counter[str],
-    report: Callable[[int, int], None],
-) -> Iterator[pa.Table]:
-    """Tables of the pairs found, whole questions at a time, until the limit is reached."""
-    leaked = {passage for passage in index.passages() if guard.shares_passage(passage)}
-    facts["leaked_passages"] = len(leaked)
-    room = None if gather.limit is None else gather.limit - len(given)
-    expected = len(questions) if room is None else min(len(questions), max(room, 0) // gather.top)
-    for start in range(0, len(questions), _QUESTIONS_AT_ONCE):
-        rows: list[tuple[_Question, Candidate]] = []
-        for question in questions[start : start + _QUESTIONS_AT_ONCE]:
-            hits = [
-                hit
-                for hit in candidates(index, question.text, gather.top)
-                if hit.passage not in leaked
-                and pair_id(question.text, hit.passage) not in given
-                and (key(question.text), key(hit.passage)) not in guard.pairs
-            ]
-            if room is not None and len(rows) + len(hits) > room:
-                room = 0
-                break
-            facts["questions_without_passages"] += not hits
-            facts["questions_used"] += bool(hits)
-            rows.extend((question, hit) for hit in hits)
-        facts["found_pairs"] += len(rows)
-        yield _table(rows)
-        done = start + _QUESTIONS_AT_ONCE
-        report(min(done, len(questions)), max(expected, min(done, len(questions))))
-        if room is not None:
-            room -= len(rows)
-            if room <= 0:
-                return
+    report: Report,
+    processes: int,
+) -> list[Shard]:
+    """The shards of the pairs found, whole questions at a time, until the limit is reached."""
+    ledger = Ledger(folder)
+    room = sys.maxsize if gather.limit is None else max(gather.limit - given, 0)
+    sent: deque[Chunk] = deque()
+
+    def chunks() -> Iterator[Chunk]:
+        for chunk in _chunks(asked, _made_from(rules)):
+            made = ledger.find(chunk)
+            sent.append(chunk if made is None else chunk._replace(questions=[], made=made))
+            yield sent[-1]
+
+    shards: list[Shard] = []
+    done = 0
+    for made in spread(searcher, (rules, folder), chunks(), processes):
+        chunk = sent.popleft()
+        if chunk.made is None:
+            ledger.add(chunk, made)
+        fitting = cut(made, chunk, folder, room)
+        if fitting.shard is not None:
+            shards.append(fitting.shard)
+        found, without = sum(fitting.pairs), fitting.pairs.count(0)
+        facts["found_pairs"] += found
+        facts["questions_without_passages"] += without
+        facts["questions_used"] += len(fitting.pairs) - without
+        facts["run_unknown_documents"] += fitting.unknown
+        done, room = done + len(fitting.pairs), room - found
+        if room <= 0 or len(fitting.pairs) < len(made.pairs):
+            break
+        report(done, min(facts["questions_asked"], done + -(-room // gather.top)))
+    return shards
 
 
-def _table(rows: list[tuple[_Question, Candidate]]) -> pa.Table:
-    """Found pairs as rows of SCHEMA and EXTRAS, without labels."""
-    table = pair_table(
-        [question.text for question, _ in rows],
-        [hit.passage for _, hit in rows],
-        groups=[question.group for question, _ in rows],
-    )
-    place = SCHEMA.get_field_index("source")
-    table = table.set_column(
-        place, SCHEMA.field(place), pa.array([question.source for question, _ in rows], pa.string())
-    )
-    for field in EXTRAS:
-        table = table.append_column(field, pa.array([getattr(hit, field.name) for _, hit in rows], field.type))
-    return table
+def _made_from(rules: Rules) -> str:
+    """What all shards of a corpus depend on beside their questions."""
+    held = sorted((question, sorted(passages)) for question, passages in rules.held.items())
+    without = [sorted(rules.leaked), sorted(rules.given), held]
+    return digest_json([_FORM, digest_file(rules.index / WORDS / SEAL), rules.top, rules.keep, rules.seed, *without])
+
+
+def _chunks(asked: Iterable[Question], made_from: str) -> Iterator[Chunk]:
+    stream = iter(asked)
+    for number, first in enumerate(stream):
+        questions = [first, *islice(stream, QUESTIONS - 1)]
+        yield Chunk(number, digest_json([made_from, questions]), questions)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, Self
 
 import pyarrow as pa
 
+from tmkd.collect.likeness import LikePassages, LikeQuestions
 from tmkd.errors import TmkdError
 from tmkd.pairs import normalised
 
@@ -16,18 +18,43 @@ Kind = Literal["qa", "nli"]
 
 @dataclass(frozen=True)
 class Guard:
-    """The texts of dev and test sets, each by its key (`key`); `pairs` maps both keys to the source they are from."""
+    """The texts of dev and test sets, each by its key (`key`); `pairs` maps both keys to the source they are from.
+
+    `texts` are the questions and passages themselves, for near-duplicates; none where only equal texts count.
+    """
 
     questions: frozenset[str]
     passages: frozenset[str]
     pairs: dict[tuple[str, str], str]
+    texts: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def of(cls, tables: Iterable[pa.Table], nli: Iterable[pa.Table] = ()) -> Self:
-        """A guard over the pairs (pairs.SCHEMA) of all dev and test sets; of `nli` ones, over whole pairs only."""
+    def of(cls, tables: Iterable[pa.Table], nli: Iterable[pa.Table] = (), *, near: bool = False) -> Self:
+        """A guard over the pairs (pairs.SCHEMA) of all dev and test sets; of `nli` ones, over whole pairs only.
+
+        With `near` it also tells questions and passages that are nearly one of theirs.
+        """
+        tables = list(tables)
         pairs = _places(tables)
         first, second = (frozenset(both[place] for both in pairs) for place in (0, 1))
-        return cls(first, second, _places(nli) | pairs)
+        texts = tuple(both for table in tables for both in _texts(table)) if near else ()
+        return cls(first, second, _places(nli) | pairs, texts)
+
+    @cached_property
+    def _like_questions(self) -> LikeQuestions:
+        return LikeQuestions(question for question, _ in self.texts)
+
+    @cached_property
+    def _like_passages(self) -> LikePassages:
+        return LikePassages(passage for _, passage in self.texts)
+
+    def near_question(self, text: str) -> bool:
+        """Whether a dev or test set asks nearly this, when the guard looks for that."""
+        return bool(self.texts) and text in self._like_questions
+
+    def near_passage(self, text: str) -> bool:
+        """Whether a dev or test set has nearly this passage, or a good part of it, when the guard looks for that."""
+        return bool(self.texts) and text in self._like_passages
 
     def shares_question(self, text: str) -> bool:
         """Whether a dev or test set has this question (premise)."""
@@ -42,21 +69,26 @@ class Guard:
 
         Q&A: every row with a shared question or passage goes. NLI: a shared premise is counted and stays, a shared pair
         goes. Counts are of rows: `questions`, `passages`, `pairs` shared (a row may be in several), `premises` shared
-        (NLI), and `removed`.
+        (NLI), `near` (Q&A: nothing of these, but nearly; only of a guard that looks for it), and `removed`.
         Raises: TmkdError naming the first shared pair, when the rows are `golden`: then one of two files is wrong.
         """
         kept: list[int] = []
-        counts = dict.fromkeys(("questions", "passages", "premises", "pairs"), 0)
-        for row, (first, second) in enumerate(_keys(table)):
+        counts = dict.fromkeys(("questions", "passages", "premises", "pairs", *(("near",) if self.texts else ())), 0)
+        for row, (question, passage) in enumerate(_texts(table)):
+            first, second = key(question), key(passage)
             pair = (first, second) in self.pairs
             if pair and golden:
                 raise TmkdError(_leak(table, row, self.pairs[first, second]))
-            question, passage = first in self.questions, second in self.passages
+            shares = first in self.questions, second in self.passages
             counts["pairs"] += pair
-            counts["questions"] += question and kind == "qa"
-            counts["passages"] += passage and kind == "qa"
-            counts["premises"] += question and kind == "nli"
-            if not pair and not (kind == "qa" and (question or passage)):
+            counts["questions"] += shares[0] and kind == "qa"
+            counts["passages"] += shares[1] and kind == "qa"
+            counts["premises"] += shares[0] and kind == "nli"
+            leaks = pair or (kind == "qa" and any(shares))
+            near = kind == "qa" and not leaks and (self.near_question(question) or self.near_passage(passage))
+            if near:
+                counts["near"] += 1
+            if not leaks and not near:
                 kept.append(row)
         counts["removed"] = table.num_rows - len(kept)
         return table.take(pa.array(kept, pa.int64())), counts
@@ -66,8 +98,8 @@ def _places(tables: Iterable[pa.Table]) -> dict[tuple[str, str], str]:
     """Both keys of every pair, and the source that it is first from."""
     pairs: dict[tuple[str, str], str] = {}
     for table in tables:
-        for both, source in zip(_keys(table), table["source"].to_pylist(), strict=True):
-            pairs.setdefault(both, source)
+        for (question, passage), source in zip(_texts(table), table["source"].to_pylist(), strict=True):
+            pairs.setdefault((key(question), key(passage)), source)
     return pairs
 
 
@@ -76,8 +108,8 @@ def key(text: str) -> str:
     return normalised(text) or text
 
 
-def _keys(table: pa.Table) -> Iterable[tuple[str, str]]:
-    return zip(map(key, table["question"].to_pylist()), map(key, table["passage"].to_pylist()), strict=True)
+def _texts(table: pa.Table) -> Iterable[tuple[str, str]]:
+    return zip(table["question"].to_pylist(), table["passage"].to_pylist(), strict=True)
 
 
 def _leak(table: pa.Table, row: int, held_out: str) -> str:

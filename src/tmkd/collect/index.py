@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-import pyarrow as pa
-
+from tmkd.collect.texts import Passage, Texts, write_texts
 from tmkd.errors import TmkdError
-from tmkd.store import digest_json, write_atomic
+from tmkd.store import digest_file, digest_json, write_atomic
 
 if TYPE_CHECKING:
     import tantivy
@@ -26,11 +23,11 @@ STOP_WORDS = tuple(
     when where which while who why will with would you your
     """.split()  # noqa: SIM905 - a list would take a page
 )
+WORDS = ".words"  # hidden: tantivy names its files at random, so they are no part of an artifact's digest
+SEAL = "files.json"
 _LONGEST_WORD = 40  # bytes; what is longer is no word anybody types
-_CHUNK = 1 << 14  # passages to a record batch
+_LONGEST_QUESTION = 10_000  # characters; what comes after is not searched for
 _HEAP = 256_000_000  # bytes that the writer may hold before it starts a new segment
-_TEXTS = pa.schema([("url", pa.large_string()), ("passage", pa.large_string())])
-_SEAL = "index.json"
 
 
 class Hit(NamedTuple):
@@ -51,66 +48,53 @@ class SearchIndex(Protocol):
 
 
 class TantivyIndex:
-    """A sealed index in a folder: `words/` is tantivy's, `passages.arrow` the texts, `index.json` is written last.
+    """An index in a folder: texts-*.arrow are the passages, `.words/` is tantivy's own.
 
     Text is cut at everything that is neither letter nor digit, lower-cased, and freed of English stop words. Memory is
-    mapped, not read: many processes may search one folder.
+    mapped, not read: the index may be larger than memory, and many processes may search one folder.
     """
 
     def __init__(self, folder: Path) -> None:
         tantivy = _tantivy()
-        if _sealed(folder) is None:
-            raise TmkdError(f"{folder}: no finished search index; run collect again")
+        self.texts = Texts(folder)
         self._analyser = _analyser(tantivy)
         self._schema = _schema(tantivy)
         try:
-            index = tantivy.Index.open(str(folder / "words"))
-            texts = pa.ipc.open_file(pa.memory_map(str(folder / "passages.arrow"))).read_all()
-        except (ValueError, OSError, pa.ArrowInvalid) as error:
-            raise TmkdError(f"{folder}: search index is damaged ({error}); remove it and run collect again") from error
+            index = tantivy.Index.open(str(folder / WORDS))
+        except (ValueError, OSError) as error:
+            raise TmkdError(f"{folder}: no usable search index ({error}); remove it and run collect again") from error
         self._searcher = index.searcher()
-        self._urls = texts["url"].chunks
-        self._passages = texts["passage"].chunks
-        self._term = tantivy.Query.term_query
-        self._any = tantivy.Query.boolean_query
-        self._should = tantivy.Occur.Should
+        if self._searcher.num_docs != len(self.texts):
+            raise TmkdError(
+                f"{folder}: the search index has {self._searcher.num_docs} of {len(self.texts)} passages; "
+                "remove it and run collect again"
+            )
+        self._query: Any = tantivy.Query
+        self._occur: Any = tantivy.Occur
 
     @classmethod
-    def open(cls, folder: Path) -> Self:
-        """Open a sealed index.  Raises: TmkdError when it is unfinished, damaged, or tantivy is not installed."""
-        return cls(folder)
+    def build(cls, folder: Path, passages: Iterable[Passage]) -> TantivyIndex:
+        """Write and index passages in order; a title's words are found as if they were the passage's.
 
-    @classmethod
-    def build(cls, folder: Path, passages: Iterable[tuple[str, str, str]], key: str = "") -> Self:
-        """Index (url, title, passage) triples in order; a title's words are found as if they were the passage's.
-
-        `key` says what the passages were made from: a folder already sealed with it is opened as it is.
+        What is there already is kept as far as the passages are the same, so more passages only add their own.
         """
-        if _sealed(folder) != _seal(key):
-            shutil.rmtree(folder, ignore_errors=True)
-            _write(folder, passages)
-            write_atomic(folder / _SEAL, (json.dumps({"key": _seal(key)}) + "\n").encode())
+        folder.mkdir(parents=True, exist_ok=True)
+        write_texts(folder, passages)
+        _extend(folder)
         return cls(folder)
 
     def __len__(self) -> int:
-        return sum(map(len, self._passages))
-
-    def passages(self) -> Iterator[str]:
-        """Every passage's text, in the order they came."""
-        for chunk in self._passages:
-            yield from chunk.to_pylist()
+        return len(self.texts)
 
     def search(self, question: str, documents: int) -> list[Hit]:
         """Hits, best first, from the best `documents` documents; equal scores in the order the passages came.
 
         The question's words are looked up as they are: nothing in it is query syntax.
         """
-        clean = question.encode("utf-8", "replace").decode()
-        words = dict.fromkeys(self._analyser.analyze(clean))
+        words = self._words(question)
         if not words or not len(self):
             return []
-        query = self._any([(self._should, self._term(self._schema, "words", word, "freq")) for word in words])
-        limit = 2 * documents
+        query, limit = self._any(words), 2 * documents
         while True:
             found = self._numbers(query, limit)
             # The tail's score may go on below the cut: passages of that score are not known to be the first of it.
@@ -120,15 +104,34 @@ class TantivyIndex:
             for score, number in found:
                 if score == cut:
                     break
-                url = self._urls[number // _CHUNK][number % _CHUNK].as_py()
+                url = self.texts.url(number)
                 if url not in urls and len(urls) == documents:
                     return hits
                 urls.add(url)
-                passage = self._passages[number // _CHUNK][number % _CHUNK].as_py()
-                hits.append(Hit(url, passage, len(hits) + 1, -score))
+                hits.append(Hit(url, self.texts.passage(number), len(hits) + 1, -score))
             if len(found) < limit or len(urls) == documents:
                 return hits
             limit *= 4
+
+    def best_of(self, question: str, urls: Sequence[str]) -> list[str | None]:
+        """The best passage of each of these documents: its first where no word matches, None for an unknown one."""
+        any_word = self._any(self._words(question))
+        found: list[str | None] = []
+        for url in urls:
+            its = self._query.const_score_query(self._query.term_query(self._schema, "url", url), 0.0)
+            query = self._query.boolean_query([(self._occur.Must, its), (self._occur.Should, any_word)])
+            # As many as could tie for the best; the first of the document among them.
+            numbers = self._numbers(query, 100)
+            found.append(self.texts.passage(numbers[0][1]) if numbers else None)
+        return found
+
+    def _words(self, question: str) -> list[str]:
+        clean = question[:_LONGEST_QUESTION].encode("utf-8", "replace").decode()
+        return list(dict.fromkeys(self._analyser.analyze(clean)))
+
+    def _any(self, words: Sequence[str]) -> tantivy.Query:
+        term, should = self._query.term_query, self._occur.Should
+        return self._query.boolean_query([(should, term(self._schema, "words", word, "freq")) for word in words])
 
     def _numbers(self, query: tantivy.Query, limit: int) -> list[tuple[float, int]]:
         """(−score, passage number) of the best `limit` passages, sorted.
@@ -159,42 +162,55 @@ def _analyser(tantivy: Any) -> Any:
 def _schema(tantivy: Any) -> Any:
     schema = tantivy.SchemaBuilder()
     schema.add_text_field("words", tokenizer_name="words", index_option="freq")  # no positions: BM25 needs none
+    schema.add_text_field("url", tokenizer_name="raw", index_option="basic")
     schema.add_unsigned_field("number", fast=True)
     return schema.build()
 
 
-def _write(folder: Path, passages: Iterable[tuple[str, str, str]]) -> None:
+def _extend(folder: Path) -> None:
+    """Index the passages that are not indexed yet; all of them where the files indexed before are others now.
+
+    tantivy commits once, so a crash leaves the old index or the new one; the list of indexed files is written last, and
+    an index that is ahead of its list is made anew.
+    """
     tantivy = _tantivy()
-    (folder / "words").mkdir(parents=True)
-    index = tantivy.Index(_schema(tantivy), str(folder / "words"))
+    texts, words = Texts(folder), folder / WORDS
+    made = digest_json([_LONGEST_WORD, STOP_WORDS])
+    files = [digest_file(path) for path in texts.files]
+    index, done = _indexed(tantivy, words, made, files, texts.rows)
+    if index is None:
+        shutil.rmtree(words, ignore_errors=True)
+        words.mkdir()
+        index = tantivy.Index(_schema(tantivy), str(words))
     index.register_tokenizer("words", _analyser(tantivy))
-    writer = index.writer(_HEAP, 1)
-    count = 0
-    stream = iter(passages)
-    with pa.OSFile(str(folder / "passages.arrow"), "wb") as file, pa.ipc.new_file(file, _TEXTS) as texts:
-        while chunk := list(islice(stream, _CHUNK)):
-            for _, title, passage in chunk:
-                document = tantivy.Document()
-                document.add_text("words", f"{title}\n{passage}")
-                document.add_unsigned("number", count)
-                writer.add_document(document)
-                count += 1
-            columns = [[url for url, _, _ in chunk], [passage for _, _, passage in chunk]]
-            texts.write_batch(pa.record_batch(columns, schema=_TEXTS))
+    if done < len(files) or not done:
+        writer = index.writer(_HEAP, 1)
+        count = sum(texts.rows[:done])
+        try:
+            for place in range(done, len(files)):
+                for url, title, passage in texts.file(place):
+                    document = tantivy.Document()
+                    document.add_text("words", f"{title}\n{passage}")
+                    document.add_text("url", url)
+                    document.add_unsigned("number", count)
+                    writer.add_document(document)
+                    count += 1
+            writer.commit()
+            writer.wait_merging_threads()
+        except ValueError as error:
+            raise TmkdError(f"{words}: the search index cannot be written: {error}") from error
+    write_atomic(words / SEAL, "\n".join([made, *files]).encode())
+
+
+def _indexed(tantivy: Any, words: Path, made: str, files: list[str], rows: list[int]) -> tuple[Any, int]:
+    """An index that holds the first of these files and nothing else, and how many; (None, 0) where there is none."""
     try:
-        writer.commit()
-        writer.wait_merging_threads()
-    except ValueError as error:
-        raise TmkdError(f"{folder}: the search index cannot be written: {error}") from error
-
-
-def _seal(key: str) -> str:
-    """What a finished index is marked with: where its passages came from and how its words are made."""
-    return digest_json([key, 1, _LONGEST_WORD, STOP_WORDS])
-
-
-def _sealed(folder: Path) -> str | None:
-    try:
-        return str(json.loads((folder / _SEAL).read_bytes())["key"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        known, *before = (words / SEAL).read_text().split("\n")
+        if known != made or before != files[: len(before)]:
+            return None, 0
+        index = tantivy.Index.open(str(words))
+        if index.searcher().num_docs == sum(rows[: len(before)]):
+            return index, len(before)
+    except (OSError, ValueError):
+        pass
+    return None, 0

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 _ABBREVIATIONS = frozenset(
     """
     mr mrs ms dr prof sr jr st mt ft gen col capt lt sgt cmdr rev hon gov sen rep pres dept univ assn
+    messrs mme mlle adm maj cpl supt atty esq msgr
     jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thur thurs fri sat sun
     e.g eg i.e ie etc vs v cf al approx ca est min max avg incl excl resp esp viz
     no nos vol vols ch chap sec fig figs eq eqs ed eds pp par art ex op
@@ -25,20 +26,34 @@ _CLOSING = "\"'”’»)]}*_"
 _OPENING = "\"'“‘«([{*_"
 _ENDS = (".", "!", "?", "…", "。", "！", "？", "।")
 _INITIALS = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]?")  # U.S   J   e.g   (the last full stop is already off)
+_ITEM = re.compile(r"[-–—*•·‣▪◦]|\(?\d{1,3}[.)]")  # the first word of a line of a list
+_HEADING = 12  # words; a longer paragraph without a full stop is no heading and no item
+# After initials these say that a sentence is over, as other capitals do not: "at 5 p.m. The", but "the U.S. Senate".
+_STARTS = frozenset(
+    """
+    The This That These Those There It Its He His She Her They Their We Our You Your In On At By For From After Before
+    During Since When While As If But And However Although Both Some Many Most One Other
+    """.split()  # noqa: SIM905
+)
+
+Sentence = list[str]
 
 
-def passages(text: str, words: int = 45) -> list[str]:
+def passages(text: str, words: int = 45, overlap: int = 0) -> list[str]:
     """Cut a text into passages of about `words` words: whole sentences of one paragraph (§3.1.1 step 1).
 
-    Blank lines end paragraphs. A paragraph of at most 1.4 × `words` stays whole; in a longer one a new passage starts
-    when the next sentence would take it past 1.4 × `words`, so only a single longer sentence is longer. White space
-    becomes single spaces; every word is kept, in order.
+    Blank lines end paragraphs. What cannot stand alone goes with what follows: a paragraph that ends in a colon, and
+    one of a few words that ends in nothing at all, as headings and items do; in a list each line is a sentence.
+    A paragraph of at most 1.4 × `words` stays whole; in a longer one a new passage starts when the next sentence would
+    take it past 1.4 × `words`, so only a single sentence, with its heading, may be longer. A new passage starts with
+    the last `overlap` sentences of the one before, as far as they fit. White space becomes single spaces; every word
+    is kept, in order.
     """
     limit = 1.4 * words
-    return [passage for paragraph in _paragraphs(text) for passage in _fill(paragraph, limit)]
+    return [passage for block in _blocks(text, limit) for passage in _fill(block, limit, overlap)]
 
 
-def sentences(words: list[str]) -> Iterator[list[str]]:
+def sentences(words: list[str]) -> Iterator[Sentence]:
     """Group a paragraph's words into its sentences; no word is lost or moved."""
     cased = any(word != word.lower() for word in words)
     start = 0
@@ -50,31 +65,71 @@ def sentences(words: list[str]) -> Iterator[list[str]]:
         yield words[start:]
 
 
-def _paragraphs(text: str) -> Iterator[list[str]]:
-    """The words of each paragraph that has any."""
-    words: list[str] = []
+def _blocks(text: str, limit: float) -> Iterator[list[Sentence]]:
+    """The sentences of each paragraph, after those of what leads to it."""
+    block: list[Sentence] = []
+    for lines in _paragraphs(text):
+        found = list(_sentences(lines))
+        last = found[-1][-1].rstrip(_CLOSING)
+        leads = last.endswith(":")
+        short = not leads and len(found) == 1 and len(found[0]) <= _HEADING and not last.endswith((*_ENDS, ",", ";"))
+        # A heading stays with the first sentence of what it heads; an item of a list need not stay with the next item.
+        heads = block and (not short or block[-1][-1].endswith(":"))
+        if heads and (len(block[-1]) <= _HEADING or len(block[-1]) + len(found[0]) <= limit):
+            found[0] = block.pop() + found[0]
+        block += found
+        if not (leads or short):
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def _paragraphs(text: str) -> Iterator[list[list[str]]]:
+    """The lines of each paragraph that has any, as words."""
+    lines: list[list[str]] = []
     for line in text.splitlines():
         found = line.split()
-        if not found and words:
-            yield words
+        if found:
+            lines.append(found)
+        elif lines:
+            yield lines
+            lines = []
+    if lines:
+        yield lines
+
+
+def _sentences(lines: list[list[str]]) -> Iterator[Sentence]:
+    """A paragraph's sentences; each line of a list begins one, as does what comes after a line that ends in ;."""
+    words: list[str] = []
+    for line in lines:
+        if words and (words[-1].endswith(";") or (len(line) > 1 and _ITEM.fullmatch(line[0]))):
+            yield from sentences(words)
             words = []
-        words.extend(found)
-    if words:
-        yield words
+        words += line
+    yield from sentences(words)
 
 
-def _fill(paragraph: list[str], limit: float) -> Iterator[str]:
-    """Greedily fill passages of at most `limit` words with a paragraph's sentences."""
-    if len(paragraph) <= limit:
-        yield " ".join(paragraph)
-        return
-    passage: list[str] = []
-    for sentence in sentences(paragraph):
-        if passage and len(passage) + len(sentence) > limit:
-            yield " ".join(passage)
-            passage = []
-        passage = passage + sentence
-    yield " ".join(passage)
+def _fill(block: list[Sentence], limit: float, overlap: int) -> Iterator[str]:
+    """Greedily fill passages of at most `limit` words with a block's sentences."""
+    passage: list[Sentence] = []
+    size = 0
+    for place, sentence in enumerate(block):
+        if passage and size + len(sentence) > limit:
+            yield _joined(passage)
+            # At least one sentence less than the passage before, so that no passage holds another.
+            first = max(place - overlap, place - len(passage) + 1)
+            passage = block[first:place]
+            while passage and sum(map(len, passage)) + len(sentence) > limit:
+                passage = passage[1:]
+            size = sum(map(len, passage))
+        passage.append(sentence)
+        size += len(sentence)
+    yield _joined(passage)
+
+
+def _joined(passage: list[Sentence]) -> str:
+    return " ".join(word for sentence in passage for word in sentence)
 
 
 def _ends(word: str, following: str, *, first: bool, cased: bool) -> bool:
@@ -92,4 +147,6 @@ def _ends(word: str, following: str, *, first: bool, cased: bool) -> bool:
         return False
     if stem.lower() in _UNITS:
         return cased and opening.isupper()
-    return not (stem.lower() in _ABBREVIATIONS or (_INITIALS.fullmatch(f"{stem}.") is not None and stem != "I"))
+    if stem.lower() in _ABBREVIATIONS:
+        return False
+    return _INITIALS.fullmatch(f"{stem}.") is None or stem == "I" or following.strip(_OPENING + ",") in _STARTS

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from tmkd.collect.guard import Guard, key
+from tmkd.collect.judgments import read_labelled
 from tmkd.errors import TmkdError
 from tmkd.pairs import SCHEMA, LabelSet, write_corpus
 from tmkd.recipe import Task
@@ -29,9 +30,12 @@ def collect_task(name: str, task: Task, folder: Path, base: Path) -> dict[str, A
     facts: dict[str, Any] = {}
 
     def read(part: str, sources: Sources, asked: Asked = "required") -> pa.Table:
-        table, counts = deduplicate(
-            _concat(read_source(source, base, labels, label=asked) for source in sources), task.conflicts
-        )
+        tables = []
+        for source in sources:
+            table, judged = read_labelled(source, base, labels, label=asked)
+            facts.setdefault(part, {}).update(judged)
+            tables.append(table)
+        table, counts = deduplicate(_concat(tables), task.conflicts)
         _count(facts, part, counts)
         return table
 

@@ -44,7 +44,7 @@ WIDTH = 6.4  # inches; the page scales the drawing to its column
 def accuracy_per_row(results: Sequence[Result]) -> str:
     """Accuracy (%) of each row on its task's first split, with the standard deviation over seeds, as SVG text."""
     found = lines(results)
-    with _drawing(0.9 + 0.34 * len(found)) as (figure, axes):
+    with drawing(0.9 + 0.34 * len(found)) as (figure, axes):
         for place, line in enumerate(found):
             mean, deviation = 100 * line.accuracy.mean, 100 * (line.accuracy.deviation or 0)
             axes.errorbar(
@@ -63,14 +63,14 @@ def accuracy_per_row(results: Sequence[Result]) -> str:
         axes.margins(x=0.16)
         axes.grid(axis="y")
         axes.set_xlabel("accuracy (%)")
-        return _svg(figure, "rows", "Accuracy of each row")
+        return svg(figure, "rows", "Accuracy of each row")
 
 
 def accuracy_against_speed(results: Sequence[Result]) -> str:
     """Accuracy (%) against speed (pairs/s) of each row, as SVG text; rows without a measured speed are left out."""
     found = [line for line in lines(results) if line.pairs_per_second]
     names = dict(zip(found, _names(found), strict=True))
-    with _drawing(3.9) as (figure, axes):
+    with drawing(3.9) as (figure, axes):
         for line in found:
             speed = line.pairs_per_second or 0.0
             axes.plot(speed, 100 * line.accuracy.mean, "o", ms=10 if line.best else 8, **_ink_of(line))
@@ -81,7 +81,7 @@ def accuracy_against_speed(results: Sequence[Result]) -> str:
         axes.set_xlabel("pairs per second")
         axes.set_ylabel("accuracy (%)")
         _name_points(axes, found, names)
-        return _svg(figure, "speed", "Accuracy against speed")
+        return svg(figure, "speed", "Accuracy against speed")
 
 
 def _name_points(axes: Axes, found: Sequence[Line], names: dict[Line, str]) -> None:
@@ -121,7 +121,7 @@ def _ink_of(line: Line) -> dict[str, Any]:
 
 
 @contextmanager
-def _drawing(height: float) -> Iterator[tuple[Figure, Axes]]:
+def drawing(height: float, width: float = WIDTH) -> Iterator[tuple[Figure, Axes]]:
     """A figure (inches) in the house style; no state of matplotlib outlives it."""
     try:
         import matplotlib
@@ -130,7 +130,7 @@ def _drawing(height: float) -> Iterator[tuple[Figure, Axes]]:
     except ImportError as error:
         raise TmkdError("plots need matplotlib: pip install 'tmkd[train]'") from error
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.add_subplot()
         axes.spines[["top", "right", "left"]].set_visible(False)
@@ -138,7 +138,7 @@ def _drawing(height: float) -> Iterator[tuple[Figure, Axes]]:
         yield figure, axes
 
 
-def _svg(figure: Figure, name: str, title: str) -> str:
+def svg(figure: Figure, name: str, title: str) -> str:
     """The drawing as one <svg> element: same bytes for same input, ids of its own, theme colours, scalable."""
     text = io.StringIO()
     figure.savefig(

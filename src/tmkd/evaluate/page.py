@@ -7,9 +7,9 @@ from html import escape
 from pathlib import Path
 
 from tmkd.evaluate import figures
+from tmkd.evaluate.parts import cards, head, plots, table, write_page
 from tmkd.evaluate.report import DataSet, Report
 from tmkd.evaluate.speed import Speed
-from tmkd.evaluate.style import PAGE, STYLE
 from tmkd.evaluate.tables import (
     NONE,
     Line,
@@ -26,7 +26,6 @@ from tmkd.evaluate.tables import (
     split_lines,
     times,
 )
-from tmkd.store import write_atomic
 
 
 def write_report_html(path: Path, report: Report) -> None:
@@ -44,16 +43,13 @@ def write_report_html(path: Path, report: Report) -> None:
             _notes(report.notes),
         ]
     )
-    write_atomic(path, PAGE.format(title=escape(title), style=STYLE, body=body).encode("utf-8", "replace"))
+    write_page(path, title, body)
 
 
 def _head(report: Report) -> str:
     seeds = ", ".join(map(str, report.seeds))
     facts = [("Date", report.date), ("Machine", report.machine), ("Seed" if len(report.seeds) == 1 else "Seeds", seeds)]
-    told = "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
-    return (
-        f'<header><p class="over">tmkd report</p><h1>{escape(report.name)}</h1><dl class="facts">{told}</dl></header>'
-    )
+    return head("tmkd report", report.name, facts)
 
 
 def _task(task: str, report: Report) -> str:
@@ -64,8 +60,7 @@ def _task(task: str, report: Report) -> str:
     drawn = [("Accuracy of each row", figures.accuracy_per_row(results))]
     if any(line.pairs_per_second for line in every):
         drawn.append(("Accuracy against speed", figures.accuracy_against_speed(results)))
-    plots = "".join(f"<figure><figcaption>{name}</figcaption>{svg}</figure>" for name, svg in drawn)
-    parts.append(f'<div class="plots">{plots}</div>')
+    parts.append(plots(drawn))
     if len(distinct(result.split for result in results)) > 1:
         parts.append(f"<h3>Every split</h3>{_splits(split_lines(results))}")
     return f"<section><h2>{escape(task)}</h2>{''.join(parts)}</section>"
@@ -76,17 +71,15 @@ def _gain(every: Sequence[Line]) -> str:
     student, teacher = best_student(every), best_teacher(every)
     if student is None:
         return ""
-    cards = [(percent(student.accuracy.mean) + " %", f"accuracy of {student.row}, the best student")]
+    shown = [(percent(student.accuracy.mean) + " %", f"accuracy of {student.row}, the best student")]
     if teacher is not None and teacher.accuracy.mean:
         kept = student.accuracy.mean / teacher.accuracy.mean
-        cards.append((percent(kept) + " %", f"of the accuracy of {teacher.row}, the best teacher"))
+        shown.append((percent(kept) + " %", f"of the accuracy of {teacher.row}, the best teacher"))
         if student.speed_up is not None:
-            cards.append((times(student.speed_up), "its speed in pairs per second"))
+            shown.append((times(student.speed_up), "its speed in pairs per second"))
         if student.bytes:
-            cards.append((percent(student.bytes / teacher.bytes) + " %", "of its bytes on disk"))
-    return '<div class="cards">{}</div>'.format(
-        "".join(f"<div><b>{escape(figure)}</b><span>{escape(words)}</span></div>" for figure, words in cards)
-    )
+            shown.append((percent(student.bytes / teacher.bytes) + " %", "of its bytes on disk"))
+    return cards(shown)
 
 
 def _results(every: Sequence[Line]) -> str:
@@ -125,7 +118,7 @@ def _results(every: Sequence[Line]) -> str:
     told.append("speed-up over the best teacher")
     if any(line.seeds > 1 for line in every):
         told.append(f"mean ± standard deviation over {max(line.seeds for line in every)} seeds")
-    return _table(["row", *names], rows, "; ".join(told) + ".")
+    return table(["row", *names], rows, "; ".join(told) + ".")
 
 
 def _splits(every: Sequence[Line]) -> str:
@@ -134,7 +127,7 @@ def _splits(every: Sequence[Line]) -> str:
         for line in every
     ]
     names = ["split", "accuracy, %", "AUC", "MRR", "MAP", "nDCG@10", "questions ranked", "left out"]
-    return _table(["row", *names], rows, "A question without both a right and a wrong passage cannot be ranked.")
+    return table(["row", *names], rows, "A question without both a right and a wrong passage cannot be ranked.")
 
 
 def _measures(line: Line) -> list[str]:
@@ -160,7 +153,7 @@ def _data(data: Sequence[DataSet]) -> str:
     ]
     names = ["set", "pairs", "labelled", "positive", "questions", "words per question", "words per passage"]
     return (
-        f"<section><h2>Data sets</h2>{_table(names, rows, 'Means per pair; words are split at white space.')}</section>"
+        f"<section><h2>Data sets</h2>{table(names, rows, 'Means per pair; words are split at white space.')}</section>"
     )
 
 
@@ -184,37 +177,12 @@ def _speeds(speeds: Mapping[str, Speed]) -> str:
     ]
     names = ["row", "pairs/s", "pairs", "repeats", "batch", "threads", "mean tokens", "precision"]
     told = "Median of the repeats after a warm-up, rows in turns, tokenising included."
-    return f"<section><h2>How speed was measured</h2>{_table(names, rows, told)}</section>"
+    return f"<section><h2>How speed was measured</h2>{table(names, rows, told)}</section>"
 
 
 def _notes(notes: Iterable[str]) -> str:
     told = "".join(f"<li>{escape(note)}</li>" for note in notes)
     return f"<section><h2>Notes</h2><ul>{told}</ul></section>" if told else ""
-
-
-def _table(names: Sequence[str], rows: Iterable[tuple[Line | str, Sequence[str]]], told: str) -> str:
-    """A table whose first column names rows; a `Line` there shows its kind, and the best student stands out."""
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
-    body = []
-    for first, cells in rows:
-        best = isinstance(first, Line) and first.best
-        if isinstance(first, Line):
-            dot = f'<i class="{first.kind}" title="{first.kind}"></i>'
-            name = f"{dot}{escape(first.row)}" + (' <em class="badge" title="best student">best</em>' if best else "")
-        else:
-            name = escape(first)
-        filled = "".join(f"<td>{_small_deviation(escape(cell))}</td>" for cell in cells)
-        body.append(f'<tr{" class=best" if best else ""}><th scope="row">{name}</th>{filled}</tr>')
-    return (
-        f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
-        f'<p class="told">{escape(told)}</p>'
-    )
-
-
-def _small_deviation(cell: str) -> str:
-    """`mean ± deviation` with the deviation in small print below, so that the table stays narrow."""
-    mean, sign, deviation = cell.partition(" ± ")
-    return f"{mean}<small>{sign.strip()} {deviation}</small>" if sign else cell
 
 
 def _duration(seconds: float | None) -> str:

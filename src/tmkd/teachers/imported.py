@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,46 +12,94 @@ import pyarrow.parquet as pq
 
 from tmkd import recipe
 from tmkd.errors import TmkdError
+from tmkd.layouts import read_layout
 from tmkd.pairs import Corpus, LabelSet, pair_id
 from tmkd.softlabels import logits_from, shard_path, write_shard
 from tmkd.sources import read_columns
 
 STORED = "scores.parquet"
+_SAME = 1e-6  # scores of one pair that are no further apart are one score, written twice
 
 
-def read_scores(teacher: recipe.Teacher, labels: LabelSet, base: Path) -> tuple[dict[str, int], np.ndarray]:
-    """Read a file of question, passage and scores: pair id → row, and logits float32 (rows, classes).
+def read_scores(teacher: recipe.Teacher, labels: LabelSet, base: Path) -> tuple[list[str], np.ndarray, dict[str, int]]:
+    """Read a file of pairs and scores, in any layout: pair ids, each once, and logits float32 (pairs, classes).
 
     A score s is the pair (0, s), a probability p is (0, log p/(1-p)); C columns may hold logits or probabilities.
-    Raises: TmkdError naming file and row for NaN, a wrong number of columns, or a pair scored twice differently.
+    Counts: `scores`, `duplicates` (rows whose pair was there already), `left_out` (pairs without text or score).
+    Raises: TmkdError naming file and row for NaN, a wrong number of columns, or a pair scored twice differently, unless
+    the teacher takes the mean of these.
     """
     assert teacher.file is not None
     source = teacher.file
-    table = read_columns(source, base, teacher.score_columns)
+    if source.layout == "rows":
+        table, left_out = read_columns(source, base, teacher.score_columns), 0
+        rows = np.arange(1, table.num_rows + 1)
+    else:
+        table, left_out = read_layout(source, base, scores=True, gaps=teacher.missing == "drop")
+        rows = table["row"].to_numpy()
+    if not table.num_rows:
+        raise TmkdError(f"{source.file}: none of its pairs has both texts and a score")
     values = np.column_stack([table[column].to_numpy().astype(np.float64) for column in teacher.score_columns])
-    try:
+    ids, first, place = np.unique(_ids(table), return_index=True, return_inverse=True)
+    with _told(source.file):
+        # Once for each row, so that what is no probability is told by its row; then for each pair.
+        logits_from(values, teacher.imported, len(labels.names), rows)
+        values = _merged(values, first, place, rows, teacher.repeated)
         logits = logits_from(values, teacher.imported, len(labels.names))
-    except TmkdError as error:
-        raise TmkdError(f"{source.file}: {error}") from error
     if labels.positive_index == 0 and values.shape[1] == 1:
         logits = np.ascontiguousarray(logits[:, ::-1])
-    first: dict[str, int] = {}
-    for row, (question, passage) in enumerate(
-        zip(table["question"].to_pylist(), table["passage"].to_pylist(), strict=True)
-    ):
-        before = first.setdefault(pair_id(question, passage), row)
-        if not np.array_equal(logits[before], logits[row]):
-            raise TmkdError(f"{source.file}: rows {before + 1} and {row + 1} score the same pair differently; keep one")
-    return first, logits
+    order = np.argsort(first)
+    counts = {"scores": len(ids), "duplicates": len(rows) - len(ids)} | ({"left_out": left_out} if left_out else {})
+    return ids[order].astype(str).tolist(), logits[order], counts
+
+
+def _ids(table: pa.Table) -> np.ndarray:
+    """The pairs' ids, bytes (rows,); of the texts only a piece at a time becomes Python's.
+
+    With what is sorted by them a pair takes about 200 bytes (measured).
+    """
+
+    def every() -> Iterator[bytes]:
+        for batch in table.select(["question", "passage"]).to_batches(1 << 14):
+            plain = (one.dictionary_decode() if pa.types.is_dictionary(one.type) else one for one in batch.columns)
+            yield from (pair_id(*pair).encode() for pair in zip(*(one.to_pylist() for one in plain), strict=True))
+
+    return np.fromiter(every(), dtype="S32", count=table.num_rows)
+
+
+def _merged(values: np.ndarray, first: np.ndarray, place: np.ndarray, rows: np.ndarray, repeated: str) -> np.ndarray:
+    """One row of numbers per pair: `first` is each pair's first row, `place` each row's pair.
+
+    Raises: TmkdError naming two rows that score one pair differently, unless `repeated` asks for the mean.
+    """
+    if repeated == "mean":
+        counts = np.bincount(place)
+        return np.column_stack([np.bincount(place, column) / counts for column in values.T])
+    apart = np.abs(values - values[first[place]]).max(axis=1) > _SAME
+    if apart.any():
+        row = int(apart.argmax())
+        raise TmkdError(
+            f"rows {rows[first[place[row]]]} and {rows[row]} score the same pair differently; keep one, or set "
+            "repeated: mean"
+        )
+    return values[first]
+
+
+@contextmanager
+def _told(file: str) -> Iterator[None]:
+    try:
+        yield
+    except TmkdError as error:
+        raise TmkdError(f"{file}: {error}") from error
 
 
 def store_scores(teacher: recipe.Teacher, labels: LabelSet, folder: Path, base: Path) -> dict[str, int]:
     """Write a file's scores as `scores.parquet`: id, logits (classes); each pair once. Raises: as `read_scores`."""
-    first, logits = read_scores(teacher, labels, base)
-    kept = np.fromiter(first.values(), dtype=np.int64, count=len(first))
-    column = pa.array(list(logits[kept]), type=pa.list_(pa.float32()))
-    pq.write_table(pa.table({"id": pa.array(list(first)), "logits": column}), folder / STORED, compression="zstd")
-    return {"scores": len(first), "duplicates": len(logits) - len(first)}
+    ids, logits, counts = read_scores(teacher, labels, base)
+    flat = pa.array(logits.ravel(), pa.float32())
+    column = pa.ListArray.from_arrays(np.arange(0, logits.size + 1, logits.shape[1], dtype=np.int32), flat)
+    pq.write_table(pa.table({"id": pa.array(ids), "logits": column}), folder / STORED, compression="zstd")
+    return counts
 
 
 def match_scores(

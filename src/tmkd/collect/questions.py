@@ -1,0 +1,144 @@
+"""Question files and query logs → the questions to search for: each once, drawn, head and tail apart (§1, §4.1)."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tmkd.collect.guard import Guard, key
+from tmkd.collect.likeness import gist
+from tmkd.errors import TmkdError
+from tmkd.pairs import LabelSet
+from tmkd.recipe import Gather
+from tmkd.sources import read_source
+from tmkd.store import digest_bytes
+
+QUESTIONS = "questions.parquet"
+_FACTS = (
+    "questions",
+    "question_duplicates",
+    "leaked_questions",
+    "near_leaked_questions",
+    "near_duplicate_questions",
+    "questions_drawn",
+)
+
+
+def collect_questions(
+    name: str, gather: Gather, labels: LabelSet, guard: Guard, folder: Path, base: Path
+) -> dict[str, Any]:
+    """Write `folder`/questions.parquet, every different question of the files once, and return counts.
+
+    Columns: question, source, group, count (float64, how often it was asked), part (head: the most frequent questions
+    that make up the share `head` of all traffic; tail: the others; null without `head`), place (int32: the order in
+    which questions are searched for; null: a near-duplicate of an earlier one, held out by the guard, or not drawn).
+    Without `limit` and `sample` the order is the files', so that questions added at the end come last. `sample`
+    questions are drawn with probabilities that grow with their counts; under a `limit` the order is drawn.
+    Raises: TmkdError for what is wrong in the files, or when no question is left.
+    """
+    facts = Counter(dict.fromkeys(_FACTS, 0))
+    table, keys = _distinct(gather, labels, base, facts)
+    questions: list[str] = table["question"].to_pylist()
+    counts = table["count"].to_numpy()
+    use = np.ones(len(questions), dtype=bool)
+    for row, (question, its_key) in enumerate(zip(questions, keys, strict=True)):
+        if its_key in guard.questions:
+            facts["leaked_questions"] += 1
+            use[row] = False
+        elif guard.near_question(question):
+            facts["near_leaked_questions"] += 1
+            use[row] = False
+    if gather.near:
+        use &= _first_of_its_kind(questions, use, facts)
+    order = _order(gather, keys, counts, np.flatnonzero(use))
+    facts["questions_drawn"] = len(order)
+    if not len(order):
+        raise TmkdError(
+            f"collect {name}: no question is left: {', '.join(f'{n} {what}' for what, n in facts.items() if n)}"
+        )
+    place = np.full(len(questions), -1)
+    place[order] = np.arange(len(order))
+    table = table.append_column("part", _parts(gather.head, counts, facts))
+    table = table.append_column("place", pa.array(place, pa.int32(), mask=place < 0))
+    pq.write_table(table, folder / QUESTIONS, compression="zstd")
+    return dict(facts)
+
+
+def read_questions(folder: Path) -> pa.Table:
+    """The questions to search for, in their order: question, source, group (string)."""
+    table = pq.read_table(folder / QUESTIONS, columns=["question", "source", "group", "place"])
+    return table.filter(table["place"].is_valid()).sort_by("place").drop_columns("place").combine_chunks()
+
+
+def _distinct(gather: Gather, labels: LabelSet, base: Path, facts: Counter[str]) -> tuple[pa.Table, list[str]]:
+    """Every question once, under the words it first came in, with the sum of its counts; and the questions' keys."""
+    tables = [read_source(source, base, labels, need=("question",)) for source in gather.questions]
+    table = pa.concat_tables(tables)
+    facts["questions"] = table.num_rows
+    first: dict[str, int] = {}
+    sums: list[float] = []
+    rows: list[int] = []
+    for row, (question, count) in enumerate(
+        zip(table["question"].to_pylist(), table["count"].to_pylist(), strict=True)
+    ):
+        place = first.setdefault(key(question), len(rows))
+        if place == len(rows):
+            rows.append(row)
+            sums.append(count)
+        else:
+            sums[place] += count
+    facts["question_duplicates"] = table.num_rows - len(rows)
+    table = table.take(pa.array(rows, pa.int64()))
+    column = table.schema.get_field_index("count")
+    return table.set_column(column, "count", pa.array(sums, pa.float64())), list(first)
+
+
+def _first_of_its_kind(questions: list[str], use: np.ndarray, facts: Counter[str]) -> np.ndarray:
+    """Which questions have another gist than all used ones before them, bool (questions,)."""
+    seen: set[bytes] = set()
+    first = np.zeros(len(questions), dtype=bool)
+    for row in np.flatnonzero(use):
+        # A digest's first bytes, so that a long log needs 50 bytes a question and no more.
+        kind = bytes.fromhex(digest_bytes(" ".join(sorted(gist(questions[row]))).encode())[:16])
+        first[row] = kind not in seen
+        seen.add(kind)
+    facts["near_duplicate_questions"] = int(use.sum() - first.sum())
+    return first
+
+
+def _order(gather: Gather, keys: list[str], counts: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The rows to search for, in order: as they are, or drawn by a hash.
+
+    A row's number is a function of its text and the seed alone, and uniform over (0, 1]: the `sample` smallest of
+    −log(number)/count are a draw without replacement in which each next one is taken in proportion to its count.
+    """
+    if gather.sample is None and gather.limit is None:
+        return rows
+    drawn = [f"{gather.seed} {keys[row]}" for row in rows]
+    digests = [digest_bytes(text.encode())[:32] for text in drawn]
+    if gather.sample is None:
+        return rows[sorted(range(len(rows)), key=lambda place: (digests[place], keys[rows[place]]))]
+    waits = [
+        -math.log((int(digest[:13], 16) + 1) / 2**52) / count if count > 0 else math.inf
+        for digest, count in zip(digests, counts[rows], strict=True)
+    ]
+    return rows[sorted(range(len(rows)), key=lambda place: (waits[place], digests[place]))[: gather.sample]]
+
+
+def _parts(head: float | None, counts: np.ndarray, facts: Counter[str]) -> pa.Array:
+    """Head or tail of each question by cumulative traffic; equally frequent ones in the order they came."""
+    if head is None:
+        return pa.nulls(len(counts), pa.string())
+    order = np.argsort(-counts, kind="stable")
+    before = np.cumsum(counts[order]) - counts[order]
+    in_head = np.zeros(len(counts), dtype=bool)
+    in_head[order] = before < head * counts.sum()
+    facts["head_questions"] = int(in_head.sum())
+    facts["tail_questions"] = int((~in_head).sum())
+    return pa.array(np.where(in_head, "head", "tail").tolist(), pa.string())

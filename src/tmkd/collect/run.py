@@ -1,0 +1,56 @@
+"""A TREC run file of any search engine (qid Q0 docid rank score tag) → its top documents per question."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+from tmkd.errors import TmkdError
+from tmkd.files import short
+from tmkd.recipe_parts import Source
+
+
+class Ranked(NamedTuple):
+    """A document that an engine found: its id, its rank and its score as the run says them."""
+
+    docid: str
+    rank: int
+    score: float
+
+
+def read_run(source: Source, base: Path, top: int) -> dict[str, list[Ranked]]:
+    """The `top` documents of each question id, by rank; lines may come in any order, fields be set apart by any blanks.
+
+    Raises: TmkdError naming file and line for what is no run, and for a missing, empty or unreadable file.
+    """
+    path = base / Path(source.file).expanduser()
+    found: dict[str, list[Ranked]] = {}
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    qid, ranked = _parse(line, f"{path}: line {number}")
+                    if ranked.rank <= top:  # ranks from 0 give one more; it is cut below
+                        found.setdefault(qid, []).append(ranked)
+    except OSError as error:
+        raise TmkdError(f"{path}: cannot be read: {error.strerror}; name a TREC run file") from error
+    if not found:
+        raise TmkdError(f"{path}: no line with a rank up to {top}; expected: qid Q0 docid rank score tag")
+    for qid, documents in found.items():
+        first = {one.docid: one for one in sorted(documents, key=lambda one: one.rank, reverse=True)}
+        found[qid] = sorted(first.values(), key=lambda one: (one.rank, -one.score, one.docid))[:top]
+    return found
+
+
+def _parse(line: bytes, where: str) -> tuple[str, Ranked]:
+    try:
+        fields = line.decode().split()
+        qid, _, docid, rank, score, *tag = fields
+        ranked = Ranked(docid, int(rank), float(score))
+        if len(tag) <= 1 and math.isfinite(ranked.score):
+            return qid, ranked
+    except ValueError:
+        pass
+    text = short(line.decode("utf-8", "replace"))
+    raise TmkdError(f"{where}: '{text}' is no line of a run; expected: qid Q0 docid rank score tag")

@@ -1,0 +1,93 @@
+"""Passages on disk, as search finds them again: Arrow files that are mapped, not read."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from itertools import accumulate, islice
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from tmkd.errors import TmkdError
+from tmkd.store import write_atomic
+
+TEXTS = "texts-*.arrow"
+_ROWS = 1 << 15  # passages to a file
+_SCHEMA = pa.schema([("url", pa.string()), ("title", pa.string()), ("passage", pa.string())])
+
+
+class Passage(NamedTuple):
+    """A passage, the document it is of (its url), and that document's title ("" if it has none)."""
+
+    url: str
+    title: str
+    passage: str
+
+
+def write_texts(folder: Path, passages: Iterable[Passage]) -> list[Path]:
+    """Write passages in order as files of 32,768, each atomically, and remove files that stood there beyond the last.
+
+    Raises: TmkdError when the disk does not take them.
+    """
+    stream = iter(passages)
+    names: list[Path] = []
+    while chunk := list(islice(stream, _ROWS)):
+        batch = pa.record_batch([pa.array(column, pa.string()) for column in zip(*chunk, strict=True)], schema=_SCHEMA)
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_file(sink, _SCHEMA) as file:
+            file.write_batch(batch)
+        names.append(folder / f"texts-{len(names):05d}.arrow")
+        write_atomic(names[-1], sink.getvalue())
+    for old in set(folder.glob(TEXTS)) - set(names):
+        old.unlink()
+    return names
+
+
+class Texts:
+    """The passages of a folder by their number, from 0 in the order they were written.
+
+    Raises: TmkdError when a file is damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.files = sorted(folder.glob(TEXTS))
+        batches = [_mapped(path) for path in self.files]
+        self.rows = [batch.num_rows for batch in batches]
+        self._starts = [0, *accumulate(self.rows)]
+        self._columns = [[batch.column(name) for batch in batches] for name in Passage._fields]
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def __getitem__(self, number: int) -> Passage:
+        return Passage(self._text(0, number), self._text(1, number), self._text(2, number))
+
+    def url(self, number: int) -> str:
+        """The document of a passage."""
+        return self._text(0, number)
+
+    def passage(self, number: int) -> str:
+        """A passage's text."""
+        return self._text(2, number)
+
+    def passages(self) -> Iterator[str]:
+        """Every passage's text, in order."""
+        for column in self._columns[2]:
+            yield from column.to_pylist()
+
+    def file(self, place: int) -> Iterator[Passage]:
+        """The passages of one file, in order."""
+        return map(Passage, *(column[place].to_pylist() for column in self._columns))
+
+    def _text(self, column: int, number: int) -> str:
+        place = bisect_right(self._starts, number) - 1
+        return self._columns[column][place][number - self._starts[place]].as_py()
+
+
+def _mapped(path: Path) -> pa.RecordBatch:
+    try:
+        return pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise TmkdError(f"{path}: damaged ({error}); remove {path.parent} and run collect again") from None

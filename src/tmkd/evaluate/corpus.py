@@ -1,0 +1,245 @@
+"""What a stage-1 corpus is like: sizes, lengths, ranks, sources, and some of its questions drawn at random (§4.1)."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tmkd.pairs import Corpus
+
+PAIRS_SHOWN = 20  # of one example at most: a user's group may be of any size
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many things have each number: `of[n]` things have the number n, int64 (largest + 1,)."""
+
+    of: np.ndarray
+
+    @classmethod
+    def count(cls, numbers: np.ndarray) -> Tally:
+        """Count whole numbers from 0."""
+        return cls(np.bincount(numbers))
+
+    @property
+    def things(self) -> int:
+        """How many there are."""
+        return int(self.of.sum())
+
+    @property
+    def mean(self) -> float:
+        """Their mean number; 0 without any."""
+        return float(self.of @ np.arange(len(self.of))) / max(self.things, 1)
+
+    def quantile(self, share: float) -> int:
+        """The smallest number that this share of the things, and one at least, does not exceed; 0 without any."""
+        return int(np.searchsorted(np.cumsum(self.of), max(share * self.things, 1)))
+
+
+class Rank(NamedTuple):
+    """The pairs found at one rank, and their scores' lower quartile, median, upper quartile (None without scores)."""
+
+    rank: int
+    pairs: int
+    scores: tuple[float, float, float] | None
+
+
+class Share(NamedTuple):
+    """What of a corpus comes from one source."""
+
+    source: str
+    questions: int
+    pairs: int
+
+
+class Found(NamedTuple):
+    """A passage of an example; rank, score and url are None where it was given, not found."""
+
+    passage: str
+    rank: int | None
+    score: float | None
+    url: str | None
+
+
+class Example(NamedTuple):
+    """A question drawn at random; `pairs` is how many it has in all, `found` the first of them."""
+
+    question: str
+    source: str
+    pairs: int
+    found: tuple[Found, ...]
+
+
+@dataclass(frozen=True)
+class Look:
+    """A corpus in numbers: different questions (groups), passages and documents (urls), each counted once.
+
+    `question_words` and `passage_words` are of these; `words_per_pair` has the mean words of question and passage where
+    each counts as often as it stands in a pair. Sources come largest first.
+    """
+
+    pairs: int
+    documents: int
+    question_words: Tally
+    passage_words: Tally
+    words_per_pair: tuple[float, float]
+    pairs_per_question: Tally
+    ranks: tuple[Rank, ...]
+    sources: tuple[Share, ...]
+    examples: tuple[Example, ...]
+
+
+def look(corpus: Corpus, seed: int, examples: int = 50, report: Callable[[int, int], None] | None = None) -> Look:
+    """Look at every pair once, one shard in memory at a time; `report` hears (pairs done, of).
+
+    Examples are the questions whose group has the smallest hashes with this seed: a draw that does not depend on where
+    they stand. About 40 bytes a pair stay in memory. Words are split at white space.
+    Raises: TmkdError when a shard is missing or damaged.
+    """
+    gathered = _Gathered()
+    drawn = _Drawn(examples)
+    for number in range(len(corpus.shards)):
+        table = corpus.shard(number)
+        codes, groups = _encoded(table["group"])
+        hashes = _hashes(groups, b"%d" % seed)
+        gathered.add(table, codes, hashes)
+        drawn.add(table, hashes[codes])
+        if report is not None:
+            report(gathered.pairs, len(corpus))
+    return gathered.look(drawn)
+
+
+class _Drawn:
+    """The pairs of the questions with the smallest hashes so far; none of them can have been left out before."""
+
+    def __init__(self, questions: int) -> None:
+        self.questions = questions
+        self.table: pa.Table | None = None
+        self.hashes = np.empty(0, np.uint64)
+
+    def add(self, table: pa.Table, hashes: np.ndarray) -> None:
+        """Take what belongs to the smallest hashes, uint64 (rows of the table,)."""
+        lowest = np.unique(np.concatenate([self.hashes, hashes]))[: self.questions]
+        rows = np.isin(hashes, lowest)
+        added = table.filter(pa.array(rows))
+        if self.table is not None:
+            added = pa.concat_tables([self.table, added], promote_options="default")
+        hashes = np.concatenate([self.hashes, hashes[rows]])
+        # Sorted by question, in each as they came, and cut where there are too many to show.
+        order = np.argsort(hashes, kind="stable")
+        starts = np.searchsorted(hashes[order], hashes[order])
+        order = order[(np.arange(len(order)) - starts < PAIRS_SHOWN) & np.isin(hashes[order], lowest)]
+        self.table, self.hashes = added.take(pa.array(order)), hashes[order]
+
+    def examples(self, pairs: dict[int, int]) -> tuple[Example, ...]:
+        """The questions drawn; `pairs` maps a hash to how many pairs its question has."""
+        if self.table is None:
+            return ()
+        columns = self.table.to_pydict()
+        nothing = [None] * len(self.hashes)
+        found = list(map(Found, columns["passage"], *(columns.get(name, nothing) for name in ("rank", "score", "url"))))
+        starts = [*np.unique(self.hashes, return_index=True)[1].tolist(), len(found)]
+        return tuple(
+            Example(
+                columns["question"][start],
+                columns["source"][start],
+                pairs[int(self.hashes[start])],
+                tuple(found[start:end]),
+            )
+            for start, end in pairwise(starts)
+        )
+
+
+class _Gathered:
+    """The numbers of the shards so far, as columns: one entry per pair, or one per question and shard."""
+
+    def __init__(self) -> None:
+        self.pairs = 0
+        self._columns: dict[str, list[np.ndarray]] = defaultdict(list)
+        self._sources: dict[str, int] = {}
+        self._source_pairs: Counter[str] = Counter()
+
+    def add(self, table: pa.Table, codes: np.ndarray, hashes: np.ndarray) -> None:
+        """Take a shard's pairs; `codes` says which of the groups, by their `hashes`, a pair belongs to."""
+        self.pairs += table.num_rows
+        first = np.unique(codes, return_index=True)[1]
+        passages, texts = _encoded(table["passage"])
+        sources, names = _encoded(table["source"])
+        known = np.array([self._sources.setdefault(name, len(self._sources)) for name in names.to_pylist()])
+        self._source_pairs.update(dict(zip(names.to_pylist(), np.bincount(sources).tolist(), strict=True)))
+        new: dict[str, np.ndarray] = {
+            "group": hashes,
+            "group pairs": np.bincount(codes),
+            "group source": known[sources[first]],
+            "question words": _words(table["question"].take(pa.array(first))),
+            "passage": _hashes(texts),
+            "passage pairs": np.bincount(passages),
+            "passage words": _words(texts),
+        }
+        if "rank" in table.column_names:
+            found = table.filter(pc.is_valid(table["rank"]))
+            new["rank"] = found["rank"].to_numpy()
+            new["score"] = pc.fill_null(found["score"], float("nan")).to_numpy()
+            new["url"] = _hashes(_encoded(table["url"].drop_null())[1])
+        for name, column in new.items():
+            self._columns[name].append(column)
+
+    def look(self, drawn: _Drawn) -> Look:
+        """All numbers together."""
+        groups, first, places = np.unique(self._column("group"), return_index=True, return_inverse=True)
+        pairs = np.bincount(places, weights=self._column("group pairs")).astype(np.int64)
+        question_words = self._column("question words")[first]
+        passage_words = self._column("passage words")
+        each = max(self.pairs, 1)
+        words = float(question_words @ pairs) / each, float(passage_words @ self._column("passage pairs")) / each
+        asked = np.bincount(self._column("group source")[first], minlength=len(self._sources)).tolist()
+        shares = [Share(name, asked[code], self._source_pairs[name]) for name, code in self._sources.items()]
+        return Look(
+            pairs=self.pairs,
+            documents=len(np.unique(self._column("url"))),
+            question_words=Tally.count(question_words),
+            passage_words=Tally.count(passage_words[np.unique(self._column("passage"), return_index=True)[1]]),
+            words_per_pair=words,
+            pairs_per_question=Tally.count(pairs),
+            ranks=_ranks(self._column("rank"), self._column("score", np.float32)),
+            sources=tuple(sorted(shares, key=lambda share: (-share.questions, -share.pairs, share.source))),
+            examples=drawn.examples(dict(zip(groups.tolist(), pairs.tolist(), strict=True))),
+        )
+
+    def _column(self, name: str, kind: type = np.int64) -> np.ndarray:
+        return np.concatenate(self._columns.get(name) or [np.empty(0, kind)])
+
+
+def _ranks(ranks: np.ndarray, scores: np.ndarray) -> tuple[Rank, ...]:
+    found = []
+    for rank in np.unique(ranks).tolist():
+        own = scores[ranks == rank]
+        known = own[~np.isnan(own)]
+        low, median, high = np.percentile(known, (25, 50, 75)).tolist() if len(known) else (0.0, 0.0, 0.0)
+        found.append(Rank(rank, len(own), (low, median, high) if len(known) else None))
+    return tuple(found)
+
+
+def _encoded(texts: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
+    """Which of the different texts each one is, int32, and the different texts in the order met."""
+    encoded = texts.combine_chunks().dictionary_encode()
+    return encoded.indices.to_numpy(), encoded.dictionary
+
+
+def _hashes(texts: pa.Array, key: bytes = b"") -> np.ndarray:
+    """64 bits of a hash per text, the same everywhere, uint64."""
+    digests = [blake2b(text, digest_size=8, key=key).digest() for text in texts.cast(pa.binary()).to_pylist()]
+    return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
+
+
+def _words(texts: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """Words per text, int32; texts have no white space at their ends and are not empty."""
+    return pc.list_value_length(pc.utf8_split_whitespace(texts)).to_numpy()

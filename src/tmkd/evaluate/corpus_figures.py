@@ -1,0 +1,77 @@
+"""Plots of a stage-1 corpus as inline SVG, in the style of the report's: histograms, and what is found at each rank."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tmkd.evaluate.corpus import Rank, Tally
+from tmkd.evaluate.figures import KIND_COLOURS, MUTED, drawing, svg
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_COLOUR = KIND_COLOURS["student"]
+_SIZE = (2.5, 4.4)  # height and width in inches; the page shows three side by side
+_BARS = 40  # of a histogram at most, and one more
+_SHOWN = 0.995  # the share of all things that a histogram's own bars show at least
+
+
+def histogram(tally: Tally, name: str, title: str, things: str, unit: str) -> str:
+    """How many things have which number, as SVG text; a grey last bar stands for the few that have more.
+
+    `name` goes into the drawing's ids and must be its own in a page.
+    """
+    starts, heights, last, more = bars(tally)
+    width = (last + 1 - int(starts[0])) // len(starts)
+    with drawing(*_SIZE) as (figure, axes):
+        middles = starts + (width - 1) / 2
+        axes.bar(middles, heights, 0.88 * width, color=_COLOUR)
+        if more:
+            axes.bar(middles[-1] + 1.5 * width, more, 0.88 * width, color=MUTED)
+        _label(axes, unit, things, int(starts[0]), last)
+        return svg(figure, name, title)
+
+
+def bars(tally: Tally) -> tuple[np.ndarray, np.ndarray, int, int]:
+    """A histogram's bars: the smallest number in each, how many things it holds; the last bar's largest number, and how
+    many things have more.
+    """
+    low, high = tally.quantile(0), tally.quantile(1)
+    if high - low >= _BARS:
+        high = tally.quantile(_SHOWN)
+    width = -(-(high - low + 1) // _BARS)
+    starts = np.arange(low, high + 1, width)
+    end = int(starts[-1]) + width
+    return starts, np.add.reduceat(tally.of[:end], starts), end - 1, int(tally.of[end:].sum())
+
+
+def scores_by_rank(ranks: Sequence[Rank]) -> str:
+    """Median and quartiles of the score at each rank, as SVG text; ranks without scores are left out."""
+    scored = [(rank.rank, *rank.scores) for rank in ranks if rank.scores is not None]
+    places, low, median, high = zip(*scored, strict=True)
+    with drawing(*_SIZE) as (figure, axes):
+        axes.fill_between(places, low, high, color=_COLOUR, alpha=0.2, linewidth=0)
+        axes.plot(places, median, color=_COLOUR, marker="o", ms=5 if len(places) <= _BARS else 0)
+        axes.set_ylim(bottom=min(0.0, *low))
+        _label(axes, "rank", "score", places[0], places[-1])
+        return svg(figure, "scores", "Score by rank")
+
+
+def pairs_by_rank(ranks: Sequence[Rank]) -> str:
+    """How many pairs were found at each rank, as SVG text."""
+    with drawing(*_SIZE) as (figure, axes):
+        axes.bar([rank.rank for rank in ranks], [rank.pairs for rank in ranks], 0.88, color=_COLOUR)
+        _label(axes, "rank", "pairs", ranks[0].rank, ranks[-1].rank)
+        return svg(figure, "ranks", "Pairs by rank")
+
+
+def _label(axes: Axes, across: str, up: str, low: int, high: int) -> None:
+    """Name both axes; whole numbers from `low` to `high` along the first, thousands told apart along the second."""
+    axes.set_xlabel(across)
+    axes.set_ylabel(up)
+    axes.set_xticks([tick for tick in axes.get_xticks() if low <= tick <= high and tick == round(tick)])
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    axes.grid(axis="y")

@@ -1,0 +1,96 @@
+"""The first steps of Figure 1: the tasks' pairs, and for each stage-1 corpus its index, its questions, its pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tmkd.recipe import Gather, Task
+from tmkd.runfolder import RunFolder
+from tmkd.steps import Step
+
+# What of a stage-1 corpus's recipe its passages, its questions and its pairs depend on.
+_OF_INDEX: Any = {"documents", "passages", "words", "overlap", "shortest", "language", "near"}
+_OF_QUESTIONS: Any = {"questions", "limit", "sample", "head", "near", "guard", "seed"}
+_OF_PAIRS: Any = {"task", "pairs", "run", "top", "keep", "limit", "guard", "seed"}
+
+
+def gathering(run: RunFolder) -> Iterator[Step]:
+    """The steps of the verb collect, in order."""
+    for name, task in run.recipe.tasks.items():
+        yield _collect_task(run, name, task)
+    for name, gather in run.recipe.collect.items():
+        if gather.questions:
+            yield _index(run, name, gather)
+            yield _questions(run, name, gather)
+        yield _collect_corpus(run, name, gather)
+
+
+def _collect_task(run: RunFolder, name: str, task: Task) -> Step:
+    def make(folder: Path, work: Path) -> dict[str, Any]:
+        from tmkd.collect.tasks import collect_task
+
+        return collect_task(name, task, folder, run.base)
+
+    files = run.digests((*task.train, *task.dev, *(source for test in task.tests.values() for source in test)))
+    return Step(f"collect/{name}", "collect", run.corpus_artifact(name), {}, task.model_dump(mode="json"), make, files)
+
+
+def _index(run: RunFolder, name: str, gather: Gather) -> Step:
+    files = run.digests((*gather.documents, *gather.passages))
+
+    def make(folder: Path, work: Path) -> dict[str, Any]:
+        from tmkd.collect.indexing import collect_index
+        from tmkd.progress import progress
+        from tmkd.workers import processors
+
+        with progress(f"index {name}", "documents") as report:
+            return collect_index(name, gather, run.labels(gather.task), folder, run.base, report, processors(), files)
+
+    settings = gather.model_dump(mode="json", include=_OF_INDEX)
+    # What is kept is checked by its own digests: more documents add to the index what they bring.
+    keep = ("texts-*.arrow", ".words", ".documents")
+    return Step(f"index/{name}", "collect", run.index_folder(name), {}, settings, make, files, keep)
+
+
+def _questions(run: RunFolder, name: str, gather: Gather) -> Step:
+    def make(folder: Path, work: Path) -> dict[str, Any]:
+        from tmkd.collect.questions import collect_questions
+
+        guard = run.guard(gather.guard)
+        return collect_questions(name, gather, run.labels(gather.task), guard, folder, run.base)
+
+    settings = gather.model_dump(mode="json", include=_OF_QUESTIONS)
+    needs = {f"collect/{task}": run.corpus_artifact(task) for task in run.recipe.tasks}
+    files = run.digests(gather.questions)
+    return Step(f"questions/{name}", "collect", run.questions_folder(name), needs, settings, make, files)
+
+
+def _collect_corpus(run: RunFolder, name: str, gather: Gather) -> Step:
+    folders = {"index": run.index_folder(name), "questions": run.questions_folder(name)} if gather.questions else {}
+
+    def make(folder: Path, work: Path) -> dict[str, Any]:
+        from tmkd.collect.corpora import collect_corpus
+        from tmkd.progress import progress
+        from tmkd.workers import processors
+
+        with progress(f"collect {name}", "questions") as report:
+            return collect_corpus(
+                name,
+                gather,
+                run.labels(gather.task),
+                run.guard(gather.guard),
+                folder,
+                run.base,
+                report,
+                processes=processors(),
+                **folders,
+            )
+
+    needs = {f"collect/{task}": run.corpus_artifact(task) for task in run.recipe.tasks}
+    needs |= {f"{kind}/{name}": folder for kind, folder in folders.items()}
+    settings = gather.model_dump(mode="json", include=_OF_PAIRS)
+    files = run.digests((*gather.pairs, *([gather.run] if gather.run else [])))
+    keep = ("shard-*.parquet", ".shards.jsonl")
+    return Step(f"collect/{name}", "collect", run.corpus_artifact(name), needs, settings, make, files, keep)

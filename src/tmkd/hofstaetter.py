@@ -1,0 +1,134 @@
+"""Hofstätter's teacher files, `pos_score neg_score qid pos_pid neg_pid` a line without header → pairs with scores."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pcsv
+
+from tmkd.errors import TmkdError
+from tmkd.files import short
+from tmkd.recipe_parts import Texts
+
+MARGINS = "holds margins only, a positive's score less a negative's; raw scores of both are needed"
+_CHUNK = 1 << 16  # pairs to a chunk of the table
+_COLUMNS = ("pos_score", "neg_score", "qid", "pos_pid", "neg_pid")
+
+
+def read_hofstaetter(path: Path, base: Path, texts: Texts, scores: bool, gaps: bool) -> tuple[pa.Table, int]:
+    """Two pairs a line, as `tmkd.layouts.read_layout` tells them; without `scores` every pair comes once.
+
+    Raises: TmkdError naming file and row.
+    """
+    # These files have 40 million lines. A line takes about 200 bytes while it is read and 40 afterwards (measured): the
+    # texts, once each, are referred to by numbers.
+    kinds = [pa.float64() if scores else pa.string()] * 2 + [pa.string()] * 3
+    table = _tsv(path, dict(zip(_COLUMNS, kinds, strict=True)))
+    questions, passages = (_Known(base / Path(name).expanduser()) for name in (texts.questions, texts.passages))
+    columns = {"qid": questions, "pos_pid": passages, "neg_pid": passages}
+    places = {name: known.places(table[name]) for name, known in columns.items()}
+    unknown = [(int((found < 0).argmax()), name) for name, found in places.items() if (found < 0).any()]
+    if unknown and not gaps:
+        at, name = min(unknown)
+        raise TmkdError(
+            f"{path}: row {at + 1}: {name} '{table[name][at]}' is not in {columns[name].path}, or has no text there; "
+            "add it, or for a teacher set missing: drop"
+        )
+    question = np.repeat(places["qid"], 2)
+    passage = np.column_stack([places["pos_pid"], places["neg_pid"]]).ravel()
+    row = np.repeat(np.arange(1, table.num_rows + 1, dtype=np.int32), 2)
+    kept = (question >= 0) & (passage >= 0)
+    if scores:
+        score = np.column_stack([table[name].to_numpy() for name in _COLUMNS[:2]]).ravel()
+        finite = np.isfinite(score)
+        if not finite.all() and not gaps:
+            place = int((~finite).argmax())
+            raise TmkdError(f"{path}: row {row[place]}: {score[place]} is no score; correct it or set missing: drop")
+        kept &= finite
+    else:
+        score = np.full(len(row), np.nan)
+        kept = np.sort(np.unique(question * np.int64(len(passages)) + passage, return_index=True)[1])
+    left_out = int((~kept).sum()) if scores else 0
+    pairs = {
+        "question": questions.column(question[kept]),
+        "passage": passages.column(passage[kept]),
+        "score": pa.array(score[kept]),
+        "row": pa.array(row[kept]),
+    }
+    made = pa.table(pairs)
+    return pa.Table.from_batches(made.to_batches(_CHUNK), made.schema), left_out
+
+
+class _Known:
+    """The texts of one file of `id<tab>text` lines, by id."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        table = _tsv(path, {"id": pa.string(), "text": pa.string()})
+        table = table.set_column(1, "text", pc.utf8_trim_whitespace(table["text"]))
+        table = table.filter(pc.not_equal(table["text"], ""))
+        counts = table["id"].value_counts()
+        twice = pc.index(pc.greater(counts.field("counts"), 1), True).as_py()
+        if twice >= 0:
+            raise TmkdError(f"{path}: the id '{counts[twice]['values']}' is there twice; keep one")
+        self.ids, self.texts = table["id"], table["text"]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def places(self, ids: pa.ChunkedArray) -> np.ndarray:
+        """Each id's number here, int32, -1 where it is unknown."""
+        found = pc.fill_null(pc.index_in(ids, value_set=self.ids), -1)
+        return np.asarray(found.to_numpy(), dtype=np.int32)
+
+    def column(self, places: np.ndarray) -> pa.DictionaryArray:
+        """The texts of these numbers; each is kept once, those that nobody names not at all."""
+        named = np.zeros(len(self), dtype=bool)
+        named[places] = True
+        numbers = np.cumsum(named, dtype=np.int32) - 1
+        texts = self.texts.cast(pa.large_string()).take(pa.array(np.flatnonzero(named))).combine_chunks()
+        return pa.DictionaryArray.from_arrays(pa.array(numbers[places]), texts)
+
+
+def _tsv(path: Path, columns: dict[str, pa.DataType]) -> pa.Table:
+    """A tab-separated file without header and quoting. Raises: TmkdError naming file and row."""
+    if not path.is_file():
+        raise TmkdError(f"{path}: no such file")
+    with path.open("rb") as file:
+        first = file.readline()
+    if not first:
+        raise TmkdError(f"{path}: empty, it has no rows")
+    if len(columns) == len(_COLUMNS) and first.count(b"\t") == 3:  # GPL's: qid, pos, neg, margin
+        raise TmkdError(f"{path}: {MARGINS}")
+    try:
+        # One thread, for only then do complaints name the row.
+        table = pcsv.read_csv(
+            path,
+            read_options=pcsv.ReadOptions(column_names=list(columns), use_threads=False),
+            parse_options=pcsv.ParseOptions(delimiter="\t", quote_char=False),
+            convert_options=pcsv.ConvertOptions(column_types=columns, null_values=[]),
+        )
+    except pa.ArrowInvalid as error:
+        raise TmkdError(f"{path}: {_told(str(error), columns)}") from None
+    if not table.num_rows:
+        raise TmkdError(f"{path}: empty, it has no rows")
+    return table
+
+
+def _told(problem: str, columns: Iterable[str]) -> str:
+    """Arrow's complaint about a row in our words."""
+    row = re.search(r"Row #(\d+)", problem)
+    fields = re.search(r"Expected (\d+) columns, got (\d+)", problem)
+    value = re.search(r"invalid value '(.*)'", problem)
+    if row and fields:
+        return f"row {row[1]} has {fields[2]} fields, not {fields[1]} ({', '.join(columns)})"
+    if row and value:
+        return f"row {row[1]}: '{short(value[1])}' is not a number"
+    if row and "UTF8" in problem:
+        return f"row {row[1]} is not UTF-8; save the file as UTF-8"
+    return short(problem, 100)

@@ -1,0 +1,49 @@
+"""The process that a command runs in: how its threads wait, how its memory is kept, and when it starts afresh."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import time
+
+# Of glibc's malloc.h.
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
+_AGED = 150.0  # seconds after which a fresh process is faster by more than its start takes
+_DONE = "TMKD_STEPS_DONE"  # how many steps the processes before this one have made
+
+_born = time.monotonic()
+
+
+def settle() -> None:
+    """Set what training and scoring on a CPU are fastest with, where the environment does not say otherwise.
+
+    Figures in docs/log.md. Elsewhere than with GNU OpenMP and glibc nothing changes.
+    """
+    # GNU OpenMP's threads wait busily by default, which beside any other work costs a run most of its speed; going to
+    # sleep at once costs a quarter of it on an idle machine. A short wait is near the best of both.
+    os.environ.setdefault("OMP_WAIT_POLICY", "ACTIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+    # glibc is to keep what torch frees instead of handing it back and faulting it in again at every step.
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        for option, size in ((_M_MMAP_THRESHOLD, 1 << 30), (_M_TRIM_THRESHOLD, (1 << 31) - 1), (_M_TOP_PAD, 1 << 26)):
+            mallopt(option, size)
+
+
+def renew(steps: int) -> None:
+    """Replace an aged process in which torch has worked by a fresh one with the same command; `steps` it has made.
+
+    glibc looks for a free block of memory among all that were ever freed in other sizes, so that after an hour of
+    batches of ever new shapes scoring had a quarter of its first speed. Between two steps nothing but this is lost.
+    """
+    if sys.platform == "linux" and "torch" in sys.modules and time.monotonic() - _born > _AGED:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        environment = {**os.environ, _DONE: str(steps + earlier_steps())}
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+
+
+def earlier_steps() -> int:
+    """How many steps this command made in processes before this one."""
+    return int(os.environ.get(_DONE, "0"))

@@ -1,0 +1,70 @@
+"""Pure work over many pieces, in this process or in several; results come in order, whatever finishes first."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from multiprocessing import get_context
+from typing import Any, TypeVar
+
+from tmkd.errors import TmkdError
+
+Piece = TypeVar("Piece")
+Result = TypeVar("Result")
+
+_work: Callable[[Any], Any]  # of a worker process, made once by `_begin`
+
+
+def spread(
+    make: Callable[..., Callable[[Piece], Result]], given: tuple[Any, ...], pieces: Iterable[Piece], processes: int
+) -> Iterator[Result]:
+    """`make(*given)` gives the function that does a piece; yields its results in the pieces' order.
+
+    With several processes each makes its own function once; whoever stops taking results leaves at most two pieces per
+    process done in vain. Raises: whatever the work raises; TmkdError when a process dies.
+    """
+    if processes <= 1:
+        work = make(*given)
+        yield from map(work, pieces)
+        return
+    # Spawned, not forked: a fork copies the locks of threads that are not there to open them again.
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), _begin, (os.getpid(), make, given))
+    stream = iter(pieces)
+    try:
+        waiting: deque[Future[Result]] = deque(pool.submit(_do, piece) for piece in islice(stream, 2 * processes))
+        while waiting:
+            result = waiting.popleft().result()
+            waiting.extend(pool.submit(_do, piece) for piece in islice(stream, 1))
+            yield result
+    except BrokenProcessPool as error:
+        raise TmkdError("a worker process died, perhaps for want of memory; the same command goes on") from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _begin(parent: int, make: Callable[..., Callable[[Any], Any]], given: tuple[Any, ...]) -> None:
+    global _work
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    _work = make(*given)
+
+
+def _follow(parent: int) -> None:
+    """End with the process that began this one, also when that one was killed and could not say so."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def _do(piece: Any) -> Any:
+    return _work(piece)

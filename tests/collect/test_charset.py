@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tmkd.collect.charset import decode
+
+RUSSIAN = "Съешь же ещё этих мягких французских булок, да выпей чаю. " * 20
+FRENCH = "Voilà l’été où les élèves naïfs dînent à Nîmes. " * 20
+
+
+@pytest.mark.parametrize(
+    ("content", "declared", "text"),
+    [
+        (FRENCH.encode(), "iso-8859-1", FRENCH),  # valid UTF-8 is UTF-8, whatever is declared
+        (FRENCH.encode("cp1252"), "iso-8859-1", FRENCH),  # as browsers read it
+        (FRENCH.encode("cp1252"), "utf-8", FRENCH),  # declared wrongly
+        (RUSSIAN.encode("cp1251"), '"windows-1251"', RUSSIAN),
+        (RUSSIAN.encode("koi8-r"), None, RUSSIAN),
+        (b'<meta charset="koi8-r">' + RUSSIAN.encode("koi8-r"), None, f'<meta charset="koi8-r">{RUSSIAN}'),
+        (b'<meta charset="koi8-r">' + RUSSIAN.encode("cp1251"), "cp1251", f'<meta charset="koi8-r">{RUSSIAN}'),
+        (FRENCH.encode("utf-16"), None, FRENCH),
+        (FRENCH.encode("utf-16-le"), "utf-16le", FRENCH),
+        ("日本語の文".encode("iso2022_jp"), "ISO-2022-JP", "日本語の文"),
+        (b"\xef\xbb\xbfmarked", "cp1251", "marked"),
+        (b"plain", "no such charset", "plain"),
+        (b"plain", "rot13", "plain"),
+        (b"plain", "\0", "plain"),
+        (b"", None, ""),
+    ],
+)
+def test_a_text_is_read_whatever_was_declared(content: bytes, declared: str | None, text: str) -> None:
+    assert decode(content, declared) == text
+
+
+def test_a_cut_off_character_and_a_few_nul_bytes_do_not_spoil_a_page() -> None:
+    assert (
+        decode(FRENCH.encode()[:1] + b"\0" + FRENCH.encode()[1:-30] + "é".encode()[:1])
+        == FRENCH.encode()[:-30].decode()
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40,
+        bytes(2_000),
+        b"\x7fELF" + bytes(range(0, 256, 3)) * 50,
+    ],
+)
+def test_what_is_binary_is_no_text(content: bytes) -> None:
+    assert decode(content, "utf-8") is None
+    assert decode(content, "iso-8859-1") is None
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.binary(max_size=300), st.sampled_from([None, "utf-8", "cp1252", "utf-16", "idna", "punycode", "hz"]))
+def test_any_bytes_give_clean_text_or_none(content: bytes, declared: str | None) -> None:
+    text = decode(content, declared)
+    assert text is None or not {"\0", "\ufffd"} & set(text)

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tmkd.collect.likeness import LikePassages, LikeQuestions, gist
+
+ANSWER = "Air scatters blue light more than red light, so the sky looks blue from everywhere on the ground."
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("what is the capital of France?", "What's capital france"),
+        ("are cats nocturnal", "is a cat nocturnal"),
+        ("price of eggs", "egg price"),
+    ],
+)
+def test_two_wordings_of_a_question_have_one_gist(one: str, other: str) -> None:
+    assert gist(one) == gist(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("why is the sky blue", "how is the sky blue"), ("what is 20 percent of 50", "what is 20 percent of 60")],
+)
+def test_questions_that_ask_for_something_else_have_another_gist(one: str, other: str) -> None:
+    assert gist(one) != gist(other)
+
+
+def test_a_question_of_little_words_or_none_keeps_what_it_has() -> None:
+    assert gist("is the") == {"is", "the"}
+    assert gist("?!") == {"?!"}
+
+
+def test_four_of_five_words_make_questions_alike() -> None:
+    held = LikeQuestions(["how tall mount everest feet"])  # five words
+    assert "how tall is mount everest" in held  # four of the five
+    assert "how tall is mount everest in meters" not in held  # 4 of 7
+    assert "how tall mount" not in held  # 3 of 5
+    assert "" not in held
+
+
+@given(
+    st.lists(st.sets(st.sampled_from("abcdefgh"), min_size=1), min_size=1, max_size=6),
+    st.sets(st.sampled_from("abcdefgh"), min_size=1),
+)
+def test_looking_up_rare_words_finds_what_comparing_all_would(held: list[set[str]], asked: set[str]) -> None:
+    words = {letter: f"word{letter}" for letter in "abcdefgh"}
+    texts = [" ".join(words[letter] for letter in sorted(one)) for one in held]
+    alike = any(5 * len(one & asked) >= 4 * len(one | asked) for one in held)
+    assert (" ".join(words[letter] for letter in asked) in LikeQuestions(texts)) == alike
+
+
+def test_a_passage_cut_at_other_borders_is_found() -> None:
+    held = LikePassages([ANSWER])
+    assert ANSWER.upper() in held
+    assert "Before that. " + ANSWER + " After that, evening comes and the sky turns red for a while." in held
+    assert "so the sky looks blue from everywhere on the ground" in held
+    assert "Air scatters blue light. Red light is scattered less, and at dusk the sky is red." not in held
+
+
+def test_half_of_the_shorter_ones_runs_make_passages_alike() -> None:
+    held = LikePassages(["a b c d e f g"])  # runs: abcd bcde cdef defg
+    assert "a b c d e x y" in held  # abcd bcde, and two more: 2 of 4
+    assert "a b c d x y z" not in held  # 1 of 4
+    assert "?" not in held
+
+
+def test_passages_of_a_few_words_are_compared_whole() -> None:
+    held = LikePassages(["Tea is hot."])
+    assert "tea is hot" in held
+    assert "tea is not" not in held
