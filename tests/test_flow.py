@@ -8,6 +8,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -144,6 +145,18 @@ def test_killed_at_any_moment_it_ends_with_the_same_report(world: World, finishe
         started.wait()
     done = tiny.tmkd("run", world.recipe, "--runs", world.runs)
     assert done.returncode == 0, done.stderr
+    assert tiny.comparable(world.run / "report.json") == tiny.comparable(finished_world.run / "report.json")
+
+
+@pytest.mark.slow
+def test_a_fresh_process_for_every_step_ends_with_the_same_report(
+    world: World, finished_world: World, tmp_path: Path
+) -> None:
+    (tmp_path / "tmkd").write_text("from tmkd import cli, process\nprocess._AGED = -1.0\ncli.main()\n")
+    words = [sys.executable, tmp_path / "tmkd", "run", world.recipe, "--runs", world.runs]
+    done = subprocess.run(words, env=tiny.environment(), capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert "33 steps done now, 0 were done already" in done.stderr
     assert tiny.comparable(world.run / "report.json") == tiny.comparable(finished_world.run / "report.json")
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,20 +12,28 @@ from tmkd import process
 linux = pytest.mark.skipif(sys.platform != "linux", reason="a process starts afresh on Linux only")
 
 
-def says(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+CODE = (
+    "import sys; sys.modules['torch'] = sys; from tmkd import process; process._AGED = -1\n"
+    "print(process.earlier_steps())\n"
+    "if process.earlier_steps() < 5: process.renew(2)\n"
+)
+
+
+def says(*words: object) -> list[str]:
+    done = subprocess.run([sys.executable, *map(str, words)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return done.stdout.split()
 
 
 @linux
-def test_an_aged_process_starts_afresh_with_the_same_command_and_its_steps_count_on() -> None:
-    code = (
-        "import sys; sys.modules['torch'] = sys; from tmkd import process; process._AGED = -1\n"
-        "print(process.earlier_steps())\n"
-        "if process.earlier_steps() < 5: process.renew(2)\n"
-    )
-    assert says(code).split() == ["0", "2", "4", "6"]
+def test_an_aged_process_starts_afresh_with_the_same_command_and_its_steps_count_on(tmp_path: Path) -> None:
+    (tmp_path / "tmkd").write_text(CODE)
+    assert says(tmp_path / "tmkd", "run", "x.yaml") == ["0", "2", "4", "6"]
+
+
+def test_another_program_that_calls_tmkd_stays(tmp_path: Path) -> None:
+    (tmp_path / "other.py").write_text(CODE)
+    assert says(tmp_path / "other.py") == says("-c", CODE) == ["0"]
 
 
 @pytest.mark.parametrize(("aged", "modules"), [(1e9, {"torch": sys}), (-1.0, {})])
@@ -33,6 +42,7 @@ def test_a_young_process_and_one_without_torch_stay(
 ) -> None:
     monkeypatch.setattr(os, "execve", lambda *_: pytest.fail("started afresh"))
     monkeypatch.setattr(process, "_AGED", aged)
+    monkeypatch.setattr(process, "_is_command", lambda: True)
     monkeypatch.setattr(process.sys, "modules", modules)
     process.renew(1)
 

@@ -6,6 +6,7 @@ import ctypes
 import os
 import sys
 import time
+from pathlib import Path
 
 # Of glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
@@ -35,13 +36,22 @@ def renew(steps: int) -> None:
     """Replace an aged process in which torch has worked by a fresh one with the same command; `steps` it has made.
 
     glibc looks for a free block of memory among all that were ever freed in other sizes, so that after an hour of
-    batches of ever new shapes scoring had a quarter of its first speed. Between two steps nothing but this is lost.
+    batches of ever new shapes scoring had a quarter of its first speed. Between two steps nothing but this is lost. A
+    program that only calls `tmkd` stays as it is.
     """
-    if sys.platform == "linux" and "torch" in sys.modules and time.monotonic() - _born > _AGED:
+    aged = "torch" in sys.modules and time.monotonic() - _born > _AGED
+    if aged and sys.platform == "linux" and _is_command():
         sys.stdout.flush()
         sys.stderr.flush()
         environment = {**os.environ, _DONE: str(steps + earlier_steps())}
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+
+
+def _is_command() -> bool:
+    """Whether this process is the command `tmkd`, and not another program that calls it."""
+    main = sys.modules["__main__"]
+    module = getattr(main.__spec__, "name", "")
+    return module == "tmkd.__main__" or Path(getattr(main, "__file__", None) or "").name == "tmkd"
 
 
 def earlier_steps() -> int:
