@@ -264,6 +264,14 @@ def test_a_run_of_another_engine_stands_in_for_search(world: Path) -> None:
     assert facts["questions_without_passages"] == 1
 
 
+def test_ms_marcos_top1000_is_given_as_pairs(world: Path) -> None:
+    (world / "top1000.tsv").write_text("7\td1\tis tea hot\tTea is hot.\n7\td2\tis tea hot\tIce is cold.\n")
+    source = {"file": "top1000.tsv", "header": ["group", "url", "question", "passage"]}
+    corpus, _ = collect(world, Gather.model_validate({"task": "toy", "pairs": source}))
+    assert rows(corpus) == [("is tea hot", "Tea is hot.", None, None), ("is tea hot", "Ice is cold.", None, None)]
+    assert corpus.table()["group"].to_pylist() == ["7", "7"]
+
+
 def test_a_run_that_names_nothing_of_ours_is_refused(world: Path) -> None:
     (world / "questions.tsv").write_text("qid\tquestion\nq1\ttea minutes\n")
     (world / "other.run").write_text("q9 Q0 u/tea 1 1 x\n")
