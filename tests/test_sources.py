@@ -136,7 +136,7 @@ def test_questions_alone_and_passages_alone(tmp_path: Path) -> None:
     assert questions.column_names == ["question", "source", "group", "count"]
     assert questions["group"][0].as_py() == question_group("What is tea?")
     passages = read(write_parquet(tmp_path / "p.parquet", text=["Tea is a drink."]), need=("passage",))
-    assert passages.to_pylist() == [{"passage": "Tea is a drink.", "source": "p.parquet"}]
+    assert passages.to_pylist() == [{"passage": "Tea is a drink.", "source": "p.parquet", "url": None}]
 
 
 def test_quotes_join_csv_fields_and_mean_nothing_in_tsv(tmp_path: Path) -> None:

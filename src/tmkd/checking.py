@@ -117,7 +117,9 @@ def _estimate(run: RunFolder, step: Step, sizes: dict[str, int]) -> Estimate:
     if kind in ("index", "questions"):
         gather = run.recipe.collect[rest]
         sources = (*gather.documents, *gather.passages) if kind == "index" else gather.questions
-        size = sum(path.stat().st_size for source in sources for path in _files(run.base / source.file))
+        size = sum(
+            path.stat().st_size for source in sources for path in _files(run.base / Path(source.file).expanduser())
+        )
         return Estimate(title, 0, 1 + size / _READ_PER_SECOND, size)
     if kind == "teach":
         teacher = run.recipe.teachers[rest]

@@ -35,8 +35,8 @@ class Gather(Part):
     `words` is the passage length aimed at, `overlap` how many sentences a passage repeats of the one before; pages in
     another `language` (en, de, …) than this one are left out, and passages of fewer than `shortest` words. `top`
     documents are taken per question, of which `keep` are drawn, low ranks more rarely; `run` is another engine's TREC
-    run to take instead of our search. `limit` pairs are kept at most, whole questions drawn with `seed`. `near` takes
-    near-duplicate pages and questions out; `guard` says what counts as touching dev and test.
+    run to take instead of our search. Questions are drawn with `seed` while their pairs and those given are at most
+    `limit`. `near` takes near-duplicate pages and questions out; `guard` says what counts as touching dev and test.
     """
 
     task: Name

@@ -25,6 +25,7 @@ _NAMES = {
     "label": ("label",),
     "group": ("group", "qid", "query_id", "_id"),
     "count": ("count", "frequency", "freq"),
+    "url": ("url", "docid", "pid", "doc_id", "_id", "id"),
     "judge": ("judge", "worker", "worker_id", "annotator"),
     "vote": ("vote", "label"),
 }
@@ -40,22 +41,25 @@ def read_source(
 ) -> pa.Table:
     """Read a file of pairs, or of questions or passages alone (`need`), in the file's order.
 
-    Pairs come as a table of pairs.SCHEMA; single texts with columns `need`, source, and for questions group and count
-    (float64, how often it was asked; 1 where the file does not say). Labels are
-    class names or indices; null, empty and -1 mean none. With a threshold the label column holds a score, and a score
-    above it is the positive of the two classes. Texts lose white space at their ends.
+    Pairs come as a table of pairs.SCHEMA; single texts with columns `need`, source, for passages url (null where
+    there is none), and for questions group and count (float64, how often it was asked; 1 where the file does not say).
+    Of questions alone a row may be empty. Labels are class names or indices; null, empty and -1 mean none. With a
+    threshold the label column holds a score, and a score above it is the positive of the two classes. Texts lose white
+    space at their ends.
     Raises: TmkdError naming file and row.
     """
     file = _File(source, base, need)
     texts = {name: file.texts(name, need) for name in need}
     word = source.source or Path(source.file).name
     if len(need) == 2:
-        return pair_table(texts["question"], texts["passage"], file.labels(labels, label), word, file.groups())
+        return pair_table(texts["question"], texts["passage"], file.labels(labels, label), word, file.optional("group"))
     (name,) = need
-    columns = {name: texts[name], "source": [word] * len(texts[name])}
+    columns: dict[str, Sequence[str | None]] = {name: texts[name], "source": [word] * len(texts[name])}
     if name == "question":
-        groups = zip(file.groups(), texts[name], strict=True)
+        groups = zip(file.optional("group"), texts[name], strict=True)
         columns["group"] = [group or question_group(question) for group, question in groups]
+    else:
+        columns["url"] = file.optional("url")
     table = pa.table({key: pa.array(values, pa.string()) for key, values in columns.items()})
     return table.append_column("count", pa.array(file.counts())) if name == "question" else table
 
@@ -80,7 +84,7 @@ def read_votes(source: Source, base: Path, labels: LabelSet) -> pa.Table:
     file = _File(source, base, need)
     judges, questions, passages = (file.texts(name, need) for name in ("judge", *need))
     word = source.source or Path(source.file).name
-    table = pair_table(questions, passages, file.labels(labels, "required", "vote"), word, file.groups())
+    table = pair_table(questions, passages, file.labels(labels, "required", "vote"), word, file.optional("group"))
     return table.append_column("judge", pa.array(judges, pa.string()))
 
 
@@ -165,7 +169,7 @@ class _File:
             raise self.missing(f"{name} column ({known})", f"; name it in the recipe: columns: {{{name}: …}}")
         trimmed = pc.fill_null(pc.utf8_trim_whitespace(self.strings(column)), "")
         empty = pc.index(trimmed, "").as_py()
-        if empty >= 0:
+        if empty >= 0 and need != ("question",):
             raise self.error(empty, f"empty {name} (column {column})")
         return list(trimmed.to_pylist())
 
@@ -181,9 +185,9 @@ class _File:
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             raise self.error(_not_text(values), f"column {column} ({values.type}) holds no UTF-8 text") from None
 
-    def groups(self) -> list[str | None]:
-        """The question ids, None where a row has none."""
-        column = self.column("group")
+    def optional(self, name: str) -> list[str | None]:
+        """A column that a file need not have, None where a row has nothing."""
+        column = self.column(name)
         return [None] * self.rows.num_rows if column is None else list(self.strings(column).to_pylist())
 
     def counts(self) -> np.ndarray:

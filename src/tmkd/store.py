@@ -31,9 +31,15 @@ def digest_path(path: Path) -> str:
     """SHA-256 of a file's content, or of the names and contents of all files below a folder."""
     if path.is_file():
         return digest_file(path)
-    return digest_json(
-        {one.relative_to(path).as_posix(): digest_file(one) for one in sorted(path.rglob("*")) if one.is_file()}
-    )
+    files = {}
+    for one in sorted(path.rglob("*")):
+        if one.is_file():
+            name = os.fsencode(one.relative_to(path)).decode("utf-8", "replace")
+            try:
+                files[name] = digest_file(one)
+            except OSError:  # whoever reads it will say so, and go on with the others
+                files[name] = "unreadable"
+    return digest_json(files)
 
 
 def digest_json(value: Any) -> str:

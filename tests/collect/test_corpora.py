@@ -28,6 +28,7 @@ QUESTIONS = ["how long to cook eggs", "How long to cook EGGS?", "tea minutes", "
 def world(tmp_path: Path) -> Path:
     (tmp_path / "pages.jsonl").write_text("\n".join(map(json.dumps, PAGES)))
     (tmp_path / "questions.txt").write_text("\n".join(QUESTIONS))
+    (tmp_path / "tea.txt").write_text("eggs in water and tea minutes")
     (tmp_path / "passages.tsv").write_text("passage\nIron pans cook eggs well.\n")
     (tmp_path / "pairs.tsv").write_text(
         "question\tpassage\nis tea hot\tTea is hot.\niron in beans\tSpinach and beans have iron.\n"
@@ -236,9 +237,11 @@ def test_kept_documents_keep_their_ranks(world: Path) -> None:
 
 
 def test_nearly_the_same_as_dev_or_test_is_left_out_too(world: Path) -> None:
-    held_out = pair_table(["minutes for the tea"], ["For a start, cook eggs for eight minutes."])
+    text = "Cook eggs for eight minutes and cool them in cold water."
+    (world / "passages.tsv").write_text(f"passage\n{text}\n")
+    held_out = pair_table(["minutes for the tea"], [f"For a start: {text}"])
     corpus, facts = collect(world, gather(), Guard.of([held_out], near=True))
-    assert "Cook eggs for eight minutes." not in {row[1] for row in rows(corpus)}
+    assert text not in {row[1] for row in rows(corpus)}
     assert (facts["near_leaked_passages"], facts["leaked_passages"]) == (1, 0)
     assert facts["near_leaked_questions"] == 0
     _, facts = collect(world, gather(), Guard.of([pair_table(["what is iron in beans"], ["x"])], near=True))
@@ -262,6 +265,26 @@ def test_a_run_of_another_engine_stands_in_for_search(world: Path) -> None:
     assert corpus.table()["group"].to_pylist() == ["q1", "q1", "q2"]
     assert (facts["run_unknown_documents"], facts["run_unknown_questions"]) == (1, 1)
     assert facts["questions_without_passages"] == 1
+
+
+def test_passages_may_have_the_ids_that_a_run_names(world: Path) -> None:
+    (world / "collection.tsv").write_text("p7\tGreen tea.\np8\tBlack tea.\n")
+    (world / "questions.tsv").write_text("q1\ttea minutes\n")
+    (world / "other.run").write_text("q1 Q0 p8 1 2 x\n")
+    recipe = Gather.model_validate(
+        {
+            "task": "toy",
+            "passages": {"file": "collection.tsv", "header": ["pid", "passage"]},
+            "questions": {"file": "questions.tsv", "header": ["group", "question"]},
+            "run": "other.run",
+        }
+    )
+    assert rows(collect(world, recipe)[0]) == [("tea minutes", "Black tea.", "p8", 1)]
+
+
+def test_a_limit_below_one_questions_pairs_is_told(world: Path) -> None:
+    with pytest.raises(TmkdError, match="no pairs: not one question's pairs fit into the limit of 1; raise it"):
+        collect(world, gather(limit=1, questions="tea.txt"))
 
 
 def test_ms_marcos_top1000_is_given_as_pairs(world: Path) -> None:

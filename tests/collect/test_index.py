@@ -92,13 +92,13 @@ def indexed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return numbers
 
 
-def test_more_passages_only_add_their_own_and_find_the_same(tmp_path: Path, indexed: list[int]) -> None:
+def test_one_more_stream_only_adds_their_own_and_find_the_same(tmp_path: Path, indexed: list[int]) -> None:
     every = [Passage(f"u{number}", "", f"w{number} x{number % 3}") for number in range(12)]
-    TantivyIndex.build(tmp_path / "grown", every[:6])
-    assert indexed == [0, 1]
-    grown = TantivyIndex.build(tmp_path / "grown", every)
-    assert indexed == [0, 1, 2, 3]
-    anew = TantivyIndex.build(tmp_path / "anew", every)
+    TantivyIndex.build(tmp_path / "grown", every[:7])
+    assert indexed == [0, 1, 2]
+    grown = TantivyIndex.build(tmp_path / "grown", every[:7], every[7:])
+    assert indexed == [0, 1, 2, 3, 4]
+    anew = TantivyIndex.build(tmp_path / "anew", every[:7], every[7:])
     assert len(grown) == len(anew) == 12
     for question in ("x1", "w3 x2", "w11", "x0 x1 w9"):
         assert grown.search(question, 5) == anew.search(question, 5)

@@ -130,3 +130,22 @@ def test_processes_do_not_show(world: Path) -> None:
 def test_no_passages_are_an_error(world: Path) -> None:
     with pytest.raises(TmkdError, match=r"index web: no passages in its documents \(6 × passages too short\)"):
         collect(world, documents="pages.jsonl", shortest=99)
+
+
+def test_given_passages_of_two_files_are_documents_of_their_own_and_come_once(world: Path) -> None:
+    (world / "more").mkdir()
+    (world / "more" / "passages.tsv").write_text("docid\tpassage\n\tIron pans cook eggs well.\n\tTea.\nd9\tPlums.\n")
+    facts = collect(world, passages=["passages.tsv", "more/passages.tsv"])
+    assert passages(world) == [
+        ("passages.tsv#1", "", "Iron pans cook eggs well."),
+        ("passages.tsv#3", "", "Tea."),
+        ("d9", "", "Plums."),
+    ]
+    assert facts["left_out"] == {"same passage": 1}
+
+
+def test_large_pages_make_small_pieces_of_work(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(indexing, "_LARGE", 1)
+    whole = collect(world, documents="site", near=False)
+    assert whole["documents"] == 3
+    assert len(list((world / "out" / CACHE).rglob("*.parquet"))) == 3

@@ -62,10 +62,17 @@ def test_a_passage_cut_at_other_borders_is_found() -> None:
 
 
 def test_half_of_the_shorter_ones_runs_make_passages_alike() -> None:
-    held = LikePassages(["a b c d e f g"])  # runs: abcd bcde cdef defg
-    assert "a b c d e x y" in held  # abcd bcde, and two more: 2 of 4
-    assert "a b c d x y z" not in held  # 1 of 4
+    held = LikePassages(["a b c d e f g h i j k l m"])  # ten runs of four
+    assert "a b c d e f g h z y x w v u t s" in held  # five of ten
+    assert "a b c d e f g z y x w v u t s r" not in held  # four of ten
     assert "?" not in held
+
+
+def test_a_phrase_alone_makes_no_passages_alike() -> None:
+    held = LikePassages(["It was released in 1999.", "a b c d e f g h i j k l m"])
+    assert "It was released in 2004." not in held
+    assert "a b c d e f" not in held  # all of its three runs
+    assert "a b c d e f g" in held  # all of its four
 
 
 def test_passages_of_a_few_words_are_compared_whole() -> None:

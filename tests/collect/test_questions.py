@@ -108,3 +108,9 @@ def test_no_question_left_is_an_error(tmp_path: Path) -> None:
 def test_a_count_that_is_none_is_named(tmp_path: Path, count: str) -> None:
     with pytest.raises(TmkdError, match=r"log\.tsv: row 2: .*count"):
         collect(tmp_path, f"question\tcount\nwhy\t1\nhow\t{count}\n")
+
+
+def test_an_empty_question_of_a_log_is_counted_and_passed_over(tmp_path: Path) -> None:
+    questions, facts = collect(tmp_path, "question\tcount\nwhy\t1\n \t4\nhow\t2\n")
+    assert questions == ["why", "how"]
+    assert (facts["questions_empty"], facts["question_duplicates"]) == (1, 0)

@@ -29,7 +29,7 @@ def test_ranks_may_begin_at_0_and_a_document_counts_once(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "line", ["q Q0 d 1", "q Q0 d one 1 t", "q Q0 d 1 nan t", "q Q0 d 1 2 t x", "\udcff Q0 d 1 2 t"]
+    "line", ["q Q0 d 1", "q Q0 d one 1 t", "q Q0 d 1 nan t", "q Q0 d 1 2 t x", "q Q0 d -1 2 t", "\udcff Q0 d 1 2 t"]
 )
 def test_a_line_that_is_none_of_a_run_is_named(tmp_path: Path, line: str) -> None:
     (tmp_path / "bm25.run").write_bytes(b"q Q0 d 1 2 t\n" + line.encode("utf-8", "surrogateescape"))

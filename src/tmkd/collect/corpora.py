@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from tmkd.collect.guard import Guard
 from tmkd.collect.index import SEAL, WORDS
-from tmkd.collect.questions import read_questions
+from tmkd.collect.questions import known_groups, read_questions
 from tmkd.collect.run import Ranked, read_run
 from tmkd.collect.shards import QUESTIONS, Chunk, Ledger, Question, Rules, cut, searcher
 from tmkd.collect.texts import Texts
@@ -56,15 +56,22 @@ def collect_corpus(
         rules = _rules(gather, guard, index, given, facts)
         table = read_questions(questions)
         facts["questions_asked"] = table.num_rows
-        asked = _asked(gather, table, base, facts)
+        asked = _asked(gather, table, known_groups(questions), base, facts)
         # A process of its own has to be worth its start.
         processes = min(processes, table.num_rows // (2 * QUESTIONS))
         shards += _search(gather, rules, asked, folder, given.num_rows, facts, report, processes)
     if not shards:
-        unknown = facts["run_unknown_documents"]
-        why = f"none of {unknown} documents of the run is here" if unknown else "no passage has a word of any question"
-        raise TmkdError(f"collect {name}: no pairs: {why}; look at the files it names")
+        raise TmkdError(f"collect {name}: no pairs: {_why(gather, facts)}")
     return {"pairs": len(seal_corpus(folder, labels, shards)), **facts}
+
+
+def _why(gather: Gather, facts: Counter[str]) -> str:
+    """Why a corpus has no pair, and what to do."""
+    if facts["run_unknown_documents"]:
+        return f"none of {facts['run_unknown_documents']} documents of the run is here; look at the ids in the files"
+    if gather.limit is not None and gather.limit < gather.top:
+        return f"not one question's pairs fit into the limit of {gather.limit}; raise it"
+    return "no passage has a word of any question, or the guard left out those that have; look at the files it names"
 
 
 def _given(gather: Gather, labels: LabelSet, guard: Guard, base: Path, facts: Counter[str]) -> pa.Table:
@@ -105,13 +112,12 @@ def _rules(gather: Gather, guard: Guard, index: Path, given: pa.Table, facts: Co
     )
 
 
-def _asked(gather: Gather, table: pa.Table, base: Path, facts: Counter[str]) -> Iterator[Question]:
-    """The questions in their order, with what the run file found for them where there is one."""
+def _asked(gather: Gather, table: pa.Table, known: set[str], base: Path, facts: Counter[str]) -> Iterator[Question]:
+    """The questions in their order, with what the run file found for them; `known` are the ids of all questions."""
     if gather.run is None:
         yield from _each(table)
         return
     run = read_run(gather.run, base, gather.top)
-    known = set(table["group"].to_pylist())
     facts["run_unknown_questions"] = len(run.keys() - known)
     if not run.keys() & known:
         raise TmkdError(

@@ -73,13 +73,13 @@ class TantivyIndex:
         self._occur: Any = tantivy.Occur
 
     @classmethod
-    def build(cls, folder: Path, passages: Iterable[Passage]) -> TantivyIndex:
-        """Write and index passages in order; a title's words are found as if they were the passage's.
+    def build(cls, folder: Path, *passages: Iterable[Passage]) -> TantivyIndex:
+        """Write and index streams of passages in order; a title's words are found as if they were the passage's.
 
-        What is there already is kept as far as the passages are the same, so more passages only add their own.
+        What is there already is kept as far as the streams are the same: one more stream only adds its own passages.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        write_texts(folder, passages)
+        write_texts(folder, *passages)
         _extend(folder)
         return cls(folder)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from hashlib import blake2b
 from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ from tmkd.workers import spread
 Report = Callable[[int, int], None]
 _FORM = 1  # of documents: raised when the same pages give other texts than before
 CACHE = ".documents"  # hidden: the texts of pages, by what they were read from; reading a page again takes longest
-_AT_ONCE = 64  # records to a piece of work
+_AT_ONCE = 64  # records to a piece of work at most
+_LARGE = 8_000_000  # bytes or characters of records that are a piece of work however few they are
 
 
 def collect_index(
@@ -50,22 +52,32 @@ def collect_index(
     told: Counter[str] = Counter()
     caches: set[str] = set()
 
-    def found() -> Iterator[Passage]:
-        distinct = Distinct(told, near=gather.near)
-        for source in gather.documents:
-            made_from = digest_json([_FORM, digests[f"file {source.file}"], source.model_dump(), gather.language])
-            caches.add(made_from)
-            for document in _documents(source, base, gather.language, folder / CACHE / made_from, told, processes):
-                if distinct.take(document):
-                    facts["documents"] += 1
-                    report(facts["documents"], 0)
-                    yield from _cut(document, gather, told)
-        for source in gather.passages:
-            table = read_source(source, base, labels, need=("passage",))
-            for row, (word, passage) in enumerate(_rows(table), 1):
-                yield Passage(f"{word}#{row}", "", passage)
+    distinct = Distinct(told, near=gather.near)
 
-    facts["passages"] = len(TantivyIndex.build(folder, found()))
+    def of_documents(source: Source) -> Iterator[Passage]:
+        made_from = digest_json([_FORM, digests[f"file {source.file}"], source.model_dump(), gather.language])
+        caches.add(made_from)
+        for document in _documents(source, base, gather.language, folder / CACHE / made_from, told, processes):
+            if distinct.take(document):
+                facts["documents"] += 1
+                report(facts["documents"], 0)
+                yield from _cut(document, gather, told)
+
+    numbers: Counter[str] = Counter()
+    texts: set[bytes] = set()
+
+    def given(source: Source) -> Iterator[Passage]:
+        for word, url, passage in _rows(read_source(source, base, labels, need=("passage",))):
+            numbers[word] += 1
+            text = blake2b(passage.encode(), digest_size=8).digest()
+            if text in texts:
+                told["same passage"] += 1
+            else:
+                texts.add(text)
+                yield Passage(url or f"{word}#{numbers[word]}", "", passage)
+
+    streams = [*map(of_documents, gather.documents), *map(given, gather.passages)]
+    facts["passages"] = len(TantivyIndex.build(folder, *streams))
     if not facts["passages"]:
         reasons = ", ".join(f"{number} × {what}" for what, number in told.items())
         raise TmkdError(f"index {name}: no passages in its documents{f' ({reasons})' if reasons else ''}")
@@ -84,8 +96,8 @@ def _cut(document: Document, gather: Gather, told: Counter[str]) -> Iterator[Pas
             told["passages too short"] += 1
 
 
-def _rows(table: pa.Table) -> Iterator[tuple[str, str]]:
-    for batch in table.select(["source", "passage"]).to_batches(max_chunksize=1 << 14):
+def _rows(table: pa.Table) -> Iterator[tuple[str, str | None, str]]:
+    for batch in table.select(["source", "url", "passage"]).to_batches(max_chunksize=1 << 14):
         yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
@@ -107,7 +119,7 @@ def _documents(
 
     def pieces() -> Iterator[list[Record] | None]:
         for number in count():
-            piece = list(islice(stream, _AT_ONCE))
+            piece = _piece(stream)
             if not piece:
                 return
             paths.append(cache / f"{number:06d}.parquet")
@@ -119,6 +131,18 @@ def _documents(
             _keep(path, found)
         for document in _kept(path):
             yield from _told(document, told)
+
+
+def _piece(stream: Iterator[Record]) -> list[Record]:
+    """The next records, as many as one piece of work is to have."""
+    piece: list[Record] = []
+    size = 0
+    for record in islice(stream, _AT_ONCE):
+        piece.append(record)
+        size += len(record.content)
+        if size >= _LARGE:
+            break
+    return piece
 
 
 def _told(document: Document | str, told: Counter[str]) -> Iterator[Document]:

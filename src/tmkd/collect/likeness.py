@@ -13,6 +13,7 @@ _WORD = re.compile(r"[^\W_]+")
 _ALIKE = 0.8  # Jaccard index of two questions' words from which they ask the same
 _SHINGLE = 4  # words in a row; two passages rarely share four by chance
 _SHARED = 0.5  # share of the shorter passage's shingles from which it is in the other
+_LEAST = 4  # shingles that passages must share, unless they have all the same: a phrase alone is no passage
 
 
 def gist(question: str) -> frozenset[str]:
@@ -57,7 +58,8 @@ class LikeQuestions:
 class LikePassages:
     """Held-out passages; `in` says whether a passage and one of them hold each other's words in a row.
 
-    At least half of the shorter one's runs of four words must be in the other: passages cut at other borders are found.
+    At least half of the shorter one's runs of four words must be in the other, and four of them, or all of both:
+    passages cut at other borders are found, a phrase that many passages have is not enough.
     """
 
     def __init__(self, passages: Iterable[str]) -> None:
@@ -71,7 +73,11 @@ class LikePassages:
     def __contains__(self, passage: str) -> bool:
         runs = _runs(passage)
         shared = Counter(place for run in runs for place in self._by_run.get(run, ()))
-        return any(count >= _SHARED * min(len(runs), self._sizes[place]) for place, count in shared.items())
+        return any(
+            count == len(runs) == self._sizes[place]
+            or count >= max(_LEAST, _SHARED * min(len(runs), self._sizes[place]))
+            for place, count in shared.items()
+        )
 
 
 def _singular(word: str) -> str:

@@ -22,6 +22,7 @@ from tmkd.store import digest_bytes
 QUESTIONS = "questions.parquet"
 _FACTS = (
     "questions",
+    "questions_empty",
     "question_duplicates",
     "leaked_questions",
     "near_leaked_questions",
@@ -76,6 +77,11 @@ def read_questions(folder: Path) -> pa.Table:
     return table.filter(table["place"].is_valid()).sort_by("place").drop_columns("place").combine_chunks()
 
 
+def known_groups(folder: Path) -> set[str]:
+    """The groups (question ids) of all questions, whether they are searched for or not."""
+    return set(pq.read_table(folder / QUESTIONS, columns=["group"])["group"].to_pylist())
+
+
 def _distinct(gather: Gather, labels: LabelSet, base: Path, facts: Counter[str]) -> tuple[pa.Table, list[str]]:
     """Every question once, under the words it first came in, with the sum of its counts; and the questions' keys."""
     tables = [read_source(source, base, labels, need=("question",)) for source in gather.questions]
@@ -87,13 +93,16 @@ def _distinct(gather: Gather, labels: LabelSet, base: Path, facts: Counter[str])
     for row, (question, count) in enumerate(
         zip(table["question"].to_pylist(), table["count"].to_pylist(), strict=True)
     ):
+        if not question:
+            facts["questions_empty"] += 1
+            continue
         place = first.setdefault(key(question), len(rows))
         if place == len(rows):
             rows.append(row)
             sums.append(count)
         else:
             sums[place] += count
-    facts["question_duplicates"] = table.num_rows - len(rows)
+    facts["question_duplicates"] = table.num_rows - len(rows) - facts["questions_empty"]
     table = table.take(pa.array(rows, pa.int64()))
     column = table.schema.get_field_index("count")
     return table.set_column(column, "count", pa.array(sums, pa.float64())), list(first)

@@ -28,6 +28,7 @@ _NAMES = {
     "text": ("text", "passage", "body", "contents", "paragraphs"),
 }
 _LONGEST_LINE = 32_000_000  # bytes; a longer line is no document
+_LONGEST_FIELD = 250_000  # characters of a CSV file; also how far a quotation mark that never ends is followed
 _AT_ONCE = 256  # rows of a Parquet file
 _ESCAPED = re.compile("[\udc80-\udcff]")  # what surrogateescape makes of bytes that are not UTF-8
 
@@ -102,7 +103,11 @@ def _table(path: Path, lines: Iterator[bytes], kind: str, source: Source, told: 
     texts = (line.decode("utf-8", "surrogateescape") for line in lines)
     tsv = (text.rstrip("\r\n").split("\t") for text in texts if text.strip())
     rows: Iterator[list[str]] = csv.reader(texts) if kind == ".csv" else tsv
-    head: Sequence[str] = source.header or next(rows, [])
+    csv.field_size_limit(_LONGEST_FIELD)
+    try:
+        head: Sequence[str] = source.header or next(rows, [])
+    except csv.Error as error:
+        raise TmkdError(f"{path}: its first line is not CSV ({error}); header: […] names the columns") from error
     names = [name.strip() for name in head]
     if names:
         _need(path, names, source)

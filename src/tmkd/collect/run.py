@@ -48,7 +48,7 @@ def _parse(line: bytes, where: str) -> tuple[str, Ranked]:
         fields = line.decode().split()
         qid, _, docid, rank, score, *tag = fields
         ranked = Ranked(docid, int(rank), float(score))
-        if len(tag) <= 1 and math.isfinite(ranked.score):
+        if len(tag) <= 1 and ranked.rank >= 0 and math.isfinite(ranked.score):
             return qid, ranked
     except ValueError:
         pass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from itertools import accumulate, islice
+from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,14 +26,14 @@ class Passage(NamedTuple):
     passage: str
 
 
-def write_texts(folder: Path, passages: Iterable[Passage]) -> list[Path]:
+def write_texts(folder: Path, *streams: Iterable[Passage]) -> list[Path]:
     """Write passages in order as files of 32,768, each atomically, and remove files that stood there beyond the last.
 
+    Each stream begins a new file, so that one that is added leaves the files of those before as they are.
     Raises: TmkdError when the disk does not take them.
     """
-    stream = iter(passages)
     names: list[Path] = []
-    while chunk := list(islice(stream, _ROWS)):
+    for chunk in chain.from_iterable(map(_chunks, streams)):
         batch = pa.record_batch([pa.array(column, pa.string()) for column in zip(*chunk, strict=True)], schema=_SCHEMA)
         sink = pa.BufferOutputStream()
         with pa.ipc.new_file(sink, _SCHEMA) as file:
@@ -43,6 +43,12 @@ def write_texts(folder: Path, passages: Iterable[Passage]) -> list[Path]:
     for old in set(folder.glob(TEXTS)) - set(names):
         old.unlink()
     return names
+
+
+def _chunks(passages: Iterable[Passage]) -> Iterator[list[Passage]]:
+    stream = iter(passages)
+    while chunk := list(islice(stream, _ROWS)):
+        yield chunk
 
 
 class Texts:
