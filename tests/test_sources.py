@@ -324,3 +324,27 @@ def test_a_query_log_tells_how_often_each_question_was_asked(tmp_path: Path) -> 
 def test_beir_queries_are_questions_with_their_ids(tmp_path: Path) -> None:
     queries = read(write(tmp_path / "queries.jsonl", '{"_id": "7", "text": "why"}\n'), need=("question",))
     assert (queries["question"].to_pylist(), queries["group"].to_pylist()) == (["why"], ["7"])
+
+
+def test_where_takes_the_rows_with_one_of_the_wanted_values(tmp_path: Path) -> None:
+    path = write_parquet(
+        tmp_path / "log.parquet", question=["a", "b", "c", "d"], market=["en", "de", "en", None], year=[1, 1, 2, 1]
+    )
+    assert read(path, need=("question",), where={"market": "en"})["question"].to_pylist() == ["a", "c"]
+    both = {"market": ["en", "de"], "year": 1}
+    assert read(path, need=("question",), where=both)["question"].to_pylist() == ["a", "b"]
+
+
+def test_a_row_is_named_by_its_place_in_the_whole_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.tsv", "question\tpassage\tlabel\tkind\na\tb\tyes\tx\nc\td\tmaybe\ty\n")
+    with pytest.raises(TmkdError, match="row 2: label 'maybe'"):
+        read(path, where={"kind": ["y"]})
+
+
+@pytest.mark.parametrize(
+    ("where", "told"), [({"lang": "en"}, "no column 'lang'"), ({"market": "fr"}, "no row has market: fr")]
+)
+def test_a_where_that_finds_nothing_is_told(tmp_path: Path, where: dict[str, str], told: str) -> None:
+    path = write_parquet(tmp_path / "log.parquet", question=["a"], market=["en"])
+    with pytest.raises(TmkdError, match=told):
+        read(path, need=("question",), where=where)

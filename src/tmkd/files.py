@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tmkd.errors import TmkdError
@@ -42,6 +44,26 @@ def read_rows(path: Path, single: str | None = None, header: Sequence[str] = ())
     if len(set(rows.column_names)) != rows.num_columns:
         raise TmkdError(f"{path}: a column is there twice: {', '.join(rows.column_names)}")
     return rows
+
+
+def rows_where(path: Path, rows: pa.Table, where: Mapping[str, Sequence[str]]) -> np.ndarray:
+    """The places, int64 and ascending, of the rows with one of the wanted values in each of these columns.
+
+    Raises: TmkdError for a column the file has not, or when no row is left.
+    """
+    kept = np.ones(rows.num_rows, dtype=bool)
+    for column, wanted in where.items():
+        if column not in rows.column_names:
+            raise TmkdError(f"{path}: no column '{column}' (where); it has {', '.join(rows.column_names)}")
+        try:
+            values = rows[column].cast(pa.string())
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            raise TmkdError(f"{path}: column {column} ({rows[column].type}) holds no words (where)") from None
+        kept &= pc.is_in(values, value_set=pa.array(wanted, pa.string())).to_numpy()
+    if not kept.any():
+        told = ", ".join(f"{column}: {' or '.join(wanted)}" for column, wanted in where.items())
+        raise TmkdError(f"{path}: no row has {told} (where)")
+    return np.flatnonzero(kept)
 
 
 def _text(path: Path) -> str:

@@ -46,6 +46,15 @@ class Votes(Part):
         return self
 
 
+def _as_words(value: Any) -> Any:
+    """Let one value stand for a list of one, and numbers for the digits a file has."""
+    values = value if isinstance(value, list | tuple) else [value]
+    return [str(one) if isinstance(one, int) and not isinstance(one, bool) else one for one in values]
+
+
+Words = Annotated[tuple[str, ...], BeforeValidator(_as_words)]
+
+
 class Texts(Part):
     """The files that turn ids into texts: `id<tab>text` a line, without a header."""
 
@@ -58,7 +67,8 @@ class Source(Part):
 
     `columns` maps our column names to the file's; `header` names the columns of a CSV or TSV file that has no header
     line; `threshold` turns a score column given as label into a weak binary label (1 when the score is above it);
-    `source` is the word kept with each row (default: the file's name). `votes` says that a row is one judge's vote.
+    `source` is the word kept with each row (default: the file's name). `where` takes only rows with one of these values
+    in each of these columns. `votes` says that a row is one judge's vote.
     `layout` is another tool's way to write scored pairs, where a row may hold several; `texts` resolves its ids.
     """
 
@@ -68,7 +78,8 @@ class Source(Part):
     threshold: float | None = None
     source: str | None = None
     votes: Votes | None = None
-    # Left out of settings while it is the default: what was made before there were layouts stays as it is.
+    # Left out of settings while they are the default: what was made before they were there stays as it is.
+    where: dict[str, Words] = Field({}, exclude_if=lambda where: not where)
     layout: Layout = Field("rows", exclude_if=lambda layout: layout == "rows")
     texts: Texts | None = None
 
@@ -81,8 +92,8 @@ class Source(Part):
     def _parts_fit(self) -> Self:
         if (self.layout == "hofstaetter") != (self.texts is not None):
             raise ValueError("layout hofstaetter and texts (its questions and passages) go together; give both or none")
-        if self.layout != "rows" and (self.columns or self.votes is not None):
-            raise ValueError(f"layout {self.layout} has its own columns; take columns and votes out")
+        if self.layout != "rows" and (self.columns or self.where or self.votes is not None):
+            raise ValueError(f"layout {self.layout} has its own columns; take columns, where and votes out")
         if self.layout == "hofstaetter" and self.header:
             raise ValueError("layout hofstaetter has its own columns; take header out")
         if self.votes is not None and self.threshold is not None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tmkd.errors import TmkdError
-from tmkd.files import read_rows, short
+from tmkd.files import read_rows, rows_where, short
 from tmkd.layouts import read_layout
 from tmkd.pairs import LabelSet, pair_table, question_group
 from tmkd.recipe_parts import Source
@@ -144,10 +144,12 @@ class _File:
             self.rows = read_rows(self.path, need[0] if len(need) == 1 else None, source.header)
         else:
             self.rows, _ = read_layout(source, base, scores=source.threshold is not None)
+        self.places = rows_where(self.path, self.rows, source.where)
+        self.rows = self.rows.take(pa.array(self.places)) if source.where else self.rows
 
     def error(self, row: int, problem: str) -> TmkdError:
         """The complaint about a row, counted from 0 here and from 1 in the message."""
-        return TmkdError(f"{self.path}: row {row + 1}: {problem}")
+        return TmkdError(f"{self.path}: row {self.places[row] + 1}: {problem}")
 
     def column(self, name: str, others: tuple[str, ...] = ()) -> str | None:
         """What the file calls one of our columns, or None; a name the recipe gives must be there."""

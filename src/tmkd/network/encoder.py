@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import logging
 
 from tmkd.errors import TmkdError
+from tmkd.network.first_token import first_token_state, reads_first_token
 
 Pool = Literal["pooler", "first"]
 # On CPU the backward pass of the fused attention took half of all training time.
@@ -86,6 +87,10 @@ def represent(
     inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
     if token_type_ids is not None and getattr(encoder.config, "type_vocab_size", 0) > 1:
         inputs["token_type_ids"] = token_type_ids
+    if reads_first_token(encoder):
+        first = first_token_state(encoder, **inputs)
+        pooled: Tensor = encoder.pooler(first) if pool == "pooler" else first[:, 0]
+        return pooled
     output = encoder(**inputs)
     vector: Tensor = output.pooler_output if pool == "pooler" else output.last_hidden_state[:, 0]
     return vector

@@ -11,10 +11,17 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    BertForSequenceClassification,
+    PreTrainedModel,
+    RobertaForSequenceClassification,
+)
 
 from tmkd.errors import TmkdError
 from tmkd.network.encoder import quiet
+from tmkd.network.first_token import first_token_state, reads_first_token
 from tmkd.network.scoring import batched_logits
 from tmkd.pairs import LabelSet
 from tmkd.text import PairTokenizer
@@ -25,7 +32,14 @@ def forward(model: nn.Module, inputs: Mapping[str, Tensor]) -> Tensor:
     kept = dict(inputs)
     if getattr(model.config, "type_vocab_size", 0) < 2:
         kept.pop("token_type_ids", None)
-    logits: Tensor = model(**kept).logits
+    body: Any = getattr(model, "base_model", None)
+    logits: Tensor
+    if isinstance(model, BertForSequenceClassification) and reads_first_token(body):
+        logits = model.classifier(model.dropout(body.pooler(first_token_state(body, **kept))))
+    elif isinstance(model, RobertaForSequenceClassification) and reads_first_token(body):
+        logits = model.classifier(first_token_state(body, **kept))
+    else:
+        logits = model(**kept).logits
     return logits
 
 
