@@ -49,7 +49,7 @@ def _last(layer: Any, hidden: Tensor, mask: Tensor) -> Tensor:
     first = hidden[:, :1]
 
     def heads(states: Tensor) -> Tensor:
-        return states.unflatten(-1, (-1, attention.attention_head_size)).transpose(1, 2)
+        return states.view(*states.shape[:-1], -1, attention.attention_head_size).transpose(1, 2)
 
     query, key, value = heads(attention.query(first)), heads(attention.key(hidden)), heads(attention.value(hidden))
     scores = query @ key.transpose(-1, -2) * attention.attention_head_size**-0.5 + mask
