@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -185,32 +184,6 @@ def test_a_text_that_occurs_often_is_tokenised_once(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(tokenizer, "tokenizer", counting)
     tokenizer.encode(["a", "a", "a", "b"], ["c", "d", "e", "c"])
     assert counting.seen == 2 + 3
-
-
-def test_padding_goes_to_the_longest_of_the_batch() -> None:
-    tokens = made(bert()).encode(["a", "a b", "a"], ["b", "c d e", "c"])
-    assert tokens.lengths.tolist() == [5, 8, 5]
-    batch = tokens.pad([2, 0], 13)
-    assert {key: value.shape for key, value in batch.items()} == dict.fromkeys(batch, (2, 5))
-    assert batch["input_ids"].tolist() == [[11, 0, 12, 2, 12], [11, 0, 12, 1, 12]]
-    batch = tokens.pad(np.array([1, 0]), 13)
-    assert batch["input_ids"].tolist() == [[11, 0, 1, 12, 2, 3, 4, 12], [11, 0, 12, 1, 12, 13, 13, 13]]
-    assert batch["attention_mask"].tolist() == [[1] * 8, [1] * 5 + [0] * 3]
-    assert batch["token_type_ids"].tolist() == [[0, 0, 0, 0, 1, 1, 1, 1], [0, 0, 0, 1, 1, 0, 0, 0]]
-    assert {value.dtype for value in batch.values()} == {np.dtype(np.int64)}
-
-
-def test_no_pairs_make_an_empty_batch() -> None:
-    tokens = made(bert()).encode([], [])
-    assert tokens.lengths.shape == (0,)
-    assert tokens.pad([], 13)["input_ids"].shape == (0, 0)
-
-
-def test_taken_pairs_come_in_the_order_asked_for() -> None:
-    tokens = made(bert()).encode(["a", "b", "c"], ["d", "e", "f g"])
-    taken = tokens.take([2, 0])
-    assert taken.lengths.tolist() == [6, 5]
-    assert taken.ids[1].tolist() == tokens.ids[0].tolist()
 
 
 def test_a_length_without_room_for_both_texts_is_refused() -> None:

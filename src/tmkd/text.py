@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,6 +14,7 @@ from tokenizers import AddedToken, Tokenizer
 
 from tmkd.errors import TmkdError
 from tmkd.store import write_atomic
+from tmkd.tokens import TokenIds, spread
 
 TOKENIZER = "tokenizer.json"
 _AT_ONCE = 4096  # texts handed to the tokenizer in one call: bounds the memory its detailed answers take
@@ -30,36 +32,6 @@ class TextSettings:
     pad_id: int
     type_ids: bool
     separator_id: int | None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TokenIds:
-    """Pairs as token ids and token types, one int32 array each per pair, not padded."""
-
-    ids: list[np.ndarray]
-    types: list[np.ndarray]
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """Ids per pair, int64 (pairs,)."""
-        return np.array([len(ids) for ids in self.ids], dtype=np.int64)
-
-    def take(self, indices: Sequence[int] | np.ndarray) -> TokenIds:
-        """The pairs at these places, in this order."""
-        return TokenIds([self.ids[index] for index in indices], [self.types[index] for index in indices])
-
-    def pad(self, indices: Sequence[int] | np.ndarray, pad_id: int) -> dict[str, np.ndarray]:
-        """A batch: input_ids, attention_mask, token_type_ids, each int64 (pairs, longest of these pairs)."""
-        width = max((len(self.ids[index]) for index in indices), default=0)
-        input_ids = np.full((len(indices), width), pad_id, dtype=np.int64)
-        mask = np.zeros_like(input_ids)
-        types = np.zeros_like(input_ids)
-        for row, index in enumerate(indices):
-            length = len(self.ids[index])
-            input_ids[row, :length] = self.ids[index]
-            types[row, :length] = self.types[index]
-            mask[row, :length] = 1
-        return {"input_ids": input_ids, "attention_mask": mask, "token_type_ids": types}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,43 +102,53 @@ class PairTokenizer:
 
         The passage is cut first; a question too long on its own gives way to one passage token, if there is any.
         """
-        firsts, seconds = self._tokenise(questions), self._tokenise(passages)
-        layout = self._layout
-        ids, types = [], []
-        for question, passage in zip(questions, passages, strict=True):
-            first, second = firsts[question], seconds[passage]
-            kept = max(self._room - len(first), min(len(second), 1))
-            first, second = first[: self._room - min(kept, len(second))], second[:kept]
-            ids.append(np.concatenate([layout.before, first, layout.between, second, layout.after]))
-            types.append(
-                np.concatenate(
-                    [
-                        layout.before_types,
-                        np.full(len(first), layout.text_types[0], dtype=np.int32),
-                        layout.between_types,
-                        np.full(len(second), layout.text_types[1], dtype=np.int32),
-                        layout.after_types,
-                    ]
-                )
-            )
-        return TokenIds(ids, types)
+        layout, pairs = self._layout, len(questions)
+        if pairs != len(passages):
+            raise ValueError(f"{pairs} questions do not go with {len(passages)} passages")
+        (first_ids, first_starts, firsts), (second_ids, second_starts, seconds) = map(
+            self._tokenise, (questions, passages)
+        )
+        seconds = np.minimum(seconds, np.maximum(self._room - firsts, np.minimum(seconds, 1)))
+        firsts = np.minimum(firsts, self._room - seconds)
+        lengths = firsts + seconds + layout.specials
+        at = np.cumsum(lengths) - lengths
+        ids = np.empty(lengths.sum(), dtype=np.int32)
+        types = np.empty_like(ids)
+        once = np.zeros(pairs, dtype=np.int64)
+        for piece, starts, counts, its_types in (
+            (layout.before, once, once + len(layout.before), layout.before_types),
+            (first_ids, first_starts, firsts, layout.text_types[0]),
+            (layout.between, once, once + len(layout.between), layout.between_types),
+            (second_ids, second_starts, seconds, layout.text_types[1]),
+            (layout.after, once, once + len(layout.after), layout.after_types),
+        ):
+            places, source = spread(at, counts), spread(starts, counts)
+            ids[places] = piece[source]
+            types[places] = its_types if isinstance(its_types, int) else its_types[source]
+            at = at + counts
+        return TokenIds(ids, types, lengths)
 
     def save(self, folder: Path) -> None:
         """Write tokenizer.json, without truncation and padding."""
         write_atomic(folder / TOKENIZER, self.tokenizer.to_str(pretty=True).encode())
 
-    def _tokenise(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
-        """The ids of each distinct text, int32, without special tokens, at most as many as can be kept."""
+    def _tokenise(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Ids of the distinct texts, int32, without special tokens, at most as many as can be kept.
+
+        And for each text where its ids begin and how many they are, int64 (texts,).
+        """
         distinct = list(dict.fromkeys(texts))
-        found: dict[str, np.ndarray] = {}
+        kept: list[list[int]] = []
         for start in range(0, len(distinct), _AT_ONCE):
-            some = distinct[start : start + _AT_ONCE]
             # A lone surrogate is no character: the tokenizer would refuse the text, so it reads a question mark.
-            clean = [text.encode("utf-8", "replace").decode() for text in some]
+            clean = [text.encode("utf-8", "replace").decode() for text in distinct[start : start + _AT_ONCE]]
             encodings = self.tokenizer.encode_batch_fast(clean, add_special_tokens=False)
-            for text, encoding in zip(some, encodings, strict=True):
-                found[text] = np.array(encoding.ids[: self._room], dtype=np.int32)
-        return found
+            kept += [encoding.ids[: self._room] for encoding in encodings]
+        flat = np.fromiter(chain.from_iterable(kept), dtype=np.int32)
+        lengths = np.array([len(ids) for ids in kept], dtype=np.int64)
+        place = {text: row for row, text in enumerate(distinct)}
+        rows = np.array([place[text] for text in texts], dtype=np.int64)
+        return flat, (np.cumsum(lengths) - lengths)[rows], lengths[rows]
 
 
 def _layout(tokenizer: Tokenizer, settings: TextSettings) -> _Layout:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmkd.text import TokenIds
+from tmkd.tokens import TokenIds
 from tmkd.train.batches import Steps, examples
 
 
@@ -15,7 +15,7 @@ class Letters:
 
     def encode(self, questions: list[str], passages: list[str]) -> TokenIds:
         ids = [np.array([ord(c) for c in q + p], dtype=np.int32) for q, p in zip(questions, passages, strict=True)]
-        return TokenIds(ids, [np.zeros_like(one) for one in ids])
+        return TokenIds.of(ids, [np.zeros_like(one) for one in ids])
 
 
 def test_a_corpus_becomes_tokens_and_labels_with_minus_one_for_none() -> None:

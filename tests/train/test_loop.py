@@ -17,7 +17,7 @@ from tmkd.network import Student, StudentConfig
 from tmkd.network.headers import Header
 from tmkd.pairs import LabelSet
 from tmkd.recipe import Fit
-from tmkd.text import TokenIds
+from tmkd.tokens import TokenIds
 from tmkd.train.batches import Examples
 from tmkd.train.loop import FitReport, fit
 
@@ -25,7 +25,7 @@ PAIRS, STEPS = 21, 12  # batches of 6: 4 steps an epoch, the last of 3 pairs
 SETTINGS = Fit(learning_rate=1e-2, batch=6, epochs=3, token_budget=30, checkpoint_steps=3)
 WORLD = np.random.default_rng(0)
 IDS = [WORLD.integers(5, 40, size=WORLD.integers(4, 12)).astype(np.int32) for _ in range(PAIRS)]
-TOKENS = TokenIds(IDS, [np.zeros_like(one) for one in IDS])
+TOKENS = TokenIds.of(IDS, [np.zeros_like(one) for one in IDS])
 LABELS = np.array([int(one[1] > 20) for one in IDS], dtype=np.int64)
 SOFT = np.stack([np.array([[0, one[1] - 20], [1, one[2] / 10]], dtype=np.float32) / 10 for one in IDS])
 GOLDEN = Examples(TOKENS, LABELS)
@@ -293,7 +293,7 @@ def test_a_teachers_logit_that_is_not_finite_is_named(tmp_path: Path) -> None:
 
 
 def test_no_pair_is_an_error(tmp_path: Path) -> None:
-    nothing = Examples(TokenIds([], []), np.empty(0, dtype=np.int64))
+    nothing = Examples(TokenIds.of([], []), np.empty(0, dtype=np.int64))
     with pytest.raises(TmkdError, match="no pair to train on"):
         train(student(1), tmp_path, nothing)
 

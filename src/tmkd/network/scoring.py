@@ -8,24 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tmkd.text import TokenIds
+from tmkd.tokens import TokenIds
 
 Forward = Callable[[dict[str, Tensor]], Tensor]
 
 TOKEN_BUDGET = 2048  # padded token ids per batch; measured on 2 cores, larger ones were no faster
-
-
-def batches(tokens: TokenIds, token_budget: int = TOKEN_BUDGET) -> list[np.ndarray]:
-    """Pairs sorted by length and cut so that pairs × longest stays within the budget: int64 indices per batch."""
-    lengths = np.asarray(tokens.lengths)
-    order = np.argsort(lengths, kind="stable")
-    cut: list[np.ndarray] = []
-    start = 0
-    for end in range(1, len(order) + 1):
-        if end == len(order) or (end + 1 - start) * int(lengths[order[end]]) > token_budget:
-            cut.append(order[start:end])
-            start = end
-    return cut
 
 
 def batched_logits(
@@ -44,7 +31,7 @@ def batched_logits(
     parts: list[np.ndarray] = []
     order: list[np.ndarray] = []
     with torch.inference_mode():
-        for indices in batches(tokens):
+        for indices in tokens.batches(TOKEN_BUDGET):
             inputs = {name: torch.from_numpy(array).to(device) for name, array in tokens.pad(indices, pad_id).items()}
             with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
                 logits = forward(inputs)

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tmkd.text import PairTokenizer, TokenIds
+from tmkd.text import PairTokenizer
+from tmkd.tokens import TokenIds
 
 Ints = npt.NDArray[np.int64]
 

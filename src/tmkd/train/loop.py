@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from tmkd.errors import TmkdError
-from tmkd.network.scoring import batches
 from tmkd.recipe import Fit
 from tmkd.store import digest_json
 from tmkd.train.batches import Examples, Steps
@@ -113,7 +112,7 @@ def _fingerprint(
 ) -> str:
     """Tells a fit from every other one: its settings, its pairs and targets, the weights it starts from."""
     content = hashlib.sha256()
-    for array in (*examples.tokens.ids, examples.tokens.lengths, examples.labels, examples.soft):
+    for array in (examples.tokens.flat_ids, examples.tokens.lengths, examples.labels, examples.soft):
         content.update(b"" if array is None else np.ascontiguousarray(array).data)
     for name, tensor in model.state_dict().items():
         content.update(name.encode())
@@ -208,7 +207,7 @@ class _Loop(Trainer):
         tokens = self._examples.tokens.take(rows)
         device = self.args.device
         total = torch.zeros((), device=device)
-        for part in batches(tokens, self._budget):
+        for part in tokens.batches(self._budget):
             padded = tokens.pad(part, self._pad_id)
             batch = {name: torch.from_numpy(array).to(device) for name, array in padded.items()}
             with torch.autocast(device.type, torch.bfloat16, enabled=self._bf16):

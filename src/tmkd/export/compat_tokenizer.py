@@ -1,0 +1,69 @@
+"""A student's tokenizer in each of the files that some program reads it, or its maximum length, from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tmkd.network.student import TOKENIZER_FILES
+from tmkd.store import write_atomic
+from tmkd.text import PairTokenizer
+
+SPECIAL_TOKENS = {"unk": "[UNK]", "sep": "[SEP]", "pad": "[PAD]", "cls": "[CLS]", "mask": "[MASK]"}
+
+
+def write_tokenizer(tokenizer: PairTokenizer, student_folder: Path, folder: Path) -> None:
+    """Write tokenizer.json, tokenizer_config.json, special_tokens_map.json, sentence_bert_config.json, and vocab.txt.
+
+    Where the tokenizer is BERT's own it is called BertTokenizer, for Elasticsearch takes no other, and vocab.txt is for
+    programs that know no tokenizer.json; any other is a PreTrainedTokenizerFast without one. The names of special
+    tokens are those in `student_folder`, or else BERT's.
+    """
+    tokenizer.save(folder)
+    words: dict[str, int] = tokenizer.tokenizer.get_vocab()
+    special = _special_tokens(student_folder, words)
+    bert = _bert_settings(json.loads(tokenizer.tokenizer.to_str()))
+    longest = tokenizer.settings.max_length
+    config: dict[str, Any] = {
+        "tokenizer_class": "PreTrainedTokenizerFast" if bert is None else "BertTokenizer",
+        "model_max_length": longest,
+        "model_input_names": ["input_ids", *["token_type_ids"] * tokenizer.settings.type_ids, "attention_mask"],
+        **special,
+        **(bert or {}),
+    }
+    write_atomic(folder / "tokenizer_config.json", json_bytes(config))
+    write_atomic(folder / "special_tokens_map.json", json_bytes(special))
+    # The second key means a step before the tokenizer, which lowers case by itself where it should.
+    write_atomic(folder / "sentence_bert_config.json", json_bytes({"max_seq_length": longest, "do_lower_case": False}))
+    if bert is not None:
+        lines = (f"{word}\n" for word in sorted(words, key=words.__getitem__))
+        write_atomic(folder / "vocab.txt", "".join(lines).encode())
+
+
+def json_bytes(value: Any) -> bytes:
+    """A value as a JSON file."""
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _special_tokens(student_folder: Path, words: dict[str, int]) -> dict[str, str]:
+    """unk_token, sep_token, … : those that are in the vocabulary."""
+    told: dict[str, Any] = {}
+    for name in TOKENIZER_FILES:
+        if (student_folder / name).is_file():
+            told |= json.loads((student_folder / name).read_bytes())
+    named = {f"{kind}_token": told.get(f"{kind}_token") or usual for kind, usual in SPECIAL_TOKENS.items()}
+    texts = {key: token["content"] if isinstance(token, dict) else token for key, token in named.items()}
+    return {key: text for key, text in texts.items() if text in words}
+
+
+def _bert_settings(told: dict[str, Any]) -> dict[str, Any] | None:
+    """What BertTokenizer must be told to be the same as this tokenizer.json, or None where it cannot be."""
+    normalizer, split, model = ((told.get(name) or {}) for name in ("normalizer", "pre_tokenizer", "model"))
+    if [one.get("type") for one in (normalizer, split, model)] != ["BertNormalizer", "BertPreTokenizer", "WordPiece"]:
+        return None
+    return {
+        "do_lower_case": normalizer["lowercase"],
+        "tokenize_chinese_chars": normalizer["handle_chinese_chars"],
+        "strip_accents": normalizer["strip_accents"],
+    }

@@ -1,0 +1,78 @@
+"""Token ids of many pairs without padding, and the padded batches that a network takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenIds:
+    """Pairs as token ids and token types, one after the other without padding: `flat_ids`, `flat_types` int32 (ids,).
+
+    `lengths` int64 (pairs,) is ids per pair.
+    """
+
+    flat_ids: np.ndarray
+    flat_types: np.ndarray
+    lengths: np.ndarray
+
+    @classmethod
+    def of(cls, ids: Sequence[np.ndarray], types: Sequence[np.ndarray]) -> TokenIds:
+        """From one array of ids and one of types per pair."""
+        none = np.empty(0, dtype=np.int32)
+        flat_ids, flat_types = (np.concatenate([none, *arrays]).astype(np.int32) for arrays in (ids, types))
+        return cls(flat_ids, flat_types, np.array([len(one) for one in ids], dtype=np.int64))
+
+    @property
+    def starts(self) -> np.ndarray:
+        """Where each pair begins, int64 (pairs,)."""
+        return np.cumsum(self.lengths) - self.lengths
+
+    @property
+    def ids(self) -> list[np.ndarray]:
+        """Each pair's ids, int32."""
+        return np.split(self.flat_ids, self.starts[1:]) if len(self.lengths) else []
+
+    @property
+    def types(self) -> list[np.ndarray]:
+        """Each pair's types, int32."""
+        return np.split(self.flat_types, self.starts[1:]) if len(self.lengths) else []
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> TokenIds:
+        """The pairs at these places, in this order."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        lengths = self.lengths[chosen]
+        places = spread(self.starts[chosen], lengths)
+        return TokenIds(self.flat_ids[places], self.flat_types[places], lengths)
+
+    def pad(self, indices: Sequence[int] | np.ndarray, pad_id: int) -> dict[str, np.ndarray]:
+        """A batch: input_ids, attention_mask, token_type_ids, each int64 (pairs, longest of these pairs)."""
+        batch = self.take(indices)
+        mask = np.arange(batch.lengths.max(initial=0)) < batch.lengths[:, None]
+        input_ids = np.full(mask.shape, pad_id, dtype=np.int64)
+        types = np.zeros(mask.shape, dtype=np.int64)
+        input_ids[mask], types[mask] = batch.flat_ids, batch.flat_types
+        return {"input_ids": input_ids, "attention_mask": mask.astype(np.int64), "token_type_ids": types}
+
+    def batches(self, token_budget: int) -> list[np.ndarray]:
+        """Pairs sorted by length and cut so that pairs × longest stays within the budget: int64 indices per batch."""
+        order = np.argsort(self.lengths, kind="stable")
+        ascending = self.lengths[order]
+        cut: list[np.ndarray] = []
+        start = 0
+        while start < len(order):
+            most = max(token_budget // max(int(ascending[start]), 1), 1)
+            sizes = ascending[start : start + most] * np.arange(1, len(ascending[start : start + most]) + 1)
+            end = start + max(int(np.searchsorted(sizes, token_budget, side="right")), 1)
+            cut.append(order[start:end])
+            start = end
+        return cut
+
+
+def spread(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Places of ragged pieces: starts[i], starts[i] + 1, … (counts[i] of them), one i after the other, int64."""
+    before = np.cumsum(counts) - counts
+    return np.repeat(starts - before, counts) + np.arange(counts.sum())
