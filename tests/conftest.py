@@ -70,3 +70,20 @@ def finished(finished_world: World, tmp_path: Path) -> World:
     copy = World(tmp_path / "finished" / "tiny.yaml")
     (copy.run / "recipe.yaml").unlink()  # it names the recipe it was copied from
     return copy
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """(student, bundle) of random weights, without a training run: not to be changed."""
+    from tiny_bundle import write_bundle
+
+    return write_bundle(tmp_path_factory.mktemp("made"))
+
+
+@pytest.fixture(scope="session")
+def made_of_three(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The same with three classes."""
+    from tiny_bundle import write_bundle
+    from tmkd.pairs import LabelSet
+
+    return write_bundle(tmp_path_factory.mktemp("three"), LabelSet("nli", ("no", "maybe", "yes"), "yes"))

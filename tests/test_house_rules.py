@@ -34,7 +34,7 @@ FLOORS = (
     "export",
     "serve",
     "runfolder steps",
-    "health results collected",
+    "health results collected ranking",
     "gathering",
     "flow",
     "checking running",

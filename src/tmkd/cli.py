@@ -32,6 +32,8 @@ out, err = Console(), Console(stderr=True)
 _EXTRA_OF = {
     **dict.fromkeys(("torch", "transformers", "accelerate", "huggingface_hub", "ir_measures", "matplotlib"), "train"),
     "tantivy": "collect",
+    "onnx": "export",
+    "onnxruntime": "serve",
     "tensorboard": "tensorboard",
 }
 
@@ -45,6 +47,7 @@ Changes = Annotated[
     ),
 ]
 Runs = Annotated[Path, typer.Option(help="The folder that holds one folder per recipe name.")]
+BundleFolder = Annotated[Path, typer.Argument(help="The folder of a bundle.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 All = Annotated[bool, typer.Option("--all", help="Also the rows and teachers that the recipe marks extra.")]
 
@@ -126,6 +129,29 @@ def evaluate(
     from tmkd.results import show
 
     show(_work(recipe, set_, runs, ("evaluate",), all_), json_)
+
+
+@app.command()
+def export(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), all_: All = False) -> None:
+    """Write the bundle that is served: ONNX in fp32 and int8, compared with the student before it is sealed."""
+    run = _open(recipe, set_, runs, all_)
+    if run.recipe.export is None:
+        raise UsageError(f"{recipe} does not say what to export; add a line such as: export: {{row: tmkd}}")
+    folder = _work(recipe, set_, runs, ("export",), all_).folder / "bundle"
+    out.print(str(folder), highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
+def rank(
+    bundle: BundleFolder,
+    question: Annotated[str, typer.Option(help="The question.", show_default=False)],
+    top: Annotated[int | None, typer.Option(min=1, help="Print only so many.")] = None,
+    json_: Json = False,
+) -> None:
+    """Rank passages, one a line on standard input, by how likely they answer a question."""
+    from tmkd.ranking import rank_lines
+
+    rank_lines(bundle, question, sys.stdin.buffer, top, out, json_)
 
 
 @app.command()

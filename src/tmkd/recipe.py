@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from tmkd.recipe_parts import Device, Name, Part, Pretrained, Probability, Seed, Source, Sources
+from tmkd.recipe_parts import Device, Evaluate, Export, Name, Part, Pretrained, Probability, Seed, Source, Sources
 
 
 class Fit(Part):
@@ -173,14 +173,6 @@ class Row(Part):
     extra: bool = False
 
 
-class Evaluate(Part):
-    """How rows are measured: `pairs` timed in batches of `batch`, `repeats` times; median pairs/s is told."""
-
-    batch: int = Field(32, ge=1)
-    pairs: int = Field(256, ge=1)
-    repeats: int = Field(3, ge=1)
-
-
 class Recipe(Part):
     """One run, whole: names are the keys of its parts. File names are relative to `data`, and that to the recipe."""
 
@@ -196,6 +188,7 @@ class Recipe(Part):
     student: Student
     rows: dict[Name, Row] = Field(default_factory=dict)
     evaluate: Evaluate = Evaluate()
+    export: Export | None = None
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
@@ -233,6 +226,9 @@ class Recipe(Part):
                         f"teachers.{name}.scores: '{corpus}' has the classes {', '.join(theirs.labels)} (positive "
                         f"{theirs.positive}), the teacher's task {', '.join(own.labels)} (positive {own.positive})"
                     )
+        if self.export is not None and (self.export.row not in self.rows or self.rows[self.export.row].each_teacher):
+            one = ", ".join(name for name, row in self.rows.items() if not row.each_teacher)
+            raise ValueError(f"export.row: no row of one student is called '{self.export.row}'; there is {one}")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds: a seed is given twice; keep one")
         return self

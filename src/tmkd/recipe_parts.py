@@ -129,3 +129,21 @@ class Pretrained(Part):
         if sum(origin is not None for origin in (self.folder, self.hub, self.package)) != 1:
             raise ValueError("give exactly one of folder, hub, package")
         return self
+
+
+class Evaluate(Part):
+    """How rows are measured: `pairs` timed in batches of `batch`, `repeats` times; median pairs/s is told."""
+
+    batch: int = Field(32, ge=1)
+    pairs: int = Field(256, ge=1)
+    repeats: int = Field(3, ge=1)
+
+
+class Export(Part):
+    """What is exported to be served: the student of a `row`, with the first seed, of the first task it is trained on.
+
+    An int8 graph that differs too much from the student is an error, unless `force` ships it with its report.
+    """
+
+    row: Name = "tmkd"
+    force: bool = False

@@ -1,0 +1,7 @@
+"""What is served (design: §2): a folder with ONNX graphs and a tokenizer, and the ranker over it. No torch here."""
+
+from __future__ import annotations
+
+from tmkd.bundle.ranker import Ranker
+
+__all__ = ["Ranker"]

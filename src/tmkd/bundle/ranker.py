@@ -1,0 +1,80 @@
+"""A bundle at work: ONNX Runtime over batches of like length, a thread per core (§1, both pipelines)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from tmkd.bundle.format import GRAPHS, Precision, check_file, read_bundle, tokenizer_file
+from tmkd.bundle.processor import own_precision
+from tmkd.bundle.session import Session
+from tmkd.errors import TmkdError
+from tmkd.text import PairTokenizer
+
+Probabilities = npt.NDArray[np.float32]
+
+_AT_ONCE = 4096  # pairs tokenised together: bounds memory, and the next ones are read while these are computed
+
+
+class Ranker:
+    """A student as it is served. Safe to call from several threads; a pair's score depends on that pair alone.
+
+    `precision` is fp32, int8 or None: int8 where the processor multiplies bytes exactly and the bundle has it.
+    `threads` batches are computed side by side (default: all cores), each on one thread.
+    Raises: TmkdError when the folder is no bundle of this version, a file is damaged, or onnxruntime is missing.
+    """
+
+    def __init__(self, folder: str | Path, precision: Precision | None = None, threads: int | None = None) -> None:
+        self.folder = Path(folder)
+        self.bundle = read_bundle(self.folder)
+        there = self.bundle.precisions
+        chosen = precision or (own_precision() if own_precision() in there else there[0])
+        if chosen not in there:
+            raise TmkdError(f"{self.folder}: has no {chosen} graph; it has {', '.join(there)}")
+        self.precision: Precision = chosen
+        self._session = Session(check_file(self.folder, GRAPHS[chosen]).read_bytes(), self.folder, threads)
+        self.tokenizer = PairTokenizer(_tokenizer(tokenizer_file(self.folder)), self.bundle.text)
+
+    def predict_proba(self, pairs: Sequence[tuple[str, str]]) -> Probabilities:
+        """Eq. 6 for (question, passage) pairs: probabilities float32 (pairs, classes)."""
+        logits = np.empty((len(pairs), len(self.bundle.labels.names)), dtype=np.float32)
+        for start in range(0, len(pairs), _AT_ONCE):
+            some = pairs[start : start + _AT_ONCE]
+            tokens = self.tokenizer.encode([question for question, _ in some], [passage for _, passage in some])
+            logits[start : start + len(some)] = self._session.logits(tokens, self.bundle.text.pad_id)
+        return np.exp(logits)
+
+    def predict(self, pairs: Sequence[tuple[str, str]]) -> npt.NDArray[Any]:
+        """(pairs,): with two classes the positive one's probability (float32), with more the class index (int64)."""
+        probabilities = self.predict_proba(pairs)
+        if probabilities.shape[1] > 2:
+            return np.asarray(probabilities.argmax(axis=1))
+        return np.asarray(probabilities[:, self.bundle.labels.positive_index])
+
+    def rank(
+        self, question: str, passages: Sequence[str], top_k: int | None = None, return_documents: bool = False
+    ) -> list[dict[str, Any]]:
+        """Passages by the probability of the positive class, best first, equals in their given order.
+
+        Returns {"corpus_id": place among `passages`, "score": probability}, with "text" if `return_documents`.
+        """
+        probabilities = self.predict_proba([(question, passage) for passage in passages])
+        scores = probabilities[:, self.bundle.labels.positive_index]
+        best = np.argsort(-scores, kind="stable")[:top_k]
+        ranked: list[dict[str, Any]] = [{"corpus_id": int(index), "score": float(scores[index])} for index in best]
+        if return_documents:
+            for entry in ranked:
+                entry["text"] = passages[entry["corpus_id"]]
+        return ranked
+
+
+def _tokenizer(path: Path) -> Tokenizer:
+    try:
+        return Tokenizer.from_buffer(path.read_bytes())
+    except Exception as error:  # the tokenizers library raises plain Exception
+        raise TmkdError(f"{path}: not a tokenizer ({str(error).splitlines()[0]})") from None

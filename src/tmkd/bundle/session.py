@@ -1,0 +1,63 @@
+"""ONNX Runtime over one graph: batches of like length, each computed by one thread on one core."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from tmkd.bundle.processor import own_cores
+from tmkd.errors import TmkdError
+from tmkd.tokens import TokenIds
+
+TOKEN_BUDGET = 512  # padded ids a run: a core's cache holds what is between two layers
+# Fusions of onnxruntime that are slower than what they replace (docs/speed.md).
+SLOWER_FUSED = ["BiasGeluFusion"]
+
+
+class Session:
+    """A graph (ONNX bytes) ready to run; `name` is what complaints call it. Safe to call from several threads.
+
+    `threads` batches are computed side by side (default: all cores). Raises: TmkdError when onnxruntime is missing or
+    cannot open the graph.
+    """
+
+    def __init__(self, graph: bytes, name: str | Path, threads: int | None = None) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise TmkdError("a bundle needs onnxruntime: pip install 'tmkd[serve]'") from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # the thread that calls computes: cores never wait for each other in a layer
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(
+                graph, options, providers=["CPUExecutionProvider"], disabled_optimizers=SLOWER_FUSED
+            )
+        except Exception as error:  # its exceptions have no common type of their own
+            raise TmkdError(f"{name}: onnxruntime cannot open the graph: {str(error).splitlines()[0]}") from None
+        self.name = name
+        self.threads = threads or own_cores()
+        self.classes = int(self._session.get_outputs()[0].shape[1])
+        self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="tmkd")
+
+    def logits(self, tokens: TokenIds, pad_id: int) -> npt.NDArray[np.float32]:
+        """The log of Eq. 6, float32 (pairs, classes).
+
+        Raises: TmkdError when the graph gives a number that is not finite.
+        """
+        answer = np.empty((len(tokens.lengths), self.classes), dtype=np.float32)
+        share = -(-int(tokens.lengths.sum()) // self.threads)  # few pairs are cut finer: every core gets some
+
+        def run(indices: npt.NDArray[np.int64]) -> None:
+            answer[indices] = self._session.run(None, tokens.pad(indices, pad_id))[0]
+
+        longest_first = tokens.batches(min(TOKEN_BUDGET, share))[::-1]
+        for _ in self._pool.map(run, longest_first):
+            pass
+        if not np.isfinite(answer).all():
+            raise TmkdError(f"{self.name}: the graph gave a number that is not finite; export the bundle again")
+        return answer

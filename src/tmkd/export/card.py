@@ -1,0 +1,51 @@
+"""The model card of a bundle: what it is, how to use it, what was measured, in plain words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tmkd.bundle.format import Bundle
+
+
+def model_card(bundle: Bundle, report: dict[str, Any]) -> str:
+    """Markdown for people who find the folder and nothing else."""
+    labels = bundle.labels
+    lines = [
+        f"# {labels.task}: does the passage answer the question?",
+        "",
+        "A small network that reads a question and a passage and gives the probability of each of the classes "
+        f"{', '.join(labels.names)}; passages are ranked by that of *{labels.positive}*. It was distilled from larger "
+        f"models by tmkd (https://arxiv.org/abs/1910.08381): its answer is the mean of {len(bundle.headers)} headers "
+        f"({', '.join(bundle.headers)}), taken inside the graph. Pairs are cut after {bundle.text.max_length} word "
+        "pieces, the passage first.",
+        "",
+        "```python",
+        "from tmkd.bundle import Ranker",
+        "",
+        'Ranker("this folder").rank("why is the sky blue", ["Air scatters blue light.", "Tea is a drink."])',
+        "```",
+        "",
+        "`model.onnx` (fp32) and `model.int8.onnx` take input_ids, attention_mask and token_type_ids, int64 (pairs, "
+        "longest), and give logits: the logarithms of the probabilities.",
+        "",
+        "| set | pairs | graph | against | accuracy before → after | largest Δ | Kendall's τ | same first passage |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for precision, against in (("fp32", "PyTorch"), ("int8", "fp32")):
+        for row in report[precision]:
+            accuracy = f"{_percent(row['accuracy_before'])} → {_percent(row['accuracy_after'])}"
+            lines.append(
+                f"| {row['set']} | {row['pairs']} | {precision} | {against} | {accuracy} | {row['max_difference']:.1e} "
+                f"| {_number(row['kendall_tau'])} | {_percent(row['top_1_agreement'])} |"
+            )
+    if report["faults"]:
+        lines += ["", "**The int8 graph is beyond its limits:** " + "; ".join(report["faults"]) + "."]
+    return "\n".join(lines) + "\n"
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"

@@ -1,0 +1,101 @@
+"""An ONNX graph written node by node: constants, operators, and products of matrices in fp32 or int8."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+OPSET = 20  # the first with Gelu
+IR_VERSION = 10
+LEVELS = 127  # of a signed byte, on each side of 0
+ZERO = 128  # where an unsigned byte has its 0 for numbers of both signs
+LOW = 16  # and for the outputs of Gelu, which hardly go below 0
+GELU_LEAST = 0.17  # no output of Gelu is less than −0.17
+
+
+class Graph:
+    """A graph under construction; tensors are known by name. With `int8` weights and inputs of `linear` are bytes.
+
+    A token's inputs have a scale of their own, found while the graph runs: the first token of a pair has numbers many
+    times as large as others have, and a scale shared with it would leave these few levels. So an int8 score knows
+    nothing of batch-mates, and no calibration is needed.
+    """
+
+    def __init__(self, int8: bool) -> None:
+        self.int8 = int8
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: list[onnx.TensorProto] = []
+        self._bytes: dict[str, tuple[str, str]] = {}
+
+    def constant(self, value: Any) -> str:
+        """A tensor that never changes."""
+        name = f"c{len(self._constants)}"
+        self._constants.append(numpy_helper.from_array(np.asarray(value, order="C"), name))
+        return name
+
+    def node(self, operator: str, *inputs: str, name: str = "", **attributes: Any) -> str:
+        """One operator with one output, whose name is returned."""
+        output = name or f"{operator.lower()}{len(self._nodes)}"
+        self._nodes.append(helper.make_node(operator, list(inputs), [output], **attributes))
+        return output
+
+    def linear(self, inputs: str, weight: np.ndarray, bias: np.ndarray | None, after_gelu: bool = False) -> str:
+        """inputs · weightᵀ + bias: inputs (…, in), weight (out, in), bias (out,) float32 → (…, out).
+
+        `after_gelu` says that no input is below −GELU_LEAST.
+        """
+        if self.int8:
+            values, scales = quantise_rows(weight)
+            zeros = self.constant(np.zeros(len(scales), dtype=np.int8))
+            whole = self.node("DequantizeLinear", self.constant(values.T), self.constant(scales), zeros, axis=1)
+            steps, scale = self._in_bytes(inputs, after_gelu)
+            product = self.node("Mul", self.node("MatMul", steps, whole), scale)
+        else:
+            product = self.node("MatMul", inputs, self.constant(weight.T.astype(np.float32)))
+        return product if bias is None else self.node("Add", product, self.constant(bias.astype(np.float32)))
+
+    def embedding(self, table: np.ndarray, ids: str) -> str:
+        """Rows of a table (words, width) float32 by ids; in int8 a row is bytes and one scale."""
+        if not self.int8:
+            return self.node("Gather", self.constant(table.astype(np.float32)), ids)
+        values, scales = quantise_rows(table)
+        rows = self.node("Cast", self.node("Gather", self.constant(values), ids), to=TensorProto.FLOAT)
+        return self.node("Mul", rows, self.node("Gather", self.constant(scales[:, None]), ids))
+
+    def _in_bytes(self, inputs: str, after_gelu: bool) -> tuple[str, str]:
+        """The inputs in whole steps that fit a byte, and the size of a step per token, (…, 1)."""
+        if inputs not in self._bytes:
+            last = self.constant(np.array([-1], dtype=np.int64))
+            largest = self.node("ReduceMax", inputs, last, keepdims=1)
+            if after_gelu:
+                zero, steps, floor = LOW, 255 - LOW, self.constant(np.float32(GELU_LEAST / LOW * (255 - LOW)))
+            else:
+                zero, steps, floor = ZERO, LEVELS, self.constant(np.float32(1e-6))
+                largest = self.node("Max", largest, self.node("Neg", self.node("ReduceMin", inputs, last, keepdims=1)))
+            largest = self.node("Max", largest, floor)
+            scale = self.node("Mul", largest, self.constant(np.float32(1 / steps)))
+            scaled = self.node("Mul", inputs, self.node("Reciprocal", scale))
+            step, place = self.constant(np.float32(1)), self.constant(np.uint8(zero))
+            whole = self.node("DequantizeLinear", self.node("QuantizeLinear", scaled, step, place), step, place)
+            self._bytes[inputs] = whole, scale
+        return self._bytes[inputs]
+
+    def model(self, inputs: Sequence[str], output: str, classes: int) -> onnx.ModelProto:
+        """The finished model: int64 inputs (pairs, longest), float32 output (pairs, classes)."""
+        told = [helper.make_tensor_value_info(name, TensorProto.INT64, ["pairs", "longest"]) for name in inputs]
+        given = [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["pairs", classes])]
+        graph = helper.make_graph(self._nodes, "student", told, given, self._constants)
+        return helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="tmkd"
+        )
+
+
+def quantise_rows(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """matrix (rows, columns) → int8 of that shape and a float32 scale per row (rows,): int8 × scale is near it."""
+    scales = np.maximum(np.abs(matrix).max(axis=1), 1e-12).astype(np.float32) / LEVELS
+    values = np.clip(np.round(matrix / scales[:, None]), -LEVELS, LEVELS).astype(np.int8)
+    return values, scales

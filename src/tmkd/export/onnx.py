@@ -1,0 +1,78 @@
+"""A student → a bundle: fp32 and int8 graphs, tokenizer, parity report and model card, checked before it is sealed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from tmkd.bundle.format import GRAPHS, Bundle, Precision
+from tmkd.bundle.session import Session
+from tmkd.errors import TmkdError
+from tmkd.export.bert import bert_graph
+from tmkd.export.card import model_card
+from tmkd.export.parity import CheckSet, compare, fp32_faults, int8_faults
+from tmkd.network import Student
+from tmkd.store import write_atomic
+
+REPORT = "parity.json"
+CARD = "README.md"
+
+
+def export_bundle(
+    student_folder: Path,
+    checks: Sequence[CheckSet],
+    folder: Path,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Write the student's bundle into `folder`, all but its manifest, and return what the parity report says.
+
+    On each of `checks` the fp32 graph is compared with the student in PyTorch and the int8 graph with fp32. With
+    `force` an int8 graph beyond its limits is shipped all the same, and the report says so.
+    Raises: TmkdError when there is nothing to check with, the body has no export, the fp32 graph differs from the
+    student, or int8 fails its check.
+    """
+    if not checks:
+        raise TmkdError("an export needs labelled pairs to check the graphs with")
+    student = Student.from_pretrained(student_folder, local_files_only=True, attn_implementation="eager")
+    student.train(False)
+    tokenizer, positive = student.tokenizer, student.labels.positive_index
+    pad_id = tokenizer.settings.pad_id
+    graphs: dict[Precision, onnx.ModelProto] = {
+        "fp32": bert_graph(student),
+        "int8": bert_graph(student, int8=True),
+    }
+    report: dict[str, Any] = {"fp32": [], "int8": []}
+    faults: list[str] = []
+    sessions = {precision: Session(graph.SerializeToString(), precision) for precision, graph in graphs.items()}
+    for check in checks:
+        read = tokenizer.encode(check.questions, check.passages)
+        said = student.predict_proba(list(zip(check.questions, check.passages, strict=True)))
+        exact, quick = (np.exp(sessions[precision].logits(read, pad_id)) for precision in ("fp32", "int8"))
+        report["fp32"].append(compare(said, exact, check, positive))
+        report["int8"].append(compare(exact, quick, check, positive))
+        wrong = fp32_faults(report["fp32"][-1])
+        if wrong:
+            raise TmkdError(f"the ONNX graph is not the student: {'; '.join(wrong)}")
+        faults += int8_faults(report["int8"][-1])
+    if faults and not force:
+        raise TmkdError(f"int8 loses too much: {'; '.join(faults)}; with export.force: true it is shipped all the same")
+    report["faults"] = faults
+    _write(student, graphs, report, folder)
+    return report
+
+
+def _write(student: Student, graphs: dict[Precision, onnx.ModelProto], report: dict[str, Any], folder: Path) -> None:
+    for precision, graph in graphs.items():
+        onnx.checker.check_model(graph)
+        write_atomic(folder / GRAPHS[precision], graph.SerializeToString())
+    student.tokenizer.save(folder)
+    headers = tuple(header.name for header in student.headers.named)
+    bundle = Bundle(student.labels, student.tokenizer.settings, headers, tuple(graphs))
+    bundle.write(folder)
+    write_atomic(folder / REPORT, (json.dumps(report, indent=1) + "\n").encode())
+    write_atomic(folder / CARD, model_card(bundle, report).encode())

@@ -1,0 +1,88 @@
+"""Whether a graph still says what the student says: the numbers of the parity report, and the limits they must keep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tmkd.agreement import kendall_tau, kendall_tau_in_groups, top_1_agreement
+from tmkd.quality import accuracy
+
+Floats = npt.NDArray[np.floating[Any]]
+
+EXACT = 1e-4  # the largest difference of a probability in fp32
+ACCURACY_LOSS = 0.003  # of 1, in int8
+TOP_1 = 0.98
+TAU = 0.95
+
+
+@dataclass(frozen=True)
+class CheckSet:
+    """Pairs on which graphs are compared: labels int64 (pairs,), −1 where there is none; groups are question ids."""
+
+    name: str
+    questions: Sequence[str]
+    passages: Sequence[str]
+    labels: npt.NDArray[np.int64]
+    groups: Sequence[str]
+
+
+def check_set(name: str, table: pa.Table) -> CheckSet:
+    """A corpus's table (question, passage, label, group) as a set to check with."""
+    texts = {column: table[column].to_pylist() for column in ("question", "passage", "group")}
+    labels = table["label"].fill_null(-1).to_numpy().astype(np.int64)
+    return CheckSet(name, texts["question"], texts["passage"], labels, texts["group"])
+
+
+def compare(reference: Floats, other: Floats, checks: CheckSet, positive: int) -> dict[str, Any]:
+    """How far `other`'s probabilities (pairs, classes) are from `reference`'s, on one set.
+
+    accuracy of both and its loss (None without labels), Kendall's τ over all pairs and in groups, top-1 agreement of
+    groups (None where no group has two pairs), largest and mean |Δ probability|.
+    """
+    away = np.abs(reference - other)
+    labelled = checks.labels >= 0
+    one, two = reference[:, positive], other[:, positive]
+    found: dict[str, Any] = {
+        "set": checks.name,
+        "pairs": len(one),
+        "max_difference": float(away.max()),
+        "mean_difference": float(away.mean()),
+        "kendall_tau": kendall_tau(one, two),
+        "kendall_tau_in_groups": kendall_tau_in_groups(one, two, checks.groups),
+        "top_1_agreement": top_1_agreement(one, two, checks.groups),
+        "accuracy_before": None,
+        "accuracy_after": None,
+    }
+    if labelled.any():
+        found["accuracy_before"] = accuracy(reference[labelled], checks.labels[labelled])
+        found["accuracy_after"] = accuracy(other[labelled], checks.labels[labelled])
+    return {key: None if isinstance(value, float) and np.isnan(value) else value for key, value in found.items()}
+
+
+def fp32_faults(report: dict[str, Any]) -> list[str]:
+    """What is wrong with an fp32 graph on one set, in words; empty when it is exact."""
+    if report["max_difference"] <= EXACT:
+        return []
+    return [f"{report['set']}: a probability differs by {report['max_difference']:.1e}, more than {EXACT}"]
+
+
+def int8_faults(report: dict[str, Any]) -> list[str]:
+    """What an int8 graph loses beyond the limits on one set, in words; empty when it may be served."""
+    faults = []
+    if report["accuracy_before"] is not None:
+        loss = report["accuracy_before"] - report["accuracy_after"]
+        if loss > ACCURACY_LOSS + 1e-9:
+            faults.append(f"{report['set']}: {100 * loss:.2f} points of accuracy lost, more than {100 * ACCURACY_LOSS}")
+    tau = report["kendall_tau"]
+    if tau is not None and tau < TAU:
+        faults.append(f"{report['set']}: Kendall's tau {tau:.3f}, below {TAU}")
+    top = report["top_1_agreement"]
+    if top is not None and top < TOP_1:
+        faults.append(f"{report['set']}: another first passage for {100 * (1 - top):.1f} % of questions, over 2 %")
+    return faults

@@ -1,0 +1,87 @@
+"""Bundles that are whole, and all the ways in which they are not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tmkd.bundle import Ranker
+from tmkd.bundle.format import read_bundle
+from tmkd.errors import TmkdError
+from tmkd.store import write_manifest
+
+
+@pytest.fixture
+def bundle(made: tuple[Path, Path], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made[1], tmp_path / "bundle"))
+
+
+def change(folder: Path, **values: Any) -> None:
+    told = json.loads((folder / "bundle.json").read_bytes())
+    (folder / "bundle.json").write_text(json.dumps(told | values))
+
+
+def reseal(folder: Path) -> None:
+    write_manifest(folder, "export", {}, {}, {}, 0.0)
+
+
+def test_it_says_what_it_is(bundle: Path) -> None:
+    read = read_bundle(bundle)
+    assert read.labels.names == ("no", "yes")
+    assert read.headers == ("toy/gold", "toy/ann")
+    assert read.precisions == ("fp32", "int8")
+    assert read.text.max_length == 32
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "no bundle": (lambda folder: (folder / "bundle.json").unlink(), "not a bundle"),
+    "another version": (lambda folder: change(folder, version=2), "version 2, this tmkd reads version 1"),
+    "no JSON": (lambda folder: (folder / "bundle.json").write_text("{"), "damaged"),
+    "a list": (lambda folder: (folder / "bundle.json").write_text("[]"), "damaged"),
+    "changed settings": (lambda folder: change(folder, positive="no"), "bytes differ"),
+    "a torn graph": (lambda folder: (folder / "model.onnx").write_bytes(b"\x08"), "model.onnx: its bytes differ"),
+    "a flipped bit": (lambda folder: flip(folder / "model.onnx"), "model.onnx: its bytes differ"),
+    "another tokenizer": (lambda folder: flip(folder / "tokenizer.json"), "tokenizer.json: its bytes differ"),
+    "no tokenizer": (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer.json: missing"),
+    "no manifest": (lambda folder: (folder / "manifest.json").unlink(), "not finished"),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_bundle_that_is_not_whole_is_told_by_file_and_remedy(bundle: Path, broken: str) -> None:
+    harm, told = BROKEN[broken]
+    harm(bundle)
+    with pytest.raises(TmkdError, match=told):
+        Ranker(bundle, "fp32")
+
+
+def test_a_sealed_file_that_is_no_graph_is_told(bundle: Path) -> None:
+    (bundle / "model.onnx").write_bytes(b"no graph")
+    reseal(bundle)
+    with pytest.raises(TmkdError, match="onnxruntime cannot open the graph"):
+        Ranker(bundle, "fp32")
+
+
+def test_a_sealed_file_that_is_no_tokenizer_is_told(bundle: Path) -> None:
+    (bundle / "tokenizer.json").write_text("{}")
+    reseal(bundle)
+    with pytest.raises(TmkdError, match="not a tokenizer"):
+        Ranker(bundle, "fp32")
+
+
+def test_sealed_settings_of_the_wrong_kind_are_told(bundle: Path) -> None:
+    change(bundle, text={"max_length": 32})
+    reseal(bundle)
+    with pytest.raises(TmkdError, match="damaged"):
+        Ranker(bundle, "fp32")

@@ -1,0 +1,112 @@
+"""A student as an ONNX graph: the same numbers in fp32, near ones in int8, for every shape of student."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from transformers import RobertaConfig, RobertaModel
+
+import tiny
+from tmkd.errors import TmkdError
+from tmkd.export.bert import bert_graph
+from tmkd.export.graph import Graph, quantise_rows
+from tmkd.network import Student
+from tmkd.network.encoder import Pool, quiet
+from tmkd.network.headers import Header
+from tmkd.pairs import LabelSet
+
+PAIRS = [(question, passage) for question, passage, _ in tiny.pairs(range(10))]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.write_encoder(tmp_path_factory.mktemp("base"))
+
+
+def student_of(
+    base: Path,
+    folder: Path,
+    layers: int = 2,
+    pool: Pool = "pooler",
+    headers: int = 3,
+    names: tuple[str, ...] = ("no", "yes"),
+) -> Student:
+    named = [Header(f"toy/t{number}", str(number)) for number in range(headers)]
+    student = Student.start(base, layers, pool, LabelSet("toy", names, names[-1]), named, 32, seed=3)
+    with torch.no_grad():
+        for name, weight in student.named_parameters():
+            if "bias" in name:
+                weight.normal_(std=0.3)  # a fresh BERT's biases are 0: none would be missed
+        for linear in student.headers.linears:
+            linear.weight.mul_(30)
+    student.save(folder, base)
+    return Student.from_pretrained(folder)
+
+
+def probabilities(graph: onnx.ModelProto, student: Student) -> np.ndarray:
+    onnx.checker.check_model(graph)
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    tokens = student.tokenizer.encode([question for question, _ in PAIRS], [passage for _, passage in PAIRS])
+    return np.exp(session.run(None, tokens.pad(range(len(PAIRS)), student.tokenizer.settings.pad_id))[0])
+
+
+@pytest.mark.parametrize(("layers", "pool"), [(1, "pooler"), (2, "pooler"), (2, "first")])
+@pytest.mark.parametrize(("headers", "names"), [(1, ("no", "yes")), (4, ("no", "maybe", "yes"))])
+def test_fp32_is_the_student(
+    base: Path, tmp_path: Path, layers: int, pool: Pool, headers: int, names: tuple[str, ...]
+) -> None:
+    student = student_of(base, tmp_path / "s", layers, pool, headers, names)
+    np.testing.assert_allclose(probabilities(bert_graph(student), student), student.predict_proba(PAIRS), atol=1e-5)
+
+
+def test_int8_is_near_and_small(base: Path, tmp_path: Path) -> None:
+    student = student_of(base, tmp_path / "s")
+    whole, small = bert_graph(student), bert_graph(student, int8=True)
+    assert np.abs(probabilities(small, student) - probabilities(whole, student)).max() < 0.05
+    kinds = {one.data_type for one in small.graph.initializer if np.prod(one.dims) > 256}
+    assert kinds == {onnx.TensorProto.INT8, onnx.TensorProto.FLOAT}  # the positions stay fp32
+    stored = sum(len(one.raw_data) for one in small.graph.initializer)
+    assert stored < 0.5 * sum(len(one.raw_data) for one in whole.graph.initializer)
+
+
+def test_another_body_is_refused(tmp_path: Path) -> None:
+    config = RobertaConfig(
+        vocab_size=len(tiny.WORDS), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=66, pad_token_id=0, bos_token_id=2, eos_token_id=3,
+    )  # fmt: skip
+    (tmp_path / "roberta").mkdir()
+    with quiet():
+        RobertaModel(config).save_pretrained(tmp_path / "roberta")
+    tiny.write_tokenizer(tmp_path / "roberta")
+    with pytest.raises(TmkdError, match="a student with a roberta body"):
+        bert_graph(student_of(tmp_path / "roberta", tmp_path / "s", 1))
+
+
+def test_rows_in_bytes_lose_at_most_half_a_step() -> None:
+    matrix = np.array([[1.27, -0.4, 0.014], [0.0, 0.0, 0.0], [-12.7, 3.14, 0.05]], dtype=np.float32)
+    values, scales = quantise_rows(matrix)
+    assert values.tolist() == [[127, -40, 1], [0, 0, 0], [-127, 31, 0]]
+    assert scales[0] == pytest.approx(0.01)
+    assert (np.abs(values * scales[:, None] - matrix) <= scales[:, None] / 2 + 1e-7).all()
+
+
+@pytest.mark.parametrize("after_gelu", [False, True])
+def test_a_tokens_bytes_do_not_depend_on_the_tokens_beside_it(after_gelu: bool) -> None:
+    rng = np.random.default_rng(1)
+    graph = Graph(int8=True)
+    weight = rng.normal(size=(5, 8)).astype(np.float32)
+    output = graph.linear("x", weight, np.zeros(5, dtype=np.float32), after_gelu)
+    model = graph.model(["x"], output, 5)
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    tokens = np.maximum(rng.normal(size=(6, 8)), -0.17 if after_gelu else -9).astype(np.float32)
+    tokens[3] *= 100 if not after_gelu else 1  # one token of another size, as [CLS] is
+    together = session.run(None, {"x": tokens})[0]
+    for row in range(6):
+        np.testing.assert_array_equal(together[row], session.run(None, {"x": tokens[row : row + 1]})[0][0])
+    np.testing.assert_allclose(together, tokens @ weight.T, atol=0.02 * np.abs(tokens).max())

@@ -1,0 +1,43 @@
+"""A bundle made from a student of random weights, without a training run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import tiny
+from tmkd.export.onnx import export_bundle
+from tmkd.export.parity import CheckSet
+from tmkd.network import Student
+from tmkd.network.headers import Header
+from tmkd.pairs import LabelSet
+from tmkd.store import write_manifest
+
+LABELS = LabelSet("toy", ("no", "yes"), "yes")
+
+
+def checks() -> CheckSet:
+    """Labelled pairs to check an export with."""
+    rows = tiny.pairs(range(12))
+    questions, passages, labels = zip(*rows, strict=True)
+    golden = np.array([int(label == "yes") for label in labels])
+    return CheckSet("test", questions, passages, golden, questions)
+
+
+def write_bundle(folder: Path, labels: LabelSet = LABELS) -> tuple[Path, Path]:
+    """The folders of a student and of its bundle."""
+    (folder / "base").mkdir()
+    base = tiny.write_encoder(folder / "base")
+    headers = (Header("toy/gold", None), Header("toy/ann", "aa"))
+    student = Student.start(base, 2, "pooler", labels, headers, 32, seed=1)
+    with torch.no_grad():
+        for linear in student.headers.linears:
+            linear.weight.mul_(40)  # else all probabilities are near one half
+    student.save(folder / "student", base)
+    bundle = folder / "bundle"
+    bundle.mkdir()
+    report = export_bundle(folder / "student", [checks()], bundle, force=True)
+    write_manifest(bundle, "export", {}, {}, {"faults": report["faults"]}, 0.0)
+    return folder / "student", bundle
