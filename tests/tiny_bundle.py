@@ -15,6 +15,7 @@ from tmkd.network.headers import Header
 from tmkd.pairs import LabelSet
 from tmkd.store import write_manifest
 
+PAIRS = [(question, passage) for question, passage, _ in tiny.pairs(range(12, 24))]
 LABELS = LabelSet("toy", ("no", "yes"), "yes")
 
 
@@ -38,6 +39,6 @@ def write_bundle(folder: Path, labels: LabelSet = LABELS) -> tuple[Path, Path]:
     student.save(folder / "student", base)
     bundle = folder / "bundle"
     bundle.mkdir()
-    report = export_bundle(folder / "student", [checks()], bundle, force=True)
+    report = export_bundle(folder / "student", PAIRS, [checks()], bundle, force=True)
     write_manifest(bundle, "export", {}, {}, {"faults": report["faults"]}, 0.0)
     return folder / "student", bundle

@@ -245,10 +245,12 @@ def _export(run: RunFolder, settings: Export) -> Step:
 
         splits = [f"{task}/{split}" for split in run.recipe.tasks[task].tests]
         checks = [check_set(split.partition("/")[2], run.corpus(split).table()) for split in splits]
-        return {"faults": export_bundle(student, checks, folder, settings.force)["faults"]}
+        some = run.corpus(f"{task}/train").table().slice(0, settings.pairs)
+        calibration = list(zip(some["question"].to_pylist(), some["passage"].to_pylist(), strict=True))
+        return {"faults": export_bundle(student, calibration, checks, folder, settings.force)["faults"]}
 
     needs = {"the student": student, f"collect/{task}": run.corpus_artifact(task)}
-    told = {"row": settings.row, "task": task, "force": settings.force}
+    told = {"row": settings.row, "task": task, "force": settings.force, "pairs": settings.pairs}
     return Step("export", "export", run.folder / "bundle", needs, told, make)
 
 

@@ -14,7 +14,7 @@ from transformers import RobertaConfig, RobertaModel
 import tiny
 from tmkd.errors import TmkdError
 from tmkd.export.bert import bert_graph
-from tmkd.export.graph import Graph, quantise_rows
+from tmkd.export.graph import Graph
 from tmkd.network import Student
 from tmkd.network.encoder import Pool, quiet
 from tmkd.network.headers import Header
@@ -87,20 +87,12 @@ def test_another_body_is_refused(tmp_path: Path) -> None:
         bert_graph(student_of(tmp_path / "roberta", tmp_path / "s", 1))
 
 
-def test_rows_in_bytes_lose_at_most_half_a_step() -> None:
-    matrix = np.array([[1.27, -0.4, 0.014], [0.0, 0.0, 0.0], [-12.7, 3.14, 0.05]], dtype=np.float32)
-    values, scales = quantise_rows(matrix)
-    assert values.tolist() == [[127, -40, 1], [0, 0, 0], [-127, 31, 0]]
-    assert scales[0] == pytest.approx(0.01)
-    assert (np.abs(values * scales[:, None] - matrix) <= scales[:, None] / 2 + 1e-7).all()
-
-
 @pytest.mark.parametrize("after_gelu", [False, True])
 def test_a_tokens_bytes_do_not_depend_on_the_tokens_beside_it(after_gelu: bool) -> None:
     rng = np.random.default_rng(1)
     graph = Graph(int8=True)
     weight = rng.normal(size=(5, 8)).astype(np.float32)
-    output = graph.linear("x", weight, np.zeros(5, dtype=np.float32), after_gelu)
+    output = graph.linear("x", weight, np.zeros(5, dtype=np.float32), None, after_gelu)
     model = graph.model(["x"], output, 5)
     model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -109,4 +101,4 @@ def test_a_tokens_bytes_do_not_depend_on_the_tokens_beside_it(after_gelu: bool) 
     together = session.run(None, {"x": tokens})[0]
     for row in range(6):
         np.testing.assert_array_equal(together[row], session.run(None, {"x": tokens[row : row + 1]})[0][0])
-    np.testing.assert_allclose(together, tokens @ weight.T, atol=0.02 * np.abs(tokens).max())
+    np.testing.assert_allclose(together, tokens @ weight.T, atol=0.03 * np.abs(tokens).max())

@@ -13,7 +13,7 @@ import pytest
 
 import tiny
 from tiny import Call, World
-from tiny_bundle import checks
+from tiny_bundle import PAIRS, checks
 from tmkd.bundle import Ranker
 from tmkd.errors import TmkdError
 from tmkd.export import onnx as export
@@ -103,9 +103,9 @@ def test_an_int8_graph_that_loses_too_much_is_shipped_only_on_demand(
 ) -> None:
     monkeypatch.setattr(export, "int8_faults", losing)
     with pytest.raises(TmkdError, match="int8 loses too much: test: 9"):
-        export.export_bundle(made[0], [checks()], tmp_path)
+        export.export_bundle(made[0], PAIRS, [checks()], tmp_path)
     assert not list(tmp_path.iterdir())
-    export.export_bundle(made[0], [checks()], tmp_path, force=True)
+    export.export_bundle(made[0], PAIRS, [checks()], tmp_path, force=True)
     assert "beyond its limits" in (tmp_path / "README.md").read_text()
 
 
@@ -115,9 +115,10 @@ def test_a_graph_that_is_not_the_student_is_never_shipped(
     own = Student.predict_proba
     monkeypatch.setattr(Student, "predict_proba", lambda self, pairs: np.flip(own(self, pairs), axis=1))
     with pytest.raises(TmkdError, match="the ONNX graph is not the student"):
-        export.export_bundle(made[0], [checks()], tmp_path, force=True)
+        export.export_bundle(made[0], PAIRS, [checks()], tmp_path, force=True)
 
 
-def test_an_export_needs_something_to_check_with(made: tuple[Path, Path], tmp_path: Path) -> None:
-    with pytest.raises(TmkdError, match="needs labelled pairs"):
-        export.export_bundle(made[0], [], tmp_path)
+def test_an_export_needs_pairs_to_round_by_and_to_check_with(made: tuple[Path, Path], tmp_path: Path) -> None:
+    for pairs, sets in ((PAIRS, []), ([], [checks()])):
+        with pytest.raises(TmkdError, match="an export needs pairs"):
+            export.export_bundle(made[0], pairs, sets, tmp_path)

@@ -11,6 +11,7 @@ import torch
 
 from tmkd.errors import TmkdError
 from tmkd.export.graph import Graph
+from tmkd.export.rounding import Moments
 from tmkd.network import Student
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -19,16 +20,17 @@ _MASKED = -10_000.0  # added to a padded position's score: e^−10000 is 0, and 
 _GELUS = {"gelu": "none", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh"}
 
 
-def bert_graph(student: Student, int8: bool = False) -> onnx.ModelProto:
+def bert_graph(student: Student, int8: bool = False, moments: Moments | None = None) -> onnx.ModelProto:
     """The student's ONNX model: INPUTS int64 (pairs, longest) → logits float32 (pairs, classes), the log of Eq. 6.
 
+    In int8 weights are rounded by the `moments` of their inputs where they are given (`input_moments`).
     Raises: TmkdError for a body that is no BERT.
     """
     config: Any = student.encoder.config
     if config.model_type != "bert" or config.hidden_act not in _GELUS:
         raise TmkdError(f"a student with a {config.model_type} body ({config.hidden_act}) has no ONNX export; BERT has")
     weights = {name: _array(tensor) for name, tensor in student.encoder.state_dict().items()}
-    body = _Bert(Graph(int8), config, weights)
+    body = _Bert(Graph(int8), config, weights, moments or {})
     first = body.first_token()
     if student.config.pool == "pooler":
         first = body.graph.node("Tanh", body.exact(first, "pooler.dense"))
@@ -56,8 +58,10 @@ def _heads(graph: Graph, first: str, student: Student) -> str:
 class _Bert:
     """The embeddings and layers of one BERT, written into one graph. Hidden states are (pairs, longest, width)."""
 
-    def __init__(self, graph: Graph, config: Any, weights: Mapping[str, np.ndarray]) -> None:
-        self.graph, self.config, self.weights = graph, config, weights
+    def __init__(
+        self, graph: Graph, config: Any, weights: Mapping[str, np.ndarray], moments: Mapping[str, np.ndarray]
+    ) -> None:
+        self.graph, self.config, self.weights, self.moments = graph, config, weights, moments
         self.width, self.heads = config.hidden_size, config.num_attention_heads
         self.zero, self.one = (graph.constant(np.array([place], dtype=np.int64)) for place in (0, 1))
 
@@ -103,17 +107,18 @@ class _Bert:
         graph, attention = self.graph, f"{name}.attention.self"
         asking = graph.node("Slice", hidden, self.zero, self.one, self.one) if last else hidden
         scale = np.float32((self.width / self.heads) ** -0.5)
-        weight, bias = self._weight(f"{attention}.query")
-        query = self._heads(graph.linear(asking, weight * scale, bias * scale), (0, 2, 1, 3))
-        key = self._heads(graph.linear(hidden, self._weight(f"{attention}.key")[0], None), (0, 2, 3, 1))
-        value_weight, value_bias = self._weight(f"{attention}.value")
-        value = self._heads(graph.linear(hidden, value_weight, None), (0, 2, 1, 3))
+        weight, bias, moments = self._weight(f"{attention}.query")
+        query = self._heads(graph.linear(asking, weight * scale, bias * scale, moments), (0, 2, 1, 3))
+        weight, _, moments = self._weight(f"{attention}.key")
+        key = self._heads(graph.linear(hidden, weight, None, moments), (0, 2, 3, 1))
+        weight, value_bias, moments = self._weight(f"{attention}.value")
+        value = self._heads(graph.linear(hidden, weight, None, moments), (0, 2, 1, 3))
         scores = graph.node("Add", graph.node("MatMul", query, key), mask)
         mixed = graph.node("MatMul", graph.node("Softmax", scores, axis=-1), value)
         mixed = graph.node("Transpose", mixed, perm=(0, 2, 1, 3))
         mixed = graph.node("Reshape", mixed, graph.constant(np.array([0, 0, self.width], dtype=np.int64)))
-        weight, bias = self._weight(f"{name}.attention.output.dense")
-        attended = graph.linear(mixed, weight, bias + weight @ value_bias)
+        weight, bias, moments = self._weight(f"{name}.attention.output.dense")
+        attended = graph.linear(mixed, weight, bias + weight @ value_bias, moments)
         between = self._norm(graph.node("Add", attended, asking), f"{name}.attention.output.LayerNorm")
         wide = graph.linear(between, *self._weight(f"{name}.intermediate.dense"))
         wide = graph.node("Gelu", wide, approximate=_GELUS[self.config.hidden_act])
@@ -125,9 +130,9 @@ class _Bert:
         shape = self.graph.constant(np.array([0, 0, self.heads, self.width // self.heads], dtype=np.int64))
         return self.graph.node("Transpose", self.graph.node("Reshape", projected, shape), perm=tuple(order))
 
-    def _weight(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """A linear layer's weight (out, in) and bias (out,)."""
-        return self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
+    def _weight(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """A linear layer's weight (out, in), bias (out,) and the moments of its inputs (in, in), if they are known."""
+        return self.weights[f"{name}.weight"], self.weights[f"{name}.bias"], self.moments.get(name)
 
     def _norm(self, hidden: str, name: str) -> str:
         weight, bias = (self.graph.constant(self.weights[f"{name}.{part}"]) for part in ("weight", "bias"))

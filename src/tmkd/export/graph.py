@@ -9,9 +9,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from tmkd.export.rounding import LEVELS, quantise_rows
+
 OPSET = 20  # the first with Gelu
 IR_VERSION = 10
-LEVELS = 127  # of a signed byte, on each side of 0
 ZERO = 128  # where an unsigned byte has its 0 for numbers of both signs
 LOW = 16  # and for the outputs of Gelu, which hardly go below 0
 GELU_LEAST = 0.17  # no output of Gelu is less than −0.17
@@ -43,13 +44,21 @@ class Graph:
         self._nodes.append(helper.make_node(operator, list(inputs), [output], **attributes))
         return output
 
-    def linear(self, inputs: str, weight: np.ndarray, bias: np.ndarray | None, after_gelu: bool = False) -> str:
+    def linear(
+        self,
+        inputs: str,
+        weight: np.ndarray,
+        bias: np.ndarray | None,
+        moments: np.ndarray | None,
+        after_gelu: bool = False,
+    ) -> str:
         """inputs · weightᵀ + bias: inputs (…, in), weight (out, in), bias (out,) float32 → (…, out).
 
-        `after_gelu` says that no input is below −GELU_LEAST.
+        `moments` of the inputs, Σ x·xᵀ (in, in), are what int8 weights are rounded by; `after_gelu` says that no input
+        is below −GELU_LEAST.
         """
         if self.int8:
-            values, scales = quantise_rows(weight)
+            values, scales = quantise_rows(weight, moments)
             zeros = self.constant(np.zeros(len(scales), dtype=np.int8))
             whole = self.node("DequantizeLinear", self.constant(values.T), self.constant(scales), zeros, axis=1)
             steps, scale = self._in_bytes(inputs, after_gelu)
@@ -92,10 +101,3 @@ class Graph:
         return helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="tmkd"
         )
-
-
-def quantise_rows(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """matrix (rows, columns) → int8 of that shape and a float32 scale per row (rows,): int8 × scale is near it."""
-    scales = np.maximum(np.abs(matrix).max(axis=1), 1e-12).astype(np.float32) / LEVELS
-    values = np.clip(np.round(matrix / scales[:, None]), -LEVELS, LEVELS).astype(np.int8)
-    return values, scales

@@ -16,6 +16,7 @@ from tmkd.errors import TmkdError
 from tmkd.export.bert import bert_graph
 from tmkd.export.card import model_card
 from tmkd.export.parity import CheckSet, compare, fp32_faults, int8_faults
+from tmkd.export.rounding import input_moments
 from tmkd.network import Student
 from tmkd.store import write_atomic
 
@@ -25,28 +26,30 @@ CARD = "README.md"
 
 def export_bundle(
     student_folder: Path,
+    calibration: Sequence[tuple[str, str]],
     checks: Sequence[CheckSet],
     folder: Path,
     force: bool = False,
 ) -> dict[str, Any]:
     """Write the student's bundle into `folder`, all but its manifest, and return what the parity report says.
 
-    On each of `checks` the fp32 graph is compared with the student in PyTorch and the int8 graph with fp32. With
-    `force` an int8 graph beyond its limits is shipped all the same, and the report says so.
+    The int8 weights are rounded by what `calibration` pairs, (question, passage), put in. On each of `checks` the fp32
+    graph is compared with the student in PyTorch and the int8 graph with fp32. With `force` an int8 graph beyond its
+    limits is shipped all the same, and the report says so.
     Raises: TmkdError when there is nothing to check with, the body has no export, the fp32 graph differs from the
     student, or int8 fails its check.
     """
-    if not checks:
-        raise TmkdError("an export needs labelled pairs to check the graphs with")
+    if not checks or not calibration:
+        raise TmkdError("an export needs pairs: some to round the int8 weights by, and some to check the graphs with")
     student = Student.from_pretrained(student_folder, local_files_only=True, attn_implementation="eager")
     student.train(False)
     tokenizer, positive = student.tokenizer, student.labels.positive_index
     pad_id = tokenizer.settings.pad_id
     graphs: dict[Precision, onnx.ModelProto] = {
         "fp32": bert_graph(student),
-        "int8": bert_graph(student, int8=True),
+        "int8": bert_graph(student, int8=True, moments=input_moments(student, calibration)),
     }
-    report: dict[str, Any] = {"fp32": [], "int8": []}
+    report: dict[str, Any] = {"calibration_pairs": len(calibration), "fp32": [], "int8": []}
     faults: list[str] = []
     sessions = {precision: Session(graph.SerializeToString(), precision) for precision, graph in graphs.items()}
     for check in checks:

@@ -1,0 +1,71 @@
+"""Weights in whole steps: to the nearest one, or so that the errors of a row cancel on the inputs that really come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from tmkd.network import Student
+
+LEVELS = 127  # of a signed byte, on each side of 0
+DAMPING = 0.01  # of the mean diagonal, added to it: pairs are few, and some inputs hardly vary
+
+Moments = dict[str, npt.NDArray[np.float64]]
+
+
+def quantise_rows(
+    matrix: npt.NDArray[np.float32], moments: npt.NDArray[np.float64] | None = None
+) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
+    """matrix (rows, columns) → int8 of that shape and a float32 scale per row (rows,): int8 × scale is near it.
+
+    With the `moments` of its inputs, Σ x·xᵀ (columns, columns), a column's rounding error is made good by the columns
+    not rounded yet, the most active first, so that matrix · x changes least (GPTQ, arXiv 2210.17323).
+    """
+    scales = np.maximum(np.abs(matrix).max(axis=1), 1e-12).astype(np.float32) / LEVELS
+    if moments is None:
+        return np.clip(np.round(matrix / scales[:, None]), -LEVELS, LEVELS).astype(np.int8), scales
+    order = np.argsort(-np.diag(moments), kind="stable")
+    left = matrix[:, order].astype(np.float64) / scales[:, None]  # in steps
+    damped = moments[np.ix_(order, order)] + np.eye(len(order)) * (DAMPING * np.diag(moments).mean() + 1e-12)
+    # Row i of the inverse's upper factor says how column i's error is best spread over those after it.
+    spread = np.linalg.cholesky(np.linalg.inv(damped)).T
+    steps = np.empty_like(left)
+    for column in range(len(order)):
+        steps[:, column] = np.clip(np.round(left[:, column]), -LEVELS, LEVELS)
+        error = (left[:, column] - steps[:, column]) / spread[column, column]
+        left[:, column + 1 :] -= np.outer(error, spread[column, column + 1 :])
+    values = np.empty(matrix.shape, dtype=np.int8)
+    values[:, order] = steps.astype(np.int8)
+    return values, scales
+
+
+def input_moments(student: Student, pairs: Sequence[tuple[str, str]]) -> Moments:
+    """Σ x·xᵀ over the tokens of these pairs, float64 (in, in), of the inputs of each linear layer of the encoder."""
+    moments: Moments = {}
+    with _watched(student.encoder, moments):
+        student.predict_proba(pairs)
+    return moments
+
+
+@contextmanager
+def _watched(encoder: nn.Module, moments: Moments) -> Iterator[None]:
+    def watch(name: str) -> torch.utils.hooks.RemovableHandle | None:
+        def add(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+            seen = inputs[0].detach().flatten(0, -2).double()
+            moments[name] = moments.get(name, 0.0) + (seen.T @ seen).numpy()
+
+        module = encoder.get_submodule(name)
+        return module.register_forward_pre_hook(add) if isinstance(module, nn.Linear) else None
+
+    handles = [watch(name) for name, _ in encoder.named_modules() if name]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            if handle is not None:
+                handle.remove()

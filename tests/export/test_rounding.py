@@ -1,0 +1,54 @@
+"""Weights in whole steps: the nearest ones, and those that cancel each other's errors on real inputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tiny_bundle import PAIRS
+from tmkd.export.rounding import input_moments, quantise_rows
+from tmkd.network import Student
+
+
+def test_rows_in_bytes_lose_at_most_half_a_step() -> None:
+    matrix = np.array([[1.27, -0.4, 0.014], [0.0, 0.0, 0.0], [-12.7, 3.14, 0.05]], dtype=np.float32)
+    values, scales = quantise_rows(matrix)
+    assert values[:2].tolist() == [[127, -40, 1], [0, 0, 0]]
+    assert scales[0] == pytest.approx(0.01)
+    assert (np.abs(values * scales[:, None] - matrix) <= scales[:, None] / 2 + 1e-7).all()
+
+
+def test_two_inputs_that_always_agree_share_a_rounding_error() -> None:
+    # Both columns round 0.4 steps down alone; as x1 = x2, rounding one of them up loses 0.2 steps instead of 0.8.
+    matrix = np.array([[127.0, 10.4, 10.4]], dtype=np.float32)
+    moments = np.array([[0.01, 0.0, 0.0], [0.0, 1.0, 1.0], [0.0, 1.0, 1.0]])
+    assert quantise_rows(matrix)[0].tolist() == [[127, 10, 10]]
+    values, _ = quantise_rows(matrix, moments)
+    assert sorted(values[0].tolist()) == [10, 11, 127]
+
+
+def test_rounding_by_moments_changes_products_less() -> None:
+    rng = np.random.default_rng(3)
+    inputs = rng.normal(size=(500, 4)) @ rng.normal(size=(4, 32)) + 0.1 * rng.normal(size=(500, 32))
+    matrix = rng.normal(size=(16, 32)).astype(np.float32)
+
+    def lost(moments: np.ndarray | None) -> float:
+        values, scales = quantise_rows(matrix, moments)
+        return float(np.square(inputs @ (values * scales[:, None] - matrix).T).mean())
+
+    assert lost(inputs.T @ inputs) < 0.5 * lost(None)
+
+
+def test_moments_are_those_of_every_linear_layers_inputs_and_leave_no_hook(made: tuple[Path, Path]) -> None:
+    student = Student.from_pretrained(made[0])
+    moments = input_moments(student, PAIRS[:4])
+    assert moments["encoder.layer.0.output.dense"].shape == (32, 32)
+    last = moments["encoder.layer.1.attention.self.query"]
+    assert last.shape == (16, 16)
+    # The last layer's query reads one token a pair, its key all of them.
+    assert np.trace(last) < np.trace(moments["encoder.layer.1.attention.self.key"])
+    before = {name: moment.copy() for name, moment in moments.items()}
+    student.predict_proba(PAIRS)
+    assert all(np.array_equal(moments[name], moment) for name, moment in before.items())
