@@ -34,7 +34,7 @@ FLOORS = (
     "export",
     "serve",
     "runfolder steps",
-    "health results collected ranking",
+    "health results collected benching bundle_verbs",
     "gathering",
     "flow",
     "checking running",

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tmkd import process
+from tmkd.bundle_verbs import Json, bench, rank
 from tmkd.errors import TmkdError, UsageError
 
 if TYPE_CHECKING:
@@ -47,8 +48,6 @@ Changes = Annotated[
     ),
 ]
 Runs = Annotated[Path, typer.Option(help="The folder that holds one folder per recipe name.")]
-BundleFolder = Annotated[Path, typer.Argument(help="The folder of a bundle.", show_default=False)]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 All = Annotated[bool, typer.Option("--all", help="Also the rows and teachers that the recipe marks extra.")]
 
 
@@ -141,17 +140,8 @@ def export(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), 
     out.print(str(folder), highlight=False, markup=False, soft_wrap=True)
 
 
-@app.command()
-def rank(
-    bundle: BundleFolder,
-    question: Annotated[str, typer.Option(help="The question.", show_default=False)],
-    top: Annotated[int | None, typer.Option(min=1, help="Print only so many.")] = None,
-    json_: Json = False,
-) -> None:
-    """Rank passages, one a line on standard input, by how likely they answer a question."""
-    from tmkd.ranking import rank_lines
-
-    rank_lines(bundle, question, sys.stdin.buffer, top, out, json_)
+app.command()(rank)
+app.command()(bench)
 
 
 @app.command()
