@@ -1,0 +1,266 @@
+"""How fast a student is served: its bundle beside its teacher, itself in other programs, and the processor's own peak.
+
+    python benchmarks/serve_speed.py --bundle runs/webqa/bundle --student runs/webqa/students/0123456789abcdef \
+        --teacher runs/webqa/teachers/webqa/t1 --file test.parquet [--only peers|large|peak|latency]
+
+The bundle is the student's (`tmkd export`), the teacher any sequence classifier, the file one of pairs.
+sentence-transformers and onnxscript come with `pip install '.[bench]'`. Every target is printed with whether it was
+reached, nothing is asserted: read the numbers with the machine they were made on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from onnx import TensorProto, helper
+from transformers import AutoModelForSequenceClassification, BertConfig, BertForSequenceClassification, BertModel
+
+from tmkd.bundle import Ranker
+from tmkd.bundle.session import Session
+from tmkd.evaluate.speed import machine_line
+from tmkd.export.bert import bert_graph
+from tmkd.export.compat import export_compat
+from tmkd.export.graph import Graph
+from tmkd.network import Student
+from tmkd.network.encoder import quiet
+from tmkd.network.headers import Header
+from tmkd.pairs import LabelSet
+from tmkd.recipe_parts import Source
+from tmkd.sources import read_source
+
+Pairs = list[tuple[str, str]]
+Score = Callable[[Pairs], Any]
+BATCH = 32  # of the other programs, their own default
+
+
+def main() -> None:
+    """Read the options and measure."""
+    options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    for name in ("bundle", "student", "teacher", "file"):
+        options.add_argument(f"--{name}", type=Path, required=True)
+    options.add_argument("--pairs", type=int, default=640, help="pairs timed")
+    options.add_argument("--repeats", type=int, default=5)
+    options.add_argument("--threads", type=int, default=2)
+    options.add_argument("--only", choices=("peers", "large", "peak", "latency"))
+    asked = options.parse_args()
+    torch.set_num_threads(asked.threads)
+    table = read_source(Source(file=asked.file.name), asked.file.parent, LabelSet("test", ("no", "yes"), "yes"))
+    table = table.slice(0, asked.pairs)
+    pairs: Pairs = list(zip(table["question"].to_pylist(), table["passage"].to_pylist(), strict=True))
+    ranker = Ranker(asked.bundle, "int8", asked.threads)
+    tokens = ranker.tokenizer.encode(*map(list, zip(*pairs, strict=True)))
+    print(f"{machine_line()}; {len(pairs)} pairs of {tokens.lengths.mean():.1f} token ids, {asked.threads} threads")
+    parts = [asked.only] if asked.only else ["peers", "large", "peak", "latency"]
+    if "peers" in parts:
+        peers(ranker, asked.student, asked.teacher, pairs, asked.repeats, asked.threads)
+    if "large" in parts:
+        large(pairs, ranker, asked.repeats, asked.threads)
+    if "peak" in parts:
+        peak(ranker, pairs, asked.repeats, asked.threads)
+    if "latency" in parts:
+        latency(ranker, pairs)
+
+
+def in_turns(scorers: dict[str, Score], pairs: Pairs, repeats: int) -> dict[str, float]:
+    """Median pairs/s of each after a warm-up, all in turns so that noise hits all alike."""
+    seconds: dict[str, list[float]] = {name: [] for name in scorers}
+    for score in scorers.values():
+        score(pairs[:BATCH])
+        score(pairs)
+    for _ in range(repeats):
+        for name, score in scorers.items():
+            begun = time.perf_counter()
+            score(pairs)
+            seconds[name].append(time.perf_counter() - begun)
+    for name, taken in seconds.items():
+        spread = (max(taken) - min(taken)) / median(taken)
+        print(f"  {name:58s} {len(pairs) / median(taken):9,.1f} pairs/s  (spread {100 * spread:.0f} %)")
+    return {name: len(pairs) / median(taken) for name, taken in seconds.items()}
+
+
+def target(what: str, reached: float, wanted: float, unit: str = "×") -> None:
+    """Say whether a target was reached."""
+    print(f"  {'reached' if reached >= wanted else 'MISSED '}  {what}: {reached:.1f} {unit}, target {wanted:g}")
+
+
+def peers(ranker: Ranker, student: Path, teacher: Path, pairs: Pairs, repeats: int, threads: int) -> None:
+    """The bundle beside CrossEncoder.predict with the teacher and with the student, and beside a plain ONNX export."""
+    from sentence_transformers import CrossEncoder
+
+    with tempfile.TemporaryDirectory() as place:
+        compat = Path(place) / "compat"
+        export_compat(student, pairs[:256], None, None, compat)
+        plain = plain_int8(compat, Path(place), threads)
+        big, small = (CrossEncoder(str(folder), device="cpu", max_length=128) for folder in (teacher, compat))
+        fp32 = Ranker(ranker.folder, "fp32", threads)
+        print("beside other programs")
+        speed = in_turns(
+            {
+                "teacher, CrossEncoder.predict fp32": lambda some: big.predict(some, batch_size=BATCH),
+                "student, CrossEncoder.predict fp32": lambda some: small.predict(some, batch_size=BATCH),
+                "student, plain export fused and quantised by onnxruntime": plain,
+                "student, bundle fp32": fp32.predict_proba,
+                "student, bundle int8": ranker.predict_proba,
+            },
+            pairs,
+            repeats,
+        )
+    ours = speed["student, bundle int8"]
+    target("int8 bundle over the teacher in CrossEncoder", ours / speed["teacher, CrossEncoder.predict fp32"], 12)
+    target("int8 bundle over the student in CrossEncoder", ours / speed["student, CrossEncoder.predict fp32"], 7)
+    named = "student, plain export fused and quantised by onnxruntime"
+    target("int8 bundle over the plain int8 export", ours / speed[named], 2)
+
+
+def plain_int8(compat: Path, place: Path, threads: int) -> Score:
+    """The same student as most would export it: torch.onnx, onnxruntime's BERT fusion, its default dynamic int8."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.transformers.optimizer import optimize_model
+    from tokenizers import Tokenizer
+
+    with quiet():
+        model = AutoModelForSequenceClassification.from_pretrained(compat, attn_implementation="eager").eval()
+    places = place / "plain.onnx", place / "fused.onnx", place / "int8.onnx"
+    names = ["input_ids", "attention_mask", "token_type_ids"]
+    example = tuple(torch.ones(2, 16, dtype=torch.int64) for _ in names)
+    axes = {name: {0: "pairs", 1: "longest"} for name in names}
+    torch.onnx.export(
+        model, example, places[0], input_names=names, output_names=["logits"], dynamic_axes=axes, dynamo=False
+    )
+    config = model.config
+    fused = optimize_model(str(places[0]), "bert", num_heads=config.num_attention_heads, hidden_size=config.hidden_size)
+    fused.save_model_to_file(str(places[1]))
+    types = {"DefaultTensorType": TensorProto.FLOAT}  # it does not know what its own fused operators give
+    quantize_dynamic(places[1], places[2], weight_type=QuantType.QInt8, extra_options=types)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(places[2], options, providers=["CPUExecutionProvider"])
+    taken = {one.name for one in session.get_inputs()}
+    tokenizer = Tokenizer.from_file(str(compat / "tokenizer.json"))
+    tokenizer.enable_truncation(128, strategy="only_second")
+    tokenizer.enable_padding()
+
+    def score(pairs: Pairs) -> None:
+        for start in range(0, len(pairs), BATCH):
+            read = tokenizer.encode_batch(pairs[start : start + BATCH])
+            inputs = {
+                "input_ids": np.array([one.ids for one in read], dtype=np.int64),
+                "attention_mask": np.array([one.attention_mask for one in read], dtype=np.int64),
+                "token_type_ids": np.array([one.type_ids for one in read], dtype=np.int64),
+            }
+            session.run(None, {name: inputs[name] for name in taken})
+
+    return score
+
+
+def large(pairs: Pairs, ranker: Ranker, repeats: int, threads: int) -> None:
+    """BERT-3 of the paper beside BERT-large, both with random weights: speed alone."""
+    some = pairs[:64]
+    tokens = ranker.tokenizer.encode(*map(list, zip(*some, strict=True)))
+    pad_id = ranker.bundle.text.pad_id
+    with quiet():
+        big = BertForSequenceClassification(
+            BertConfig(hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096)
+        ).eval()
+    session = Session(bert_graph(bert_3(), int8=True).SerializeToString(), "BERT-3", threads)
+
+    def whole(_: Pairs) -> None:
+        with torch.inference_mode():
+            for start in range(0, len(some), BATCH):
+                padded = tokens.pad(range(start, min(start + BATCH, len(some))), pad_id)
+                big(**{name: torch.from_numpy(values) for name, values in padded.items()})
+
+    print("the paper's sizes, without tokenising")
+    speed = in_turns(
+        {"BERT-large, PyTorch fp32": whole, "BERT-3, int8 graph": lambda _: session.logits(tokens, pad_id)},
+        some,
+        min(repeats, 2),
+    )
+    target("BERT-3 over BERT-large", speed["BERT-3, int8 graph"] / speed["BERT-large, PyTorch fp32"], 80)
+
+
+def bert_3() -> Student:
+    """A student of the paper's size, with random weights."""
+    with tempfile.TemporaryDirectory() as place, quiet():
+        BertModel(BertConfig(num_hidden_layers=3)).save_pretrained(place)
+        headers = [Header(f"task/t{number}", str(number)) for number in range(4)]
+        return Student.start(Path(place), 3, "pooler", LabelSet("task", ("no", "yes"), "yes"), headers, 128, 1)
+
+
+def peak(ranker: Ranker, pairs: Pairs, repeats: int, threads: int) -> None:
+    """The share of the processor's int8 peak that the encoder reaches; the peak is the best of its own products."""
+    graph = onnx.load(ranker.folder / "model.int8.onnx").graph
+    large = 20_000  # more rows than this are a vocabulary, which nothing is multiplied with
+    stored = [tuple(one.dims) for one in graph.initializer if one.data_type == TensorProto.INT8]
+    shapes = sorted({shape for shape in stored if len(shape) == 2 and max(shape) < large})
+    rates = {}
+    for inner, outer in shapes:
+        rates[inner, outer] = product_rate(inner, outer, threads, repeats)
+    best = max(rates.values())
+    tokens = ranker.tokenizer.encode(*map(list, zip(*pairs, strict=True)))
+    session = Session((ranker.folder / "model.int8.onnx").read_bytes(), "bundle", threads)
+    taken = min(seconds(lambda: session.logits(tokens, ranker.bundle.text.pad_id)) for _ in range(repeats + 1))
+    width, wide = min(map(min, shapes)), max(map(max, shapes))
+    layers = sum(one.op_type == "Gelu" for one in graph.node)
+    whole = 2 * (4 * width * width + 2 * width * wide)
+    every, first = (layers - 1) * whole + 4 * width * width, whole - 4 * width * width
+    done = float(tokens.lengths.sum()) * every + len(pairs) * first
+    print("the processor's int8 peak")
+    for (inner, outer), rate in rates.items():
+        print(f"  2,048 × {inner} × {outer}: {rate / 1e9:,.0f} GOP/s")
+    print(f"  the encoder's products, whole runs: {done / taken / 1e9:,.0f} GOP/s")
+    target("share of the peak", 100 * done / taken / best, 65, "%")
+
+
+def product_rate(inner: int, outer: int, threads: int, repeats: int) -> float:
+    """Operations a second of bytes × bytes → fp32 on 2,048 rows, as many sessions side by side as there are threads."""
+    rng = np.random.default_rng(1)
+    graph = Graph(int8=True)
+    scale, zero = graph.constant(np.float32(1)), graph.constant(np.uint8(128))
+    weight = graph.constant(rng.integers(-127, 127, (inner, outer), dtype=np.int8))
+    zeros = graph.constant(np.zeros(outer, dtype=np.int8))
+    left = graph.node("DequantizeLinear", "rows", scale, zero)
+    right = graph.node("DequantizeLinear", weight, graph.constant(np.ones(outer, np.float32)), zeros, axis=1)
+    output = graph.node("MatMul", left, right)
+    model = graph.model([], output, outer)
+    model.graph.input.append(helper.make_tensor_value_info("rows", TensorProto.UINT8, [2048, inner]))
+    values = rng.integers(0, 255, (2048, inner), dtype=np.uint8)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session.run(None, {"rows": values})
+    best = min(seconds(lambda: [session.run(None, {"rows": values}) for _ in range(10)]) for _ in range(repeats))
+    return 10 * 2 * 2048 * inner * outer / best
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """How long something takes."""
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def latency(ranker: Ranker, pairs: Pairs) -> None:
+    """One question with ten passages, text in to ranked list out."""
+    asked = [(pairs[at][0], [passage for _, passage in pairs[at : at + 10]]) for at in range(0, len(pairs) - 10, 10)]
+    for question, passages in asked[:20]:
+        ranker.rank(question, passages)
+    taken = [1e3 * seconds(lambda one=one: ranker.rank(*one)) for _ in range(5) for one in asked]
+    half, rare, rarest = np.percentile(taken, (50, 95, 99))
+    print(f"one question, ten passages, {len(taken)} calls: p50 {half:.1f} ms, p95 {rare:.1f} ms, p99 {rarest:.1f} ms")
+    target("p50 below 10 ms", 10 / half, 1)
+    target("p99 below 10 ms", 10 / rarest, 1)
+
+
+if __name__ == "__main__":
+    main()
