@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from tmkd.distill.rows import PlannedStage, chain_key, declared, members, stage_settings
+from tmkd.exporting import exporting
 from tmkd.gathering import gathering
 from tmkd.recipe import Teacher
-from tmkd.recipe_parts import Export
 from tmkd.runfolder import NotYet, RunFolder
 from tmkd.steps import Step
 from tmkd.store import digest_json
@@ -37,7 +37,7 @@ def steps(run: RunFolder) -> Iterator[Step]:
     yield from _predict(run)
     yield _report(run)
     if recipe.export is not None:
-        yield _export(run, recipe.export)
+        yield from exporting(run, recipe.export)
 
 
 def _teach(run: RunFolder, name: str, teacher: Teacher) -> Step:
@@ -229,29 +229,6 @@ def _report(run: RunFolder) -> Step:
     needs |= {f"collect/{name}": run.corpus_artifact(name) for name in (*run.recipe.tasks, *run.recipe.collect)}
     settings = {"rows": digest_json(rows), "evaluate": run.recipe.evaluate.model_dump(mode="json")}
     return Step("evaluate/report", "evaluate", run.folder / "report", needs, settings, make, waits=waits)
-
-
-def _export(run: RunFolder, settings: Export) -> Step:
-    """The bundle of one row's student, checked on its task's test sets."""
-    task, seed = (run.recipe.rows[settings.row].tasks or tuple(run.recipe.tasks))[0], run.recipe.seeds[0]
-    try:
-        ((student, _),) = run.row_students(settings.row, task, seed)
-    except NotYet as unready:
-        return Step("export", "export", run.folder / "bundle", {}, {}, _never, waits=str(unready))
-
-    def make(folder: Path, work: Path) -> dict[str, Any]:
-        from tmkd.export.onnx import export_bundle
-        from tmkd.export.parity import check_set
-
-        splits = [f"{task}/{split}" for split in run.recipe.tasks[task].tests]
-        checks = [check_set(split.partition("/")[2], run.corpus(split).table()) for split in splits]
-        some = run.corpus(f"{task}/train").table().slice(0, settings.pairs)
-        calibration = list(zip(some["question"].to_pylist(), some["passage"].to_pylist(), strict=True))
-        return {"faults": export_bundle(student, calibration, checks, folder, settings.force)["faults"]}
-
-    needs = {"the student": student, f"collect/{task}": run.corpus_artifact(task)}
-    told = {"row": settings.row, "task": task, "force": settings.force, "pairs": settings.pairs}
-    return Step("export", "export", run.folder / "bundle", needs, told, make)
 
 
 def _never(folder: Path, work: Path) -> dict[str, Any]:

@@ -143,9 +143,11 @@ class Export(Part):
     """What is exported to be served: the student of a `row`, with the first seed, of the first task it is trained on.
 
     Its int8 weights are rounded by the task's first training `pairs`. An int8 graph that differs too much from the
-    student is an error, unless `force` ships it with its report.
+    student is an error, unless `force` ships it with its report. `compat` also writes a one-logit BERT, for other
+    programs.
     """
 
     row: Name = "tmkd"
     pairs: int = Field(512, ge=1)
     force: bool = False
+    compat: bool = False

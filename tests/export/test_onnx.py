@@ -30,18 +30,21 @@ def give(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
 def test_a_finished_run_is_exported_ranked_with_and_not_exported_twice(
     finished: World, tmkd: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tiny.change(finished.recipe, "export", {"row": "tmkd", "force": True})
+    tiny.change(finished.recipe, "export", {"row": "tmkd", "force": True, "compat": True})
     said = tmkd("export", finished.recipe, "--runs", finished.runs)
     assert (said.code, said.out.strip()) == (0, str(finished.run / "bundle")), said.err
     assert {path.name for path in (finished.run / "bundle").iterdir()} == {
         "README.md", "bundle.json", "manifest.json", "model.int8.onnx", "model.onnx", "parity.json", "tokenizer.json"
     }  # fmt: skip
+    assert json.loads((finished.run / "compat" / "config.json").read_text())["architectures"] == [
+        "BertForSequenceClassification"
+    ]
     report = json.loads((finished.run / "bundle" / "parity.json").read_text())
     assert [one["set"] for one in report["fp32"]] == ["test"]
     assert report["fp32"][0]["max_difference"] < 1e-4
     assert "same first passage" in (finished.run / "bundle" / "README.md").read_text()
     again = tmkd("export", finished.recipe, "--runs", finished.runs)
-    assert "0 steps done now, 1 were done already" in again.err
+    assert "0 steps done now, 2 were done already" in again.err
 
     passages = [tiny.passage(topic, good) for topic in (24, 25) for good in (True, False)]
     give(monkeypatch, "\n\n".join(passages).encode() + b"\n")
