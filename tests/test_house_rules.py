@@ -25,7 +25,7 @@ FLOORS = (
     "errors",
     "store recipe_parts recipe recipe_errors recipe_yaml pretrained progress process workers",
     "pairs files hofstaetter layouts sources quality agreement",
-    "softlabels text tokens",
+    "softlabels text tokens vectors",
     "collect network",
     "train",
     "teachers distill",

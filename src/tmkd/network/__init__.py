@@ -1,14 +1,17 @@
-"""The student (§3.2): the bottom layers of a pretrained encoder and named headers, as a transformers model.
+"""The student (§3.2): the bottom layers of a pretrained encoder or a Bi-LSTM, and named headers, for transformers.
 
 Importing this package lets transformers' AutoConfig and AutoModelForSequenceClassification open saved students.
 """
 
 from __future__ import annotations
 
-from transformers import AutoConfig, AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
+from tmkd.network.bilstm import BiLSTM, BiLSTMConfig
 from tmkd.network.student import Student, StudentConfig, StudentOutput
 
+AutoConfig.register(BiLSTMConfig.model_type, BiLSTMConfig, exist_ok=True)
+AutoModel.register(BiLSTMConfig, BiLSTM, exist_ok=True)
 AutoConfig.register(StudentConfig.model_type, StudentConfig, exist_ok=True)
 AutoModelForSequenceClassification.register(StudentConfig, Student, exist_ok=True)
 

@@ -1,0 +1,86 @@
+"""Word vectors in a text file, as GloVe and word2vec write them: a word and its numbers a line."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+import numpy.typing as npt
+
+from tmkd.errors import TmkdError
+from tmkd.files import short
+
+Vector = npt.NDArray[np.float32]
+
+_WIDEST = 4096  # numbers of a word
+_LONGEST = 1 << 20  # characters of a line: no file can make one fill the memory
+
+
+def read_vectors(path: Path) -> Iterator[tuple[str, Vector]]:
+    """Every word of a file and its vector, float32 (width,), in the file's order; read as they are asked for.
+
+    A line is a word and its numbers with one space between them; word2vec's first line (`count width`) may be there.
+    A word may hold spaces, as a few of GloVe's do. What is not UTF-8 in a word reads as U+FFFD.
+    Raises: TmkdError when the file is missing, empty or torn, naming the line when its width is not the first one's,
+    or a number is none or not finite.
+    """
+    packed = path.suffix == ".gz"
+    if (path.with_suffix("") if packed else path).suffix not in (".txt", ".vec"):
+        raise TmkdError(f"{path}: not word vectors as text; give a .txt or .vec file (GloVe, word2vec) or a .gz of one")
+    width = 0
+    try:
+        with gzip.open(path) if packed else path.open("rb") as data:
+            file = io.TextIOWrapper(data, encoding="utf-8-sig", errors="replace", newline="\n")
+            for number, line in _lines(path, file):
+                fields = line.split(" ")
+                header = number == 1 and len(fields) == 2 and all(field.isdecimal() for field in fields)
+                width = width or (int(fields[1]) if header else len(fields) - 1)
+                if not 1 <= width <= _WIDEST:
+                    raise TmkdError(f"{path}: line {number} is not a word and 1 to {_WIDEST} numbers: '{short(line)}'")
+                if not header:
+                    yield " ".join(fields[:-width]), _vector(path, number, fields, width)
+    except (OSError, EOFError, zlib.error) as error:
+        raise TmkdError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if not width:
+        raise TmkdError(f"{path}: empty, it has no words")
+
+
+def _lines(path: Path, file: TextIO) -> Iterator[tuple[int, str]]:
+    """The lines that hold something, numbered from 1; only \\n ends one, for words hold Unicode's other separators."""
+    number = 0
+    while line := file.readline(_LONGEST):
+        number += 1
+        if len(line) == _LONGEST:
+            raise TmkdError(f"{path}: line {number} is longer than a word and its numbers can be")
+        if stripped := line.rstrip("\r\n "):
+            yield number, stripped
+
+
+def _vector(path: Path, number: int, fields: list[str], width: int) -> Vector:
+    """The last `width` fields of a line as numbers."""
+    where, found = f"{path}: line {number} ('{short(fields[0], 20)}')", fields[-width:]
+    if len(fields) <= width or (len(fields) > width + 1 and _is_number(fields[-width - 1])):
+        raise TmkdError(f"{where} has {len(fields) - 1} numbers, not {width}")
+    try:
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
+            vector = np.array(found, dtype=np.float32)
+    except ValueError:
+        wrong = next(field for field in found if not _is_number(field))
+        raise TmkdError(f"{where}: '{short(wrong, 20)}' is no number") from None
+    if not np.isfinite(vector).all():
+        wrong = found[int(np.isfinite(vector).argmin())]
+        raise TmkdError(f"{where}: '{short(wrong, 20)}' is no finite number")
+    return vector
+
+
+def _is_number(field: str) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,61 @@
+"""Word vectors as GloVe and word2vec write them, good and bad."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from tmkd.errors import TmkdError
+from tmkd.vectors import read_vectors
+
+
+def written(folder: Path, content: str, name: str = "v.txt") -> Path:
+    path = folder / name
+    path.write_bytes(gzip.compress(content.encode()) if name.endswith(".gz") else content.encode())
+    return path
+
+
+@pytest.mark.parametrize("name", ["v.txt", "v.vec", "v.txt.gz"])
+@pytest.mark.parametrize("first", ["", "2 3\n"])
+def test_words_come_in_order_with_their_numbers(tmp_path: Path, name: str, first: str) -> None:
+    found = dict(read_vectors(written(tmp_path, first + "the 1 2 3\nmoon -0.5 0 1e-2\n", name)))
+    assert list(found) == ["the", "moon"]
+    assert found["moon"].tolist() == pytest.approx([-0.5, 0.0, 0.01])
+
+
+def test_a_word_may_hold_spaces_and_bytes_that_are_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "v.txt"
+    path.write_bytes(b"the 1 2\n. . . 3 4\nat name@domain.com 5 6\n\xff 7 8\n")
+    assert [word for word, _ in read_vectors(path)] == ["the", ". . .", "at name@domain.com", "\ufffd"]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("", "empty, it has no words"),
+        ("the 1 2\nmoon 1\n", "line 2 \\('moon'\\) has 1 numbers, not 2"),
+        ("the 1 2\nmoon 1 2 3\n", "line 2 \\('moon'\\) has 3 numbers, not 2"),
+        ("the 1 x\n", "line 1 \\('the'\\): 'x' is no number"),
+        ("the 1 nan\n", "'nan' is no finite number"),
+        ("the 1 1e99\n", "'1e99' is no finite number"),
+        ("the\n", "is not a word and 1 to 4096 numbers"),
+    ],
+)
+def test_bad_lines_are_named(tmp_path: Path, content: str, told: str) -> None:
+    with pytest.raises(TmkdError, match=told):
+        list(read_vectors(written(tmp_path, content)))
+
+
+def test_files_that_are_none_are_told(tmp_path: Path) -> None:
+    with pytest.raises(TmkdError, match="not word vectors as text"):
+        list(read_vectors(tmp_path / "v.bin"))
+    with pytest.raises(TmkdError, match="cannot be read: No such file"):
+        list(read_vectors(tmp_path / "v.txt"))
+    torn = written(tmp_path, "the 1 2\n" * 500, "v.txt.gz")
+    torn.write_bytes(torn.read_bytes()[:-12])
+    with pytest.raises(TmkdError, match="cannot be read"):
+        list(read_vectors(torn))
+    with pytest.raises(TmkdError, match="line 1 is longer"):
+        list(read_vectors(written(tmp_path, "a" * (1 << 20))))
