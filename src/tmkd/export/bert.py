@@ -1,4 +1,4 @@
-"""A BERT student as an ONNX graph: the last layer for the first token only, headers in one product, Eq. 6 inside."""
+"""A BERT body in an ONNX graph: its last layer for the first token only."""
 
 from __future__ import annotations
 
@@ -7,52 +7,31 @@ from typing import Any
 
 import numpy as np
 import onnx
-import torch
+from transformers import PreTrainedModel
 
 from tmkd.errors import TmkdError
-from tmkd.export.graph import Graph
-from tmkd.export.rounding import Moments
-from tmkd.network import Student
+from tmkd.export.graph import INPUTS, Graph, array
+from tmkd.network.encoder import Pool
 
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")
-OUTPUT = "logits"
 _MASKED = -10_000.0  # added to a padded position's score: e^−10000 is 0, and no product of it can be NaN
 _GELUS = {"gelu": "none", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh"}
 
 
-def bert_graph(student: Student, int8: bool = False, moments: Moments | None = None) -> onnx.ModelProto:
-    """The student's ONNX model: INPUTS int64 (pairs, longest) → logits float32 (pairs, classes), the log of Eq. 6.
+def bert_vector(graph: Graph, encoder: PreTrainedModel, pool: Pool, moments: Mapping[str, np.ndarray]) -> str:
+    """h1 of INPUTS: the pooler's output, or the first token's last hidden state, (pairs, width).
 
-    In int8 weights are rounded by the `moments` of their inputs where they are given (`input_moments`).
-    Raises: TmkdError for a body that is no BERT.
+    Int8 weights are rounded by the `moments` of their inputs, by the layers' names, where they are given.
+    Raises: TmkdError for an activation that ONNX has no operator for.
     """
-    config: Any = student.encoder.config
-    if config.model_type != "bert" or config.hidden_act not in _GELUS:
-        raise TmkdError(f"a student with a {config.model_type} body ({config.hidden_act}) has no ONNX export; BERT has")
-    weights = {name: _array(tensor) for name, tensor in student.encoder.state_dict().items()}
-    body = _Bert(Graph(int8), config, weights, moments or {})
+    config: Any = encoder.config
+    if config.hidden_act not in _GELUS:
+        raise TmkdError(
+            f"a student whose activation is {config.hidden_act} has no ONNX export; {', '.join(_GELUS)} have"
+        )
+    weights = {name: array(tensor) for name, tensor in encoder.state_dict().items()}
+    body = _Bert(graph, config, weights, moments)
     first = body.first_token()
-    if student.config.pool == "pooler":
-        first = body.graph.node("Tanh", body.exact(first, "pooler.dense"))
-    output = _heads(body.graph, first, student)
-    return body.graph.model(INPUTS, output, len(student.labels.names))
-
-
-def _array(tensor: torch.Tensor) -> np.ndarray:
-    array: np.ndarray = tensor.detach().float().numpy()
-    return array
-
-
-def _heads(graph: Graph, first: str, student: Student) -> str:
-    """h1 (pairs, width) → logits: one product for all headers, then log-softmax and the log of their mean (Eq. 6)."""
-    linears: Sequence[Any] = list(student.headers.linears)
-    weight = np.concatenate([_array(linear.weight) for linear in linears])
-    bias = np.concatenate([_array(linear.bias) for linear in linears])
-    product = graph.node("Add", graph.node("MatMul", first, graph.constant(weight.T)), graph.constant(bias))
-    shape = np.array([0, len(linears), len(student.labels.names)], dtype=np.int64)
-    shares = graph.node("LogSoftmax", graph.node("Reshape", product, graph.constant(shape)), axis=-1)
-    joined = graph.node("ReduceLogSumExp", shares, graph.constant(np.array([1], dtype=np.int64)), keepdims=0)
-    return graph.node("Sub", joined, graph.constant(np.float32(np.log(len(linears)))), name=OUTPUT)
+    return graph.node("Tanh", body.exact(first, "pooler.dense")) if pool == "pooler" else first
 
 
 class _Bert:

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import onnx
+import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from tmkd.export.rounding import LEVELS, quantise_rows
 
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")  # int64 (pairs, longest)
 OPSET = 20  # the first with Gelu
 IR_VERSION = 10
 ZERO = 128  # where an unsigned byte has its 0 for numbers of both signs
@@ -101,3 +103,9 @@ class Graph:
         return helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="tmkd"
         )
+
+
+def array(tensor: torch.Tensor) -> np.ndarray:
+    """A weight's numbers, float32."""
+    numbers: np.ndarray = tensor.detach().float().numpy()
+    return numbers

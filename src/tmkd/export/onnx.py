@@ -13,10 +13,10 @@ import onnx
 from tmkd.bundle.format import GRAPHS, Bundle, Precision
 from tmkd.bundle.session import Session
 from tmkd.errors import TmkdError
-from tmkd.export.bert import bert_graph
 from tmkd.export.card import model_card
 from tmkd.export.parity import CheckSet, compare, fp32_faults, int8_faults
 from tmkd.export.rounding import input_moments
+from tmkd.export.student_graph import student_graph
 from tmkd.network import Student
 from tmkd.store import write_atomic
 
@@ -46,8 +46,8 @@ def export_bundle(
     tokenizer, positive = student.tokenizer, student.labels.positive_index
     pad_id = tokenizer.settings.pad_id
     graphs: dict[Precision, onnx.ModelProto] = {
-        "fp32": bert_graph(student),
-        "int8": bert_graph(student, int8=True, moments=input_moments(student, calibration)),
+        "fp32": student_graph(student),
+        "int8": student_graph(student, int8=True, moments=input_moments(student, calibration)),
     }
     report: dict[str, Any] = {"calibration_pairs": len(calibration), "fp32": [], "int8": []}
     faults: list[str] = []

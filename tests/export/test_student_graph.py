@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,12 @@ from transformers import RobertaConfig, RobertaModel
 
 import tiny
 from tmkd.errors import TmkdError
-from tmkd.export.bert import bert_graph
 from tmkd.export.graph import Graph
+from tmkd.export.student_graph import student_graph
 from tmkd.network import Student
 from tmkd.network.encoder import Pool, quiet
 from tmkd.network.headers import Header
+from tmkd.network.words import write_start
 from tmkd.pairs import LabelSet
 
 PAIRS = [(question, passage) for question, passage, _ in tiny.pairs(range(10))]
@@ -48,11 +50,11 @@ def student_of(
     return Student.from_pretrained(folder)
 
 
-def probabilities(graph: onnx.ModelProto, student: Student) -> np.ndarray:
+def probabilities(graph: onnx.ModelProto, student: Student, pairs: Sequence[tuple[str, str]] = PAIRS) -> np.ndarray:
     onnx.checker.check_model(graph)
     session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
-    tokens = student.tokenizer.encode([question for question, _ in PAIRS], [passage for _, passage in PAIRS])
-    return np.exp(session.run(None, tokens.pad(range(len(PAIRS)), student.tokenizer.settings.pad_id))[0])
+    tokens = student.tokenizer.encode([question for question, _ in pairs], [passage for _, passage in pairs])
+    return np.exp(session.run(None, tokens.pad(range(len(pairs)), student.tokenizer.settings.pad_id))[0])
 
 
 @pytest.mark.parametrize(("layers", "pool"), [(1, "pooler"), (2, "pooler"), (2, "first")])
@@ -61,12 +63,12 @@ def test_fp32_is_the_student(
     base: Path, tmp_path: Path, layers: int, pool: Pool, headers: int, names: tuple[str, ...]
 ) -> None:
     student = student_of(base, tmp_path / "s", layers, pool, headers, names)
-    np.testing.assert_allclose(probabilities(bert_graph(student), student), student.predict_proba(PAIRS), atol=1e-5)
+    np.testing.assert_allclose(probabilities(student_graph(student), student), student.predict_proba(PAIRS), atol=1e-5)
 
 
 def test_int8_is_near_and_small(base: Path, tmp_path: Path) -> None:
     student = student_of(base, tmp_path / "s")
-    whole, small = bert_graph(student), bert_graph(student, int8=True)
+    whole, small = student_graph(student), student_graph(student, int8=True)
     assert np.abs(probabilities(small, student) - probabilities(whole, student)).max() < 0.05
     kinds = {one.data_type for one in small.graph.initializer if np.prod(one.dims) > 256}
     assert kinds == {onnx.TensorProto.INT8, onnx.TensorProto.FLOAT}  # the positions stay fp32
@@ -83,8 +85,8 @@ def test_another_body_is_refused(tmp_path: Path) -> None:
     with quiet():
         RobertaModel(config).save_pretrained(tmp_path / "roberta")
     tiny.write_tokenizer(tmp_path / "roberta")
-    with pytest.raises(TmkdError, match="a student with a roberta body"):
-        bert_graph(student_of(tmp_path / "roberta", tmp_path / "s", 1))
+    with pytest.raises(TmkdError, match="a roberta body has no ONNX export"):
+        student_graph(student_of(tmp_path / "roberta", tmp_path / "s", 1))
 
 
 @pytest.mark.parametrize("after_gelu", [False, True])
@@ -102,3 +104,15 @@ def test_a_tokens_bytes_do_not_depend_on_the_tokens_beside_it(after_gelu: bool) 
     for row in range(6):
         np.testing.assert_array_equal(together[row], session.run(None, {"x": tokens[row : row + 1]})[0][0])
     np.testing.assert_allclose(together, tokens @ weight.T, atol=0.03 * np.abs(tokens).max())
+
+
+def test_a_bi_lstm_is_the_student_too(tmp_path: Path) -> None:
+    numbers = np.random.default_rng(2).normal(0, 0.5, (len(tiny.WORDS), 8)).round(4)
+    lines = [" ".join([word, *map(str, row)]) for word, row in zip(tiny.WORDS, numbers.tolist(), strict=True)]
+    (tmp_path / "v.txt").write_text("\n".join(lines))
+    write_start(tmp_path / "v.txt", tmp_path / "start", 1000, 2, seed=1)
+    student = student_of(tmp_path / "start", tmp_path / "s", names=("no", "maybe", "yes"))
+    odd = [*PAIRS, ("", "moon"), ("moon", ""), ("", ""), (PAIRS[0][0] * 9, PAIRS[0][1] * 9)]
+    expected = student.predict_proba(odd)
+    np.testing.assert_allclose(probabilities(student_graph(student), student, odd), expected, atol=1e-5)
+    assert np.abs(probabilities(student_graph(student, int8=True), student, odd) - expected).max() < 0.05

@@ -1,0 +1,47 @@
+"""A student as an ONNX graph: its body, all headers in one product, and Eq. 6."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+
+from tmkd.errors import TmkdError
+from tmkd.export.bert import bert_vector
+from tmkd.export.graph import INPUTS, Graph, array
+from tmkd.export.lstm import lstm_vector
+from tmkd.export.rounding import Moments
+from tmkd.network import Student
+from tmkd.network.bilstm import BiLSTM
+
+OUTPUT = "logits"
+
+
+def student_graph(student: Student, int8: bool = False, moments: Moments | None = None) -> onnx.ModelProto:
+    """The student's ONNX model: INPUTS int64 (pairs, longest) → logits float32 (pairs, classes), the log of Eq. 6.
+
+    In int8 weights are rounded by the `moments` of their inputs where they are given (`input_moments`).
+    Raises: TmkdError for a body that is neither BERT nor Bi-LSTM.
+    """
+    graph, body = Graph(int8), student.encoder
+    if isinstance(body, BiLSTM):
+        vector = lstm_vector(graph, body)
+    elif body.config.model_type == "bert":
+        vector = bert_vector(graph, body, "pooler" if student.config.pool == "pooler" else "first", moments or {})
+    else:
+        raise TmkdError(f"a student with a {body.config.model_type} body has no ONNX export; BERT and Bi-LSTM have")
+    return graph.model(INPUTS, _answer(graph, vector, student), len(student.labels.names))
+
+
+def _answer(graph: Graph, vector: str, student: Student) -> str:
+    """h1 (pairs, width) → logits: one product for all headers, then log-softmax and the log of their mean (Eq. 6)."""
+    linears: Sequence[Any] = list(student.headers.linears)
+    weight = np.concatenate([array(linear.weight) for linear in linears])
+    bias = np.concatenate([array(linear.bias) for linear in linears])
+    product = graph.node("Add", graph.node("MatMul", vector, graph.constant(weight.T)), graph.constant(bias))
+    shape = np.array([0, len(linears), len(student.labels.names)], dtype=np.int64)
+    shares = graph.node("LogSoftmax", graph.node("Reshape", product, graph.constant(shape)), axis=-1)
+    joined = graph.node("ReduceLogSumExp", shares, graph.constant(np.array([1], dtype=np.int64)), keepdims=0)
+    return graph.node("Sub", joined, graph.constant(np.float32(np.log(len(linears)))), name=OUTPUT)
