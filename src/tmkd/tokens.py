@@ -64,7 +64,8 @@ class TokenIds:
         cut: list[np.ndarray] = []
         start = 0
         while start < len(order):
-            most = max(token_budget // max(int(ascending[start]), 1), 1)
+            shortest = int(ascending[start])
+            most = max(token_budget // shortest, 1) if shortest else len(order)
             sizes = ascending[start : start + most] * np.arange(1, len(ascending[start : start + most]) + 1)
             end = start + max(int(np.searchsorted(sizes, token_budget, side="right")), 1)
             cut.append(order[start:end])
