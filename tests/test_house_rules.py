@@ -35,7 +35,7 @@ FLOORS = (
     "serve",
     "runfolder steps",
     "health results collected benching bundle_verbs",
-    "gathering exporting",
+    "gathering exporting starting",
     "flow",
     "checking running",
     "cli",

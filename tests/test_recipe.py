@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 import tiny
-from tmkd.recipe import Fit, Gather, Recipe, Stage, Task, Teacher
-from tmkd.recipe_parts import Pretrained, Source
+from tmkd.recipe import Gather, Recipe, Stage, Task, Teacher
+from tmkd.recipe_parts import Fit, Pretrained, Source
 
 
 def recipe(**changes: Any) -> Recipe:

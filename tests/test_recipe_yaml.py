@@ -99,7 +99,8 @@ def test_shared_stages_without_names(tmp_path: Path) -> None:
         ("seed: 2", "sede: 2", "r.yaml:10: unknown key 'teachers.t2.sede'; did you mean 'seed'?"),
         ("epochs: 2, b", "epoch: 2, b", "r.yaml:9: unknown key 'teachers.t1.fit.epoch'; did you mean 'epochs'?"),
         ("{base: bert}", "{base: bert, zz: 1}",
-         "r.yaml:11: unknown key 'student.zz'; there is base, layers, pool, fresh_pooler, max_length"),
+         "r.yaml:11: unknown key 'student.zz'; there is base, layers, ffn, vocabulary, pool, fresh_pooler, "
+             "max_length"),
         ("train: train.tsv", "train: [{fil: x}]", "r.yaml:4: unknown key 'answers.train.0.fil'; did you mean 'file'?"),
         # What a row has from a shared stage is to be mended there; what it says itself, here.
         ("alpha: 0.9", "alfa: 0.9", "r.yaml:14: unknown key 'stages.finetune.alfa'; did you mean 'alpha'?"),

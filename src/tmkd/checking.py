@@ -14,7 +14,7 @@ from rich.table import Table
 from tmkd.errors import TmkdError
 from tmkd.flow import steps
 from tmkd.progress import clock
-from tmkd.recipe import Fit
+from tmkd.recipe_parts import Fit
 from tmkd.runfolder import RunFolder
 from tmkd.steps import Step
 from tmkd.store import verify
@@ -64,16 +64,17 @@ def check_run(run: RunFolder, console: Console, as_json: bool) -> None:
 
 
 def _check_student(run: RunFolder) -> None:
-    """The student's layers and length against its encoder's. Raises: TmkdError when it has fewer."""
-    student = run.recipe.student
-    config = json.loads((run.pretrained(student.base).path / "config.json").read_text())
-    for key, wanted, told in (
-        ("num_hidden_layers", student.layers, "layers"),
-        ("max_position_embeddings", student.max_length, "max_length"),
-    ):
-        has = config.get(key)
-        if has is not None and wanted > has:
-            raise TmkdError(f"student.{told} is {wanted}, but {student.base} has {has}; set it to {has} or fewer")
+    """Every student's layers, neurons and length against its encoder's. Raises: TmkdError when it has fewer."""
+    for student in (run.recipe.student, *map(run.recipe.student_of, run.recipe.rows)):
+        config = json.loads((run.pretrained(student.base).path / "config.json").read_text())
+        for key, wanted, told in (
+            ("num_hidden_layers", student.layers, "layers"),
+            ("intermediate_size", student.ffn, "ffn"),
+            ("max_position_embeddings", student.max_length, "max_length"),
+        ):
+            has = config.get(key)
+            if None not in (has, wanted) and wanted > has:
+                raise TmkdError(f"student.{told} is {wanted}, but {student.base} has {has}; set it to {has} or fewer")
 
 
 def _sizes(run: RunFolder) -> dict[str, int]:
@@ -139,7 +140,10 @@ def _estimate(run: RunFolder, step: Step, sizes: dict[str, int]) -> Estimate:
     if kind == "distill" and step.settings:
         pairs = sizes[step.settings["corpus"]]
         fit = Fit.model_validate(step.settings["stage"]["fit"])
-        return Estimate(title, pairs, _training(run, base, run.recipe.student.layers, pairs, fit), _weights(run, base))
+        layers = step.settings["student"]["layers"]
+        return Estimate(title, pairs, _training(run, base, layers, pairs, fit), _weights(run, base))
+    if kind == "start":
+        return Estimate(title, 0, 1 + sizes[step.settings["corpus"]] / 5000, _weights(run, base))
     pairs = sum(size for name, size in sizes.items() if name.partition("/")[2] not in ("", "train", "dev"))
     return Estimate(title, pairs, pairs / _SCORED_PER_CORE / _cores() * _work(run, base, None), pairs * 16)
 

@@ -14,6 +14,7 @@ from rich.text import Text
 from tmkd import process
 from tmkd.bundle_verbs import Json, bench, rank
 from tmkd.errors import TmkdError, UsageError
+from tmkd.starting import init, words
 
 if TYPE_CHECKING:
     from tmkd.runfolder import RunFolder
@@ -140,6 +141,18 @@ def export(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), 
     out.print(str(folder), highlight=False, markup=False, soft_wrap=True)
 
 
+@app.command()
+def frontier(
+    recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), json_: Json = False, all_: All = False
+) -> None:
+    """Export the rows that export.frontier names, draw accuracy against speed, and mark what the budget picks."""
+    from tmkd.exporting import show_frontier
+
+    if not (settings := _open(recipe, set_, runs, all_).recipe.export) or not settings.frontier:
+        raise UsageError(f"{recipe} names no rows to compare; add, say: export: {{frontier: [tmkd], budget_ms: 10}}")
+    show_frontier(_work(recipe, set_, runs, ("frontier",), all_), out, json_)
+
+
 app.command()(rank)
 app.command()(bench)
 
@@ -191,30 +204,8 @@ def handover(
     err.print(f"wrote {folder}, the mean of {names}: {told}", highlight=False, markup=False, soft_wrap=True)
 
 
-@app.command()
-def words(
-    vectors: Annotated[Path, typer.Argument(help="GloVe or word2vec text, .txt or .txt.gz.", show_default=False)],
-    folder: Annotated[Path, typer.Argument(help="The folder to write: a new one.", show_default=False)],
-    most: Annotated[int, typer.Option("--words", min=1, help="Take so many of the file's first words.")] = 150_000,
-    layers: Annotated[int, typer.Option(min=1, help="Layers of each Bi-LSTM.")] = 2,
-    seed: Annotated[int, typer.Option(min=0, help="Of the fresh Bi-LSTMs.")] = 1,
-) -> None:
-    """Write what a Bi-LSTM student starts from (§4.4): name the folder as `student.base`, with `layers: 2`."""
-    from tmkd.network.words import write_start
-
-    known = write_start(vectors, folder, most, layers, seed)
-    err.print(f"wrote {folder}: {known:,} words", highlight=False, markup=False, soft_wrap=True)
-
-
-@app.command()
-def init(recipe: Annotated[Path, typer.Argument(help="The recipe to write.", show_default=False)]) -> None:
-    """Write a commented recipe for your own files."""
-    from importlib.resources import files
-
-    if recipe.exists():
-        raise UsageError(f"{recipe} exists already; name a new file")
-    recipe.write_text((files("tmkd") / "init.yaml").read_text())
-    err.print(f"wrote {recipe}: fill in your files, then: tmkd check {recipe}", highlight=False)
+app.command()(words)
+app.command()(init)
 
 
 @app.command()

@@ -1,37 +1,86 @@
-"""The last steps: what one row's student becomes outside, a bundle and where asked for a one-logit BERT."""
+"""The last steps: what students become outside: a bundle, a one-logit BERT, and bundles of several rows compared."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from rich.console import Console
+from rich.table import Table
 
 from tmkd.recipe_parts import Export
 from tmkd.runfolder import NotYet, RunFolder
 from tmkd.steps import Step
+from tmkd.store import verify, write_atomic
+
+FRONTIER = "frontier.json"
+FRONTIER_PAGE = "frontier.html"
 
 
 def exporting(run: RunFolder, settings: Export) -> Iterator[Step]:
-    """The bundle, checked on the task's test sets, and the one-logit BERT, fitted and checked on its dev set."""
-    task, seed = (run.recipe.rows[settings.row].tasks or tuple(run.recipe.tasks))[0], run.recipe.seeds[0]
-    try:
-        ((student, _),) = run.row_students(settings.row, task, seed)
-    except NotYet as unready:
-        yield Step("export", "export", run.folder / "bundle", {}, {}, _never, waits=str(unready))
-        return
+    """The bundle of the row that is served, its one-logit BERT where asked for, and the frontier where rows are named.
 
-    def bundle(folder: Path, work: Path) -> dict[str, Any]:
+    A bundle is checked on the task's test sets and on the recipe's `export.checks`.
+    """
+    yield _bundle(run, settings, settings.row, run.folder / "bundle", "export", settings.force)
+    if settings.compat:
+        yield _compat(run, settings)
+    for row in settings.frontier:
+        yield _bundle(run, settings, row, _frontier_bundle(run, row), "frontier", True)
+    if settings.frontier:
+        yield _frontier(run, settings)
+
+
+def _frontier_bundle(run: RunFolder, row: str) -> Path:
+    return run.folder / "bundles" / row
+
+
+def _student(run: RunFolder, row: str) -> tuple[Path, str]:
+    """A row's student, of the first seed, and the task it is exported for.  Raises: NotYet."""
+    task = (run.recipe.rows[row].tasks or tuple(run.recipe.tasks))[0]
+    ((student, _),) = run.row_students(row, task, run.recipe.seeds[0])
+    return student, task
+
+
+def _bundle(run: RunFolder, settings: Export, row: str, folder: Path, verb: str, force: bool) -> Step:
+    name = f"{verb}/bundle" if verb == "export" else f"{verb}/{row}"
+    try:
+        student, task = _student(run, row)
+    except NotYet as unready:
+        return Step(name, verb, folder, {}, {}, _never, waits=str(unready))
+    further = tuple(source for sources in settings.checks.values() for source in sources)
+
+    def make(folder: Path, work: Path) -> dict[str, Any]:
+        from tmkd.collect.judgments import read_labelled
         from tmkd.export.onnx import export_bundle
         from tmkd.export.parity import check_set
 
-        splits = [f"{task}/{split}" for split in run.recipe.tasks[task].tests]
-        checks = [check_set(split.partition("/")[2], run.corpus(split).table()) for split in splits]
+        tables = {split: run.corpus(f"{task}/{split}").table() for split in run.recipe.tasks[task].tests}
+        for check, sources in settings.checks.items():
+            read = [read_labelled(source, run.base, run.labels(task))[0] for source in sources]
+            tables[check] = pa.concat_tables(read)
+        checks = [check_set(split, table) for split, table in tables.items()]
         some = _pairs(run.corpus(f"{task}/train").table().slice(0, settings.pairs))
-        return {"faults": export_bundle(student, some, checks, folder, settings.force)["faults"]}
+        return {"faults": export_bundle(student, some, checks, folder, force)["faults"]}
 
-    def compat(folder: Path, work: Path) -> dict[str, Any]:
+    needs = {"the student": student, f"collect/{task}": run.corpus_artifact(task)}
+    told: dict[str, Any] = {"row": row, "task": task, "force": force, "pairs": settings.pairs}
+    if settings.checks:
+        told["checks"] = settings.model_dump(mode="json", include={"checks"})["checks"]
+    return Step(name, verb, folder, needs, told, make, run.digests(further))
+
+
+def _compat(run: RunFolder, settings: Export) -> Step:
+    folder = run.folder / "compat"
+    try:
+        student, task = _student(run, settings.row)
+    except NotYet as unready:
+        return Step("export/compat", "export", folder, {}, {}, _never, waits=str(unready))
+
+    def make(folder: Path, work: Path) -> dict[str, Any]:
         from tmkd.export.compat import export_compat
 
         dev = run.corpus(f"{task}/dev")
@@ -41,11 +90,52 @@ def exporting(run: RunFolder, settings: Export) -> Iterator[Step]:
         return {"kendall_tau": report["kendall_tau"]}
 
     needs = {"the student": student, f"collect/{task}": run.corpus_artifact(task)}
-    told = {"row": settings.row, "task": task}
-    of_bundle = {**told, "force": settings.force, "pairs": settings.pairs}
-    yield Step("export/bundle", "export", run.folder / "bundle", needs, of_bundle, bundle)
-    if settings.compat:
-        yield Step("export/compat", "export", run.folder / "compat", needs, told, compat)
+    return Step("export/compat", "export", folder, needs, {"row": settings.row, "task": task}, make)
+
+
+def _frontier(run: RunFolder, settings: Export) -> Step:
+    bundles = {row: _frontier_bundle(run, row) for row in settings.frontier}
+    first = settings.frontier[0]
+    task = (run.recipe.rows[first].tasks or tuple(run.recipe.tasks))[0]
+    measured = run.recipe.evaluate
+
+    def make(folder: Path, work: Path) -> dict[str, Any]:
+        from tmkd.evaluate.speed import machine_line
+        from tmkd.export.frontier import frontier_json, measure_points, pick
+        from tmkd.export.frontier_page import write_frontier_html
+
+        split = next(iter(run.recipe.tasks[task].tests))
+        pairs = _pairs(run.corpus(f"{task}/{split}").table().slice(0, measured.pairs))
+        points, machine = measure_points(bundles, pairs, measured.repeats), machine_line()
+        write_atomic(folder / FRONTIER, frontier_json(points, settings.budget_ms, machine))
+        date = time.strftime("%Y-%m-%d")
+        write_frontier_html(folder / FRONTIER_PAGE, run.recipe.name, points, settings.budget_ms, date, machine)
+        picked = pick(points, settings.budget_ms)
+        return {"bundles": len(points), "picked": f"{picked.row} {picked.precision}" if picked is not None else None}
+
+    needs = {f"frontier/{row}": folder for row, folder in bundles.items()}
+    needs[f"collect/{task}"] = run.corpus_artifact(task)
+    told = {"budget_ms": settings.budget_ms, "evaluate": measured.model_dump(mode="json")}
+    return Step("frontier/report", "frontier", run.folder / "frontier", needs, told, make)
+
+
+def show_frontier(run: RunFolder, console: Console, as_json: bool) -> None:
+    """Print the frontier's table (or frontier.json), what the budget picks, and where the page lies."""
+    from tmkd.export.frontier import read_points
+    from tmkd.export.frontier_page import COLUMNS, cells, told_of
+
+    folder = run.folder / "frontier"
+    verify(folder)
+    if as_json:
+        print((folder / FRONTIER).read_text(), end="")
+        return
+    points, budget_ms = read_points(folder / FRONTIER)
+    table = Table(*COLUMNS)
+    for point in points:
+        table.add_row(*cells(point))
+    console.print(table)
+    for line in (told_of(points, budget_ms), str(folder / FRONTIER_PAGE)):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _pairs(table: pa.Table) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from tmkd.runfolder import NotYet, RunFolder
 from tmkd.steps import Step
 from tmkd.store import digest_json
 
-VERBS = ("collect", "teach", "score", "distill", "evaluate", "export")
+VERBS = ("collect", "teach", "score", "distill", "evaluate", "export", "frontier")
 # What a teacher's weights do not depend on.
 _BESIDE: Any = {"extra": True, "scores": True, "missing": True, "fit": {"checkpoint_steps", "tensorboard"}}
 
@@ -129,6 +129,10 @@ def _distill(run: RunFolder) -> Iterator[Step]:
         for place, (_, chain) in enumerate(students):
             for depth in range(1, len(chain) + 1):
                 folder = run.student_folder(chain[:depth], seed)
+                start = run.start_folder(chain[0])
+                if chain[0].student.narrowed and start not in planned:
+                    planned.add(start)
+                    yield _narrow(run, f"distill/{task}/{row}/start", chain[0])
                 if folder not in planned:
                     planned.add(folder)
                     member = f"/{place + 1}" if len(students) > 1 else ""
@@ -136,8 +140,25 @@ def _distill(run: RunFolder) -> Iterator[Step]:
                     yield _stage(run, name + member + stage, chain[:depth], task, seed)
 
 
+def _narrow(run: RunFolder, name: str, first: PlannedStage) -> Step:
+    student = first.student
+
+    def make(folder: Path, work: Path) -> dict[str, Any]:
+        from tmkd.network.narrow import write_narrow
+
+        table = run.corpus(first.corpus).table()
+        pairs = list(zip(table["question"].to_pylist(), table["passage"].to_pylist(), strict=True))
+        return write_narrow(run.pretrained(student.base).path, student, pairs, folder)
+
+    needs = {f"collect/{first.corpus}": run.corpus_artifact(first.corpus)}
+    settings = {"corpus": first.corpus, "student": student.model_dump(mode="json")}
+    outside = {f"pretrained {student.base}": run.pretrained(student.base).digest}
+    folder = run.start_folder(first)
+    return Step(f"start/{folder.name}", "distill", folder, needs, settings, make, outside, shown=name)
+
+
 def _stage(run: RunFolder, name: str, chain: tuple[PlannedStage, ...], task: str, seed: int) -> Step:
-    planned, before, student = chain[-1], chain[:-1], run.recipe.student
+    planned, before, student = chain[-1], chain[:-1], chain[0].student
     start = run.student_folder(before, seed) if before else None
 
     def make(folder: Path, work: Path) -> dict[str, Any]:
@@ -148,7 +169,7 @@ def _stage(run: RunFolder, name: str, chain: tuple[PlannedStage, ...], task: str
         columns = [run.column(planned.corpus, teacher) for teacher in planned.teachers]
         soft = SoftLabels.load(corpus, columns) if columns else None
         dev = run.corpus(f"{task}/dev") if "/" in planned.corpus else None
-        base = run.pretrained(student.base).path
+        base = run.start_folder(chain[0]) if student.narrowed else run.pretrained(student.base).path
         return run_stage(
             planned.stage, student, start, base, corpus, soft, dev, seed, folder, work, *run.hardware(), title=name
         )
@@ -156,6 +177,8 @@ def _stage(run: RunFolder, name: str, chain: tuple[PlannedStage, ...], task: str
     needs = {f"collect/{planned.corpus}": run.corpus_artifact(planned.corpus)}
     for teacher in planned.teachers:
         needs[f"score/{planned.corpus}/{teacher}"] = run.soft_folder(planned.corpus, teacher)
+    if student.narrowed:
+        needs["the narrowed start"] = run.start_folder(chain[0])
     if start is not None:
         needs["the stage before"] = start
     settings: dict[str, Any] = {
@@ -167,7 +190,7 @@ def _stage(run: RunFolder, name: str, chain: tuple[PlannedStage, ...], task: str
         **_precision(run),
     }
     # A row's name may change without its student: the step is known by what it does.
-    known = "distill/" + chain_key(run.recipe, chain, seed)
+    known = "distill/" + chain_key(chain, seed)
     outside = {f"pretrained {student.base}": run.pretrained(student.base).digest}
     return Step(known, "distill", run.student_folder(chain, seed), needs, settings, make, outside, shown=name)
 

@@ -7,26 +7,20 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from tmkd.recipe_parts import Device, Evaluate, Export, Name, Part, Pretrained, Probability, Seed, Source, Sources
-
-
-class Fit(Part):
-    """How one model is trained (§4.4): `learning_rate` peaks after `warmup` (a share of all steps), then falls to 0.
-
-    `batch` is pairs per optimiser step; `token_budget` only cuts a step into micro-batches of at most that many token
-    ids, padding included; `dropout` replaces the encoder's own; `checkpoint_steps` is the restart interval.
-    """
-
-    learning_rate: float = Field(1e-4, gt=0, lt=1)
-    batch: int = Field(32, ge=1)
-    epochs: int = Field(3, ge=1)
-    warmup: Probability = 0.1
-    weight_decay: float = Field(0.01, ge=0)
-    clip: float = Field(1.0, gt=0)
-    dropout: Probability | None = None
-    token_budget: int = Field(2048, ge=1)
-    checkpoint_steps: int = Field(100, ge=1)
-    tensorboard: bool = False
+from tmkd.recipe_parts import (
+    Device,
+    Evaluate,
+    Export,
+    Fit,
+    Name,
+    Part,
+    Pretrained,
+    Seed,
+    Smaller,
+    Source,
+    Sources,
+    Student,
+)
 
 
 class Gather(Part):
@@ -129,16 +123,6 @@ class Teacher(Part):
         return self
 
 
-class Student(Part):
-    """The student's body: the bottom `layers` of a pretrained encoder; headers read its `pool` vector (§3.2)."""
-
-    base: str
-    layers: int = Field(3, ge=1)
-    pool: Literal["pooler", "first"] = "pooler"
-    fresh_pooler: bool = False
-    max_length: int = Field(128, ge=8)
-
-
 class Stage(Part):
     """One training stage of a row: a corpus, the teachers listened to, and the loss weight α of Eq. 5.
 
@@ -165,9 +149,13 @@ class Stage(Part):
 
 
 class Row(Part):
-    """A row of the results table: the stages that make its student; with `each_teacher`, one student per teacher."""
+    """A row of the results table: the stages that make its student; with `each_teacher`, one student per teacher.
+
+    `student` says what is smaller in this row than in the recipe's student.
+    """
 
     stages: tuple[Stage, ...] = Field(min_length=1)
+    student: Smaller = Smaller()
     each_teacher: bool = False
     tasks: tuple[Name, ...] | None = None
     extra: bool = False
@@ -226,9 +214,10 @@ class Recipe(Part):
                         f"teachers.{name}.scores: '{corpus}' has the classes {', '.join(theirs.labels)} (positive "
                         f"{theirs.positive}), the teacher's task {', '.join(own.labels)} (positive {own.positive})"
                     )
-        if self.export is not None and (self.export.row not in self.rows or self.rows[self.export.row].each_teacher):
-            one = ", ".join(name for name, row in self.rows.items() if not row.each_teacher)
-            raise ValueError(f"export.row: no row of one student is called '{self.export.row}'; there is {one}")
+        single = [name for name, row in self.rows.items() if not row.each_teacher]
+        for key, name in self.export.named if self.export is not None else ():
+            if name not in single:
+                raise ValueError(f"{key}: no row of one student is called '{name}'; there is {', '.join(single)}")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds: a seed is given twice; keep one")
         return self
@@ -241,6 +230,10 @@ class Recipe(Part):
             if gather.run is not None:
                 yield f"collect.{name}.run", gather.run
         yield from ((f"teachers.{name}.file", one.file) for name, one in self.teachers.items() if one.file is not None)
+
+    def student_of(self, row: str) -> Student:
+        """The recipe's student as a row has it."""
+        return self.student.model_copy(update=self.rows[row].student.model_dump(exclude_none=True))
 
     def without_extras(self) -> Recipe:
         """The recipe without the rows and teachers that only `tmkd run --all` makes."""

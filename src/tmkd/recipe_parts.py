@@ -131,6 +131,54 @@ class Pretrained(Part):
         return self
 
 
+class Fit(Part):
+    """How one model is trained (§4.4): `learning_rate` peaks after `warmup` (a share of all steps), then falls to 0.
+
+    `batch` is pairs per optimiser step; `token_budget` only cuts a step into micro-batches of at most that many token
+    ids, padding included; `dropout` replaces the encoder's own; `checkpoint_steps` is the restart interval.
+    """
+
+    learning_rate: float = Field(1e-4, gt=0, lt=1)
+    batch: int = Field(32, ge=1)
+    epochs: int = Field(3, ge=1)
+    warmup: Probability = 0.1
+    weight_decay: float = Field(0.01, ge=0)
+    clip: float = Field(1.0, gt=0)
+    dropout: Probability | None = None
+    token_budget: int = Field(2048, ge=1)
+    checkpoint_steps: int = Field(100, ge=1)
+    tensorboard: bool = False
+
+
+class Student(Part):
+    """The student's body: the bottom `layers` of a pretrained encoder; headers read its `pool` vector (§3.2).
+
+    `ffn` leaves only so many neurons in each feed-forward, those that matter most on the pairs of the first stage;
+    `vocabulary` only so many word pieces, the most frequent ones of those pairs. The stages then train what is left.
+    """
+
+    base: str
+    layers: int = Field(3, ge=1)
+    ffn: int | None = Field(None, ge=1, exclude_if=lambda ffn: ffn is None)
+    vocabulary: int | None = Field(None, ge=1, exclude_if=lambda vocabulary: vocabulary is None)
+    pool: Literal["pooler", "first"] = "pooler"
+    fresh_pooler: bool = False
+    max_length: int = Field(128, ge=8)
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether something besides layers is left out of the pretrained encoder."""
+        return self.ffn is not None or self.vocabulary is not None
+
+
+class Smaller(Part):
+    """What a row's student has less of than the recipe's; the price in accuracy is the row's to tell."""
+
+    layers: int | None = Field(None, ge=1)
+    ffn: int | None = Field(None, ge=1)
+    vocabulary: int | None = Field(None, ge=1)
+
+
 class Evaluate(Part):
     """How rows are measured: `pairs` timed in batches of `batch`, `repeats` times; median pairs/s is told."""
 
@@ -142,12 +190,22 @@ class Evaluate(Part):
 class Export(Part):
     """What is exported to be served: the student of a `row`, with the first seed, of the first task it is trained on.
 
-    Its int8 weights are rounded by the task's first training `pairs`. An int8 graph that differs too much from the
-    student is an error, unless `force` ships it with its report. `compat` also writes a one-logit BERT, for other
-    programs.
+    Its int8 weights are rounded by the task's first training `pairs`. The graphs are compared with the student on the
+    task's test sets and on the files of `checks`; an int8 graph that differs too much is an error, unless `force`
+    ships it with its report. `compat` also writes a one-logit BERT, for other programs. The rows of `frontier` are
+    compared in accuracy, pairs/s and latency, and the most accurate one is marked that ranks ten passages within
+    `budget_ms` in 99 of 100 cases.
     """
 
     row: Name = "tmkd"
     pairs: int = Field(512, ge=1)
+    checks: dict[Name, Sources] = {}
     force: bool = False
     compat: bool = False
+    frontier: tuple[Name, ...] = ()
+    budget_ms: float | None = Field(None, gt=0)
+
+    @property
+    def named(self) -> list[tuple[str, str]]:
+        """The rows it names, each with the key that names it."""
+        return [("export.row", self.row), *(("export.frontier", name) for name in self.frontier)]

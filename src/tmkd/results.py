@@ -161,7 +161,7 @@ def _shape(run: RunFolder, row: Measured) -> str:
     teachers = [run.recipe.teachers[name] for name in row.teachers]
     if teachers:
         return str([(teacher.base or teacher.model, teacher.max_length) for teacher in teachers])
-    return str((len(row.keys), run.recipe.student))
+    return str((len(row.keys), run.recipe.student_of(row.row)))
 
 
 def _members(run: RunFolder, row: Measured) -> tuple[Scorer, ...]:

@@ -17,7 +17,7 @@ from tmkd.recipe import Recipe
 from tmkd.recipe_errors import near
 from tmkd.recipe_parts import Source
 from tmkd.softlabels import Column
-from tmkd.store import digest_path, read_manifest, sealed
+from tmkd.store import digest_json, digest_path, read_manifest, sealed
 
 if TYPE_CHECKING:
     from tmkd.teachers.network import TeacherNetwork
@@ -69,7 +69,12 @@ class RunFolder:
 
     def student_folder(self, chain: tuple[PlannedStage, ...], seed: int) -> Path:
         """The student at the end of a chain of stages; rows that have the chain in common share it."""
-        return self.folder / "students" / chain_key(self.recipe, chain, seed)
+        return self.folder / "students" / chain_key(chain, seed)
+
+    def start_folder(self, first: PlannedStage) -> Path:
+        """The narrowed encoder that a chain with this first stage begins with."""
+        key = digest_json([first.corpus, first.student.model_dump(mode="json")])[:16]
+        return self.folder / "starts" / key
 
     def predictions_folder(self, task: str, key: str) -> Path:
         """A model's probabilities on the test sets of a task; `key` is `teacher-NAME` or a student folder's name."""

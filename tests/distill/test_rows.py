@@ -101,7 +101,7 @@ def test_a_teacher_may_leave_out_a_corpus_but_never_its_task() -> None:
 def key(stage: dict[str, Any], seed: int = 1, **changes: Any) -> str:
     read = recipe(rows={"it": {"stages": [stage]}}, **changes)
     chain = members(read, "it", read.rows["it"], "toy", best=lambda names: names[0])[0]
-    return chain_key(read, chain, seed)
+    return chain_key(chain, seed)
 
 
 def test_students_are_shared_by_what_makes_them_not_by_how_it_is_said() -> None:
@@ -110,6 +110,16 @@ def test_students_are_shared_by_what_makes_them_not_by_how_it_is_said() -> None:
     different = [{}, {"alpha": 0.5}, {"average": True}, {"teachers": ["t2"]}, {"fit": {"epochs": 9}}]
     assert len({key(stage) for stage in different} | {key({}, seed=2)}) == len(different) + 1
     assert key({}) != key({}, student={"base": "bert", "layers": 2})
+
+
+def test_a_row_of_a_smaller_student_has_a_student_of_its_own() -> None:
+    read = recipe(rows={"it": {"stages": [{}]}, "thin": {"stages": [{}], "student": {"layers": 1, "ffn": 8}}})
+    it, thin = (members(read, name, read.rows[name], "toy", best=lambda names: names[0])[0] for name in read.rows)
+    assert thin[0].student == read.student.model_copy(update={"layers": 1, "ffn": 8})
+    assert it[0].student == read.student
+    assert chain_key(it, 1) != chain_key(thin, 1)
+    assert not it[0].student.narrowed
+    assert thin[0].student.narrowed
 
 
 def test_stage_settings_hold_what_decides_the_result() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from tmkd.errors import TmkdError, UsageError
 from tmkd.recipe import Recipe, Row, Stage
+from tmkd.recipe_parts import Student
 from tmkd.store import digest_json
 
 BestOf = Callable[[tuple[str, ...]], str]
@@ -15,11 +16,15 @@ BestOf = Callable[[tuple[str, ...]], str]
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """A stage with its words resolved: `corpus` is `TASK/train` or a stage-1 corpus, `teachers` are names."""
+    """A stage with its words resolved: `corpus` is `TASK/train` or a stage-1 corpus, `teachers` are names.
+
+    `student` is the row's.
+    """
 
     corpus: str
     teachers: tuple[str, ...]
     stage: Stage
+    student: Student
 
 
 def declared(recipe: Recipe, corpus: str) -> tuple[str, ...]:
@@ -83,13 +88,13 @@ def _planned(recipe: Recipe, name: str, stage: Stage, task: str, best: BestOf, e
             raise UsageError(f"rows.{name}: teacher '{teacher}' does not score {corpus}; add it to its scores")
     if stage.alpha > 0 and not teachers:
         raise UsageError(f"rows.{name}: alpha is {stage.alpha} but no teacher is declared for {corpus}")
-    return PlannedStage(corpus, teachers, stage)
+    return PlannedStage(corpus, teachers, stage, recipe.student_of(name))
 
 
-def chain_key(recipe: Recipe, chain: tuple[PlannedStage, ...], seed: int) -> str:
+def chain_key(chain: tuple[PlannedStage, ...], seed: int) -> str:
     """The digest of (stage chain, seed) under which a student is stored: rows share what they have in common."""
     stages = [[planned.corpus, planned.teachers, stage_settings(planned.stage)] for planned in chain]
-    return digest_json([stages, recipe.student.model_dump(mode="json"), seed])[:16]
+    return digest_json([stages, chain[0].student.model_dump(mode="json"), seed])[:16]
 
 
 def stage_settings(stage: Stage) -> dict[str, object]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tmkd import recipe
+from tmkd import recipe, recipe_parts
 from tmkd.errors import TmkdError
 from tmkd.network.encoder import fresh_pooler
 from tmkd.network.headers import Header
@@ -24,7 +24,7 @@ from tmkd.train.loop import fit
 
 def run_stage(
     stage: recipe.Stage,
-    student: recipe.Student,
+    student: recipe_parts.Student,
     start: Path | None,
     base: Path,
     corpus: Corpus,

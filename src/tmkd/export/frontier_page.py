@@ -1,0 +1,78 @@
+"""frontier.html: accuracy against pairs/s of every bundle, the frontier drawn, the budget's pick marked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tmkd.evaluate.figures import INK, KIND_COLOURS, MUTED, drawing, svg
+from tmkd.evaluate.parts import head, plots, table, write_page
+from tmkd.evaluate.tables import percent, rate, size
+from tmkd.export.frontier import PASSAGES, Point, on_the_frontier, pick
+
+COLUMNS = ("row", "graph", "accuracy", "pairs/s", "p50 ms", "p99 ms", "bytes")
+
+
+def cells(point: Point) -> list[str]:
+    """A point as COLUMNS show it."""
+    accuracy = "–" if point.accuracy is None else percent(point.accuracy)
+    times = [f"{milliseconds:.1f}" for milliseconds in (point.p50_ms, point.p99_ms)]
+    return [point.row, point.precision, accuracy, rate(point.pairs_per_second), *times, size(point.bytes)]
+
+
+def told_of(points: Sequence[Point], budget_ms: float | None) -> str:
+    """What the budget picks, in a sentence; empty without a budget."""
+    picked = pick(points, budget_ms)
+    if budget_ms is None:
+        return ""
+    asked = f"{PASSAGES} passages ranked within {budget_ms:g} ms in 99 of 100 cases"
+    if picked is None:
+        return f"{asked}: no bundle that passes its check is so fast; add rows of smaller students"
+    return f"{asked}: {picked.row} in {picked.precision}"
+
+
+def write_frontier_html(
+    path: Path, name: str, points: Sequence[Point], budget_ms: float | None, date: str, machine: str
+) -> None:
+    """Write the page: the plot, the table, and what is wrong with graphs that fail their check.
+
+    Raises: TmkdError when matplotlib is missing.
+    """
+    picked = pick(points, budget_ms)
+    rows = []
+    for point in points:
+        first, *others = cells(point)
+        rows.append((f"{first} ← the budget's" if point == picked else first, others))
+    failing = [f"{point.row}: {'; '.join(point.faults)}" for point in points if point.faults]
+    told = " · ".join(filter(None, [told_of(points, budget_ms), *failing]))
+    drawn = plots([("Accuracy against speed", frontier_figure(points, budget_ms))])
+    facts = [("Date", date), ("Machine", machine)]
+    write_page(path, f"{name}: frontier", head("tmkd frontier", name, facts) + drawn + table(COLUMNS, rows, told))
+
+
+def frontier_figure(points: Sequence[Point], budget_ms: float | None) -> str:
+    """Accuracy (%) against pairs/s (logarithmic) as SVG text: full int8, hollow fp32, a ring around the pick."""
+    colour, picked = KIND_COLOURS["student"], pick(points, budget_ms)
+    shown = [point for point in points if point.accuracy is not None]
+    with drawing(3.9) as (figure, axes):
+        line = on_the_frontier(shown)
+        axes.plot([one.pairs_per_second for one in line], [_accuracy(one) for one in line], "-", color=MUTED, lw=1)
+        for point in shown:
+            at = point.pairs_per_second, _accuracy(point)
+            if point == picked:
+                axes.plot(*at, "o", ms=16, fillstyle="none", color=INK)
+            axes.plot(*at, "o", ms=8, color=colour, fillstyle="full" if point.precision == "int8" else "none")
+            failing = " (fails)" if point.faults else ""
+            name = f"{point.row} {point.precision}{failing}"
+            bold = "bold" if point == picked else "normal"
+            axes.annotate(name, at, xytext=(8, 6), textcoords="offset points", weight=bold)
+        axes.set_xscale("log")
+        axes.margins(x=0.25, y=0.2)
+        axes.grid()
+        axes.set_xlabel("pairs per second")
+        axes.set_ylabel("accuracy (%)")
+        return svg(figure, "frontier", "Accuracy against speed of every bundle")
+
+
+def _accuracy(point: Point) -> float:
+    return 100 * (point.accuracy or 0.0)

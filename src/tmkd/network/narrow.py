@@ -1,0 +1,139 @@
+"""A smaller encoder to start a student from: fewer neurons in each feed-forward, fewer word pieces (docs/speed.md).
+
+What is left out here is made good by the stages: they train what is left to say what the teachers say.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from tmkd.errors import TmkdError
+from tmkd.network.encoder import bottom_layers, quiet, represent
+from tmkd.network.first_token import reads_first_token
+from tmkd.network.scoring import batched_logits
+from tmkd.network.student import TOKENIZER_FILES
+from tmkd.network.vocabulary import cut_tokenizer, kept_pieces
+from tmkd.recipe_parts import Student
+from tmkd.store import write_atomic
+from tmkd.text import TOKENIZER, PairTokenizer
+from tmkd.tokens import TokenIds
+
+WATCHED = 2048  # pairs on which neurons are watched
+
+
+def write_narrow(base: Path, student: Student, pairs: Sequence[tuple[str, str]], folder: Path) -> dict[str, Any]:
+    """Write the bottom layers of the encoder in `base`, narrowed as `student` says, as a pretrained folder.
+
+    `pairs`, (question, passage), say which neurons and word pieces matter. Returns counts of what is left.
+    Raises: TmkdError as `bottom_layers`, or for an encoder or tokenizer that cannot be narrowed so.
+    """
+    encoder = bottom_layers(base, student.layers, student.pool)
+    encoder.train(False)
+    tokenizer = PairTokenizer.load(base, student.max_length)
+    tokens = tokenizer.encode([question for question, _ in pairs], [passage for _, passage in pairs])
+    if student.ffn is not None:
+        some = np.unique(np.linspace(0, len(pairs) - 1, min(WATCHED, len(pairs))).astype(np.int64))
+        narrow_ffn(encoder, student, tokens.take(some), tokenizer.settings.pad_id)
+    words = tokenizer.tokenizer
+    if student.vocabulary is not None:
+        size = int(encoder.get_input_embeddings().num_embeddings)  # type: ignore[union-attr]
+        kept = kept_pieces(words, np.bincount(tokens.flat_ids, minlength=size), student.vocabulary)
+        words = cut_tokenizer(words, kept)
+        _cut_embeddings(encoder, kept)
+    with quiet():
+        encoder.config._name_or_path = ""
+        encoder.save_pretrained(folder)
+    write_atomic(folder / TOKENIZER, words.to_str(pretty=True).encode())
+    for name in TOKENIZER_FILES:
+        if (base / name).is_file():
+            told = json.loads((base / name).read_bytes())
+            told.pop("added_tokens_decoder", None)  # numbers of the old word pieces; tokenizer.json has the new
+            write_atomic(folder / name, (json.dumps(told, indent=1) + "\n").encode())
+    return {"word_pieces": words.get_vocab_size(), "parameters": encoder.num_parameters()}
+
+
+def narrow_ffn(encoder: PreTrainedModel, student: Student, tokens: TokenIds, pad_id: int) -> None:
+    """Leave in each feed-forward the `student.ffn` neurons that add most to its output on these pairs, in place.
+
+    What neuron j adds is its mean square times the square of its weights out, E[a_j²] · ‖W_j‖².
+    Raises: TmkdError for an encoder that is not built as BERT, or one with no more neurons than that.
+    """
+    config, left = encoder.config, int(student.ffn or 0)
+    if not reads_first_token(encoder):
+        raise TmkdError(f"student.ffn: a {config.model_type} cannot be narrowed; encoders built as BERT can")
+    if left >= config.intermediate_size:
+        raise TmkdError(f"student.ffn is {left}; the encoder has {config.intermediate_size}: set it to fewer")
+    layers: Any = encoder.encoder.layer
+    squares = [torch.zeros(config.intermediate_size, dtype=torch.float64) for _ in layers]
+    with _watched([layer.output.dense for layer in layers], squares):
+        batched_logits(
+            lambda inputs: represent(
+                encoder, student.pool, inputs["input_ids"], inputs["attention_mask"], inputs["token_type_ids"]
+            ),
+            tokens,
+            pad_id,
+            "cpu",
+            "fp32",
+        )
+    for layer, square in zip(layers, squares, strict=True):
+        adds = square * layer.output.dense.weight.detach().double().square().sum(dim=0)
+        kept = adds.topk(left).indices.sort().values
+        layer.intermediate.dense = _linear(layer.intermediate.dense, kept, None)
+        layer.output.dense = _linear(layer.output.dense, None, kept)
+    config.intermediate_size = left
+
+
+def _linear(old: nn.Linear, rows: Tensor | None, columns: Tensor | None) -> nn.Linear:
+    """The layer with these outputs (rows) or these inputs (columns) alone."""
+    weight, bias = old.weight.detach(), old.bias.detach()
+    if rows is not None:
+        weight, bias = weight[rows], bias[rows]
+    if columns is not None:
+        weight = weight[:, columns]
+    new = nn.Linear(weight.shape[1], weight.shape[0])
+    with torch.no_grad():
+        new.weight.copy_(weight)
+        new.bias.copy_(bias)
+    return new
+
+
+def _cut_embeddings(encoder: PreTrainedModel, kept: np.ndarray) -> None:
+    """Leave these word pieces' vectors, and number the configuration's special tokens anew."""
+    config: Any = encoder.config
+    new = {int(old): place for place, old in enumerate(kept)}
+    for name, old in config.to_dict().items():
+        if name.endswith("_token_id") and isinstance(old, int) and old in new:
+            setattr(config, name, new[old])
+    vectors: Any = encoder.get_input_embeddings()
+    cut = nn.Embedding(len(kept), vectors.embedding_dim, padding_idx=new.get(vectors.padding_idx))
+    with torch.no_grad():
+        cut.weight.copy_(vectors.weight[torch.from_numpy(kept)])
+    encoder.set_input_embeddings(cut)
+    config.vocab_size = len(kept)
+
+
+@contextmanager
+def _watched(denses: Sequence[nn.Linear], squares: Sequence[Tensor]) -> Iterator[None]:
+    """Add up the squares of what goes into each layer."""
+
+    def watch(dense: nn.Linear, square: Tensor) -> torch.utils.hooks.RemovableHandle:
+        def add(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            square.add_(inputs[0].detach().flatten(0, -2).double().square().sum(dim=0))
+
+        return dense.register_forward_pre_hook(add)
+
+    handles = [watch(dense, square) for dense, square in zip(denses, squares, strict=True)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,113 @@
+"""Bundles of several rows compared: the numbers, the pick, and the page, on made-up points and on the tiny world."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tiny
+from tiny import Call, World
+from tiny_bundle import PAIRS
+from tmkd.export.frontier import Point, frontier_json, measure_points, on_the_frontier, pick, read_points
+from tmkd.export.frontier_page import cells, frontier_figure, told_of, write_frontier_html
+
+
+def point(row: str, accuracy: float, speed: float, p99: float, **more: Any) -> Point:
+    return Point(row, more.pop("precision", "int8"), accuracy, speed, 0.8 * p99, p99, 1_000_000, **more)
+
+
+THREE = point("tmkd", 0.70, 1300, 11.0)
+SLOW = point("tmkd", 0.70, 400, 30.0, precision="fp32")
+TWO = point("thin", 0.68, 2400, 6.0)
+ONE = point("flat", 0.61, 5000, 2.0)
+WRONG = point("odd", 0.69, 2500, 5.0, faults=("test: 1.20 points of accuracy lost, more than 0.3",))
+POINTS = [SLOW, THREE, TWO, ONE, WRONG]
+
+
+@pytest.mark.parametrize(
+    ("budget_ms", "picked"), [(None, None), (1.0, None), (2.0, ONE), (10.0, TWO), (11.0, THREE), (99.0, THREE)]
+)
+def test_the_most_accurate_point_within_the_budget_is_picked_and_never_one_that_fails(
+    budget_ms: float | None, picked: Point | None
+) -> None:
+    assert pick(POINTS, budget_ms) == picked
+
+
+def test_a_point_that_another_beats_in_both_is_not_on_the_frontier() -> None:
+    assert on_the_frontier([SLOW, THREE, TWO, ONE]) == [THREE, TWO, ONE]
+    assert on_the_frontier([]) == []
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    (tmp_path / "frontier.json").write_bytes(frontier_json(POINTS, 10.0, "a machine"))
+    assert read_points(tmp_path / "frontier.json") == (POINTS, 10.0)
+    told = json.loads((tmp_path / "frontier.json").read_text())
+    assert [one["row"] for one in told["points"] if one["picked"]] == ["thin"]
+
+
+def test_the_budget_is_told_in_words() -> None:
+    asked = "10 passages ranked within {} ms in 99 of 100 cases: "
+    assert told_of(POINTS, 10.0) == asked.format(10) + "thin in int8"
+    assert told_of(POINTS, 1.5).startswith(asked.format(1.5) + "no bundle that passes its check is so fast")
+    assert told_of(POINTS, None) == ""
+    assert cells(TWO) == ["thin", "int8", "68.0", "2,400", "4.8", "6.0", "1.0 MB"]
+
+
+def test_the_page_shows_points_pick_and_faults(tmp_path: Path) -> None:
+    write_frontier_html(tmp_path / "page.html", "a <run>", POINTS, 10.0, "2026-11-25", "a machine")
+    page = (tmp_path / "page.html").read_text()
+    assert "a &lt;run&gt;" in page
+    assert "a <run>" not in page
+    assert "thin ← the budget&#x27;s" in page
+    assert "odd: test: 1.20 points of accuracy lost" in page
+    drawn = frontier_figure(POINTS, 10.0)
+    assert "odd int8 (fails)" in drawn
+    assert drawn.count("<svg") == 1
+    assert frontier_figure([point("unlabelled", 0.5, 10, 1)], None).count("<svg") == 1
+
+
+def test_bundles_are_measured_in_each_precision(made: tuple[Path, Path]) -> None:
+    points = measure_points({"it": made[1]}, PAIRS, repeats=2)
+    assert [(one.row, one.precision) for one in points] == [("it", "fp32"), ("it", "int8")]
+    for one in points:
+        assert one.pairs_per_second > 0
+        assert 0 < one.p50_ms <= one.p99_ms
+        assert one.bytes == (made[1] / ("model.onnx" if one.precision == "fp32" else "model.int8.onnx")).stat().st_size
+        report = json.loads((made[1] / "parity.json").read_text())
+        assert one.accuracy == report[one.precision][0]["accuracy_after"]
+    assert points[0].faults == ()
+
+
+def test_smaller_students_are_trained_exported_and_compared(finished: World, tmkd: Call) -> None:
+    small = {"student": {"ffn": 8, "vocabulary": 60}, "stages": [{"use": "pretrain"}, {"use": "finetune"}]}
+    tiny.change(finished.recipe, "rows.small", small)
+    export = {"row": "tmkd", "frontier": ["tmkd", "small"], "budget_ms": 10_000.0, "checks": {"more": "dev.tsv"}}
+    tiny.change(finished.recipe, "export", export)
+    said = tmkd("distill", finished.recipe, "--runs", finished.runs)
+    assert said.code == 0, said.err
+    assert "3 steps done now" in said.err  # a narrowed start and two stages
+    said = tmkd("frontier", finished.recipe, "--runs", finished.runs)
+    assert said.code == 0, said.err
+    assert "10 passages ranked within 10000 ms" in said.out
+    assert (finished.run / "frontier" / "frontier.html").is_file()
+    report = json.loads((finished.run / "bundles" / "small" / "parity.json").read_text())
+    assert [one["set"] for one in report["int8"]] == ["test", "more"]
+    told = json.loads(tmkd("frontier", finished.recipe, "--runs", finished.runs, "--json").out)
+    assert [(one["row"], one["precision"]) for one in told["points"]] == [
+        ("tmkd", "fp32"), ("tmkd", "int8"), ("small", "fp32"), ("small", "int8")
+    ]  # fmt: skip
+    sizes = {one["row"]: one["bytes"] for one in told["points"] if one["precision"] == "fp32"}
+    assert sizes["small"] < sizes["tmkd"]
+
+
+def test_a_recipe_that_compares_nothing_or_an_unknown_row_says_so(finished: World, tmkd: Call) -> None:
+    said = tmkd("frontier", finished.recipe, "--runs", finished.runs)
+    assert said.code == 2
+    assert "names no rows to compare" in said.err
+    tiny.change(finished.recipe, "export", {"row": "tmkd", "frontier": ["m-o-m"]})
+    said = tmkd("frontier", finished.recipe, "--runs", finished.runs)
+    assert said.code == 2
+    assert "export.frontier: no row of one student is called 'm-o-m'" in said.err
