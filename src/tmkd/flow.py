@@ -77,7 +77,7 @@ def _score(run: RunFolder, name: str, corpus: str) -> Step:
 
     def make(folder: Path, work: Path) -> dict[str, Any]:
         from tmkd.progress import progress
-        from tmkd.teachers.score import prune, score_shards, unscored
+        from tmkd.teachers.score import price_of_precision, prune, score_shards, unscored
 
         digest, pairs = run.column(corpus, name).digest, run.corpus(corpus)
         if teacher.file is not None:
@@ -89,12 +89,14 @@ def _score(run: RunFolder, name: str, corpus: str) -> Step:
             return {"pairs": len(pairs), "missing": gaps, **_accuracy(run, corpus, name)}
         todo, total = unscored(pairs, folder, digest), 0
         device, precision = run.hardware()
+        price: dict[str, float] = {}
         if todo:
             network = run.load_teacher(name, device, precision)
             with progress(f"score {name} × {corpus}", "pairs") as report:
                 total = score_shards(network, pairs, todo, folder, digest, report)
+            price = price_of_precision(network, pairs)
         prune(folder, pairs, digest)
-        facts = {"pairs": len(pairs), "scored_now": total, "precision": precision}
+        facts = {"pairs": len(pairs), "scored_now": total, "precision": precision, **price}
         return facts | _accuracy(run, corpus, name)
 
     needs = {f"teach/{name}": run.teacher_folder(name), f"collect/{corpus}": run.corpus_artifact(corpus)}

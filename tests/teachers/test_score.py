@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from tmkd.errors import TmkdError
 from tmkd.pairs import Corpus, LabelSet
 from tmkd.softlabels import Column, SoftLabels, shard_path
 from tmkd.teachers.network import TeacherNetwork, load
-from tmkd.teachers.score import prune, score_shards, unscored
+from tmkd.teachers.score import price_of_precision, prune, score_shards, unscored
 
 LABELS = LabelSet("toy", ("no", "yes"), "yes")
 TEACHER = "f" * 64
@@ -87,3 +88,12 @@ def test_logits_that_belong_to_nothing_any_more_are_removed(
     assert [path.name for path in tmp_path.glob("*.safetensors")] == [
         shard_path(tmp_path, TEACHER, new.shards[0].digest).name
     ]
+
+
+def test_what_bf16_costs_is_told_and_fp32_costs_nothing(teacher: TeacherNetwork, corpus: Callable[..., Corpus]) -> None:
+    pairs = corpus(tiny.pairs(range(8)), shard_rows=4)
+    assert price_of_precision(teacher, pairs) == {}
+    told = price_of_precision(replace(teacher, precision="bf16"), pairs)
+    assert told.keys() == {"bf16_largest_difference", "bf16_mean_difference", "bf16_tau"}
+    assert 0 < told["bf16_mean_difference"] <= told["bf16_largest_difference"] < 0.1
+    assert -1 <= told["bf16_tau"] <= 1

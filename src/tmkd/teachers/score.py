@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
+from tmkd.agreement import kendall_tau
 from tmkd.errors import TmkdError
 from tmkd.pairs import Corpus
 from tmkd.softlabels import read_shard, shard_path, write_shard
 from tmkd.teachers.network import TeacherNetwork
+
+COMPARED = 128  # pairs scored in fp32 too, to tell what a lower precision costs
 
 
 def score_shard(
@@ -43,6 +49,21 @@ def score_shards(
         path = shard_path(folder, teacher_digest, corpus.shards[index].digest)
         score_shard(teacher, corpus, index, path, teacher_digest, count)
     return total
+
+
+def price_of_precision(teacher: TeacherNetwork, corpus: Corpus) -> dict[str, float]:
+    """What the teacher's precision costs against fp32 on the corpus's first pairs; nothing to tell of fp32 itself.
+
+    The largest and mean |Δ logit|, and Kendall's τ of the last class's logit over the first's (none if all are tied).
+    """
+    if teacher.precision == "fp32" or not corpus.shards:
+        return {}
+    table = corpus.shard(0).slice(0, COMPARED)
+    texts = table["question"].to_pylist(), table["passage"].to_pylist()
+    exact, own = (one.logits(*texts) for one in (replace(teacher, precision="fp32"), teacher))
+    away, (a, b) = np.abs(exact - own), (logits[:, -1] - logits[:, 0] for logits in (exact, own))
+    told = {"largest_difference": float(away.max()), "mean_difference": float(away.mean()), "tau": kendall_tau(a, b)}
+    return {f"{teacher.precision}_{name}": value for name, value in told.items() if not np.isnan(value)}
 
 
 def unscored(corpus: Corpus, folder: Path, teacher_digest: str) -> list[int]:
