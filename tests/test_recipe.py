@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 import tiny
 from tmkd.recipe import Gather, Recipe, Stage, Task, Teacher
-from tmkd.recipe_parts import Fit, Pretrained, Source
+from tmkd.recipe_parts import Export, Fit, Pretrained, Source
 
 
 def recipe(**changes: Any) -> Recipe:
@@ -85,6 +85,9 @@ def test_extras_take_part_only_when_all_is_asked_for() -> None:
     assert list(less.teachers) == ["t1"]
     assert list(less.rows) == ["mkd"]
     assert list(recipe().teachers) == ["t1", "t2"]
+    exported = recipe(export={"row": "mkd", "frontier": ["tkd", "mkd"]})
+    assert exported.without_extras().export == Export(row="mkd", frontier=("mkd",))
+    assert recipe(export={"row": "tkd"}).without_extras().export is None
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0])

@@ -64,7 +64,9 @@ def _bundle(run: RunFolder, settings: Export, row: str, folder: Path, verb: str,
             tables[check] = pa.concat_tables(read)
         checks = [check_set(split, table) for split, table in tables.items()]
         some = _pairs(run.corpus(f"{task}/train").table().slice(0, settings.pairs))
-        return {"faults": export_bundle(student, some, checks, folder, force)["faults"]}
+        faults = export_bundle(student, some, checks, folder, force)["faults"]
+        remedy = "" if force else "left out (export.force: true ships it all the same): "
+        return {"int8": remedy + "; ".join(faults)} if faults else {}
 
     needs = {"the student": student, f"collect/{task}": run.corpus_artifact(task)}
     told: dict[str, Any] = {"row": row, "task": task, "force": force, "pairs": settings.pairs}

@@ -239,4 +239,5 @@ class Recipe(Part):
         """The recipe without the rows and teachers that only `tmkd run --all` makes."""
         teachers = {name: teacher for name, teacher in self.teachers.items() if not teacher.extra}
         rows = {name: row for name, row in self.rows.items() if not row.extra}
-        return self.model_copy(update={"teachers": teachers, "rows": rows})
+        export = self.export.of_rows(rows) if self.export is not None else None
+        return self.model_copy(update={"teachers": teachers, "rows": rows, "export": export})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -191,7 +192,7 @@ class Export(Part):
     """What is exported to be served: the student of a `row`, with the first seed, of the first task it is trained on.
 
     Its int8 weights are rounded by the task's first training `pairs`. The graphs are compared with the student on the
-    task's test sets and on the files of `checks`; an int8 graph that differs too much is an error, unless `force`
+    task's test sets and on the files of `checks`; an int8 graph that differs too much is left out, unless `force`
     ships it with its report. `compat` also writes a one-logit BERT, for other programs. The rows of `frontier` are
     compared in accuracy, pairs/s and latency, and the most accurate one is marked that ranks ten passages within
     `budget_ms` in 99 of 100 cases.
@@ -209,3 +210,8 @@ class Export(Part):
     def named(self) -> list[tuple[str, str]]:
         """The rows it names, each with the key that names it."""
         return [("export.row", self.row), *(("export.frontier", name) for name in self.frontier)]
+
+    def of_rows(self, rows: Container[str]) -> Self | None:
+        """The same for some of the rows: those of the frontier that are there, and nothing without its own row."""
+        frontier = tuple(name for name in self.frontier if name in rows)
+        return self.model_copy(update={"frontier": frontier}) if self.row in rows else None

@@ -9,7 +9,10 @@ from tmkd.bundle.format import Bundle
 
 def model_card(bundle: Bundle, report: dict[str, Any]) -> str:
     """Markdown for people who find the folder and nothing else."""
-    labels = bundle.labels
+    labels, int8 = bundle.labels, "int8" in bundle.precisions
+    files = ("`model.onnx` (fp32) and `model.int8.onnx` take" if int8 else "`model.onnx` (fp32) takes") + (
+        " input_ids, attention_mask and token_type_ids,"
+    )
     lines = [
         f"# {labels.task}: does the passage answer the question?",
         "",
@@ -25,8 +28,7 @@ def model_card(bundle: Bundle, report: dict[str, Any]) -> str:
         'Ranker("this folder").rank("why is the sky blue", ["Air scatters blue light.", "Tea is a drink."])',
         "```",
         "",
-        "`model.onnx` (fp32) and `model.int8.onnx` take input_ids, attention_mask and token_type_ids, int64 (pairs, "
-        "longest), and give logits: the logarithms of the probabilities.",
+        f"{files} int64 (pairs, longest), and give logits: the logarithms of the probabilities.",
         "",
         "| set | pairs | graph | against | accuracy before → after | largest Δ | Kendall's τ | same first passage |",
         "|---|---|---|---|---|---|---|---|",
@@ -39,7 +41,8 @@ def model_card(bundle: Bundle, report: dict[str, Any]) -> str:
                 f"| {_number(row['kendall_tau'])} | {_percent(row['top_1_agreement'])} |"
             )
     if report["faults"]:
-        lines += ["", "**The int8 graph is beyond its limits:** " + "; ".join(report["faults"]) + "."]
+        what = "is beyond its limits" if int8 else "is left out, for it is beyond its limits"
+        lines += ["", f"**The int8 graph {what}:** " + "; ".join(report["faults"]) + "."]
     return "\n".join(lines) + "\n"
 
 
