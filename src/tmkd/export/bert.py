@@ -78,7 +78,7 @@ class _Bert:
         return graph.node("Unsqueeze", scaled, graph.constant(np.array([1, 2], dtype=np.int64)))
 
     def _layer(self, name: str, hidden: str, mask: str, last: bool) -> str:
-        """One layer; of the last one only the first token, for nothing else of it is read.
+        """One layer; of the last one only the first token, for nothing else of it is read: so little that it is fp32.
 
         A key's bias adds the same to all scores of a query, so softmax does not see it; a value's bias goes through
         softmax's weights unchanged, so the next product's bias takes it. Neither costs anything here.
@@ -87,7 +87,7 @@ class _Bert:
         asking = graph.node("Slice", hidden, self.zero, self.one, self.one) if last else hidden
         scale = np.float32((self.width / self.heads) ** -0.5)
         weight, bias, moments = self._weight(f"{attention}.query")
-        query = self._heads(graph.linear(asking, weight * scale, bias * scale, moments), (0, 2, 1, 3))
+        query = self._heads(graph.linear(asking, weight * scale, bias * scale, moments, exact=last), (0, 2, 1, 3))
         weight, _, moments = self._weight(f"{attention}.key")
         key = self._heads(graph.linear(hidden, weight, None, moments), (0, 2, 3, 1))
         weight, value_bias, moments = self._weight(f"{attention}.value")
@@ -97,11 +97,11 @@ class _Bert:
         mixed = graph.node("Transpose", mixed, perm=(0, 2, 1, 3))
         mixed = graph.node("Reshape", mixed, graph.constant(np.array([0, 0, self.width], dtype=np.int64)))
         weight, bias, moments = self._weight(f"{name}.attention.output.dense")
-        attended = graph.linear(mixed, weight, bias + weight @ value_bias, moments)
+        attended = graph.linear(mixed, weight, bias + weight @ value_bias, moments, exact=last)
         between = self._norm(graph.node("Add", attended, asking), f"{name}.attention.output.LayerNorm")
-        wide = graph.linear(between, *self._weight(f"{name}.intermediate.dense"))
+        wide = graph.linear(between, *self._weight(f"{name}.intermediate.dense"), exact=last)
         wide = graph.node("Gelu", wide, approximate=_GELUS[self.config.hidden_act])
-        narrow = graph.linear(wide, *self._weight(f"{name}.output.dense"), after_gelu=True)
+        narrow = graph.linear(wide, *self._weight(f"{name}.output.dense"), after_gelu=True, exact=last)
         return self._norm(graph.node("Add", narrow, between), f"{name}.output.LayerNorm")
 
     def _heads(self, projected: str, order: Sequence[int]) -> str:

@@ -51,15 +51,16 @@ class Graph:
         inputs: str,
         weight: np.ndarray,
         bias: np.ndarray | None,
-        moments: np.ndarray | None,
+        moments: np.ndarray | None = None,
         after_gelu: bool = False,
+        exact: bool = False,
     ) -> str:
         """inputs · weightᵀ + bias: inputs (…, in), weight (out, in), bias (out,) float32 → (…, out).
 
         `moments` of the inputs, Σ x·xᵀ (in, in), are what int8 weights are rounded by; `after_gelu` says that no input
-        is below −GELU_LEAST.
+        is below −GELU_LEAST; an `exact` product is fp32 in every graph.
         """
-        if self.int8:
+        if self.int8 and not exact:
             values, scales = quantise_rows(weight, moments)
             zeros = self.constant(np.zeros(len(scales), dtype=np.int8))
             whole = self.node("DequantizeLinear", self.constant(values.T), self.constant(scales), zeros, axis=1)
