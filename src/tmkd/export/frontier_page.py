@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tmkd.evaluate.figures import INK, KIND_COLOURS, MUTED, drawing, svg
@@ -65,13 +65,27 @@ def frontier_figure(points: Sequence[Point], budget_ms: float | None) -> str:
             failing = " (fails)" if point.faults else ""
             name = f"{point.row} {point.precision}{failing}"
             bold = "bold" if point == picked else "normal"
-            axes.annotate(name, at, xytext=(8, 6), textcoords="offset points", weight=bold)
+            above = 7 if point.precision == "int8" else -13  # two graphs of one row often lie close together
+            axes.annotate(name, at, xytext=(7, above), textcoords="offset points", weight=bold)
         axes.set_xscale("log")
+        ticks = [place for place in _round_numbers() if _within(place, shown)]
+        axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+        axes.set_xticks([], minor=True)
         axes.margins(x=0.25, y=0.2)
         axes.grid()
         axes.set_xlabel("pairs per second")
         axes.set_ylabel("accuracy (%)")
         return svg(figure, "frontier", "Accuracy against speed of every bundle")
+
+
+def _round_numbers() -> Iterator[int]:
+    """1, 2, 5, 10, 20, … pairs/s."""
+    return (step * 10**power for power in range(8) for step in (1, 2, 5))
+
+
+def _within(place: int, points: Sequence[Point]) -> bool:
+    speeds = [point.pairs_per_second for point in points]
+    return min(speeds, default=1) / 2 <= place <= 2 * max(speeds, default=1)
 
 
 def _accuracy(point: Point) -> float:
