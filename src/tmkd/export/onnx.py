@@ -50,7 +50,6 @@ def export_bundle(
         "int8": student_graph(student, int8=True, moments=input_moments(student, calibration)),
     }
     report: dict[str, Any] = {"calibration_pairs": len(calibration), "fp32": [], "int8": []}
-    faults: list[str] = []
     sessions = {precision: Session(graph.SerializeToString(), precision) for precision, graph in graphs.items()}
     for check in checks:
         read = tokenizer.encode(check.questions, check.passages)
@@ -61,10 +60,9 @@ def export_bundle(
         wrong = fp32_faults(report["fp32"][-1])
         if wrong:
             raise TmkdError(f"the ONNX graph is not the student: {'; '.join(wrong)}")
-        faults += int8_faults(report["int8"][-1])
+    faults = report["faults"] = int8_faults(report["int8"])
     if faults and not force:
         del graphs["int8"]
-    report["faults"] = faults
     _write(student, graphs, report, folder)
     return report
 
