@@ -28,8 +28,10 @@ from transformers import AutoModelForSequenceClassification, BertConfig, BertFor
 from tmkd.bundle import Ranker
 from tmkd.bundle.session import Session
 from tmkd.evaluate.speed import machine_line
+from tmkd.export.bert import layers_in_bytes
 from tmkd.export.compat import export_compat
 from tmkd.export.graph import Graph
+from tmkd.export.rounding import quantise_rows
 from tmkd.export.student_graph import student_graph
 from tmkd.network import Student
 from tmkd.network.encoder import quiet
@@ -172,7 +174,10 @@ def large(pairs: Pairs, ranker: Ranker, repeats: int, threads: int) -> None:
         big = BertForSequenceClassification(
             BertConfig(hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096)
         ).eval()
-    session = Session(student_graph(bert_3(), int8=True).SerializeToString(), "BERT-3", threads)
+    small = bert_3()
+    weights = small.encoder.state_dict()
+    rounded = {name: quantise_rows(weights[f"{name}.weight"].numpy()) for name in layers_in_bytes(3)}
+    session = Session(student_graph(small, rounded).SerializeToString(), "BERT-3", threads)
 
     def whole(_: Pairs) -> None:
         with torch.inference_mode():

@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 
 from tiny_bundle import PAIRS
-from tmkd.export.rounding import input_moments, quantise_rows
+from tmkd.export.rounding import Rounded, input_moments, loud_neurons, quantise_rows
 from tmkd.network import Student
+
+
+def test_bytes_stand_for_steps_of_a_row() -> None:
+    rounded = Rounded(np.array([[1, -2], [3, 0]], dtype=np.int8), np.array([0.5, 2.0], dtype=np.float32))
+    assert rounded.matrix.tolist() == [[0.5, -1.0], [6.0, 0.0]]
 
 
 def test_rows_in_bytes_lose_at_most_half_a_step() -> None:
@@ -39,6 +44,17 @@ def test_rounding_by_moments_changes_products_less() -> None:
         return float(np.square(inputs @ (values * scales[:, None] - matrix).T).mean())
 
     assert lost(inputs.T @ inputs) < 0.5 * lost(None)
+
+
+def test_loud_neurons_are_those_of_large_outputs_with_large_weights_onward() -> None:
+    onward = np.ones((3, 9), dtype=np.float32)
+    onward[1, 7], onward[2, 2], onward[0, 5] = -50, 9, 8
+    outputs = np.full(9, 0.1)
+    outputs[[7, 4, 5]] = 20, 3, 0.001
+    found = loud_neurons(onward, np.diag(outputs**2))
+    assert found[:3].tolist() == [7, 4, 2]  # 1,000, then 3, then 0.9
+    assert len(found) == 4
+    assert 5 not in found
 
 
 def test_moments_are_those_of_every_linear_layers_inputs_and_leave_no_hook(made: tuple[Path, Path]) -> None:

@@ -15,7 +15,8 @@ from transformers import RobertaConfig, RobertaModel
 import tiny
 from tmkd.errors import TmkdError
 from tmkd.export.graph import Graph
-from tmkd.export.student_graph import student_graph
+from tmkd.export.rounding import LOUD, quantise_rows
+from tmkd.export.student_graph import round_layers, student_graph
 from tmkd.network import Student
 from tmkd.network.encoder import Pool, quiet
 from tmkd.network.headers import Header
@@ -68,7 +69,7 @@ def test_fp32_is_the_student(
 
 def test_int8_is_near_and_small(base: Path, tmp_path: Path) -> None:
     student = student_of(base, tmp_path / "s")
-    whole, small = student_graph(student), student_graph(student, int8=True)
+    whole, small = student_graph(student), student_graph(student, round_layers(student, PAIRS))
     assert np.abs(probabilities(small, student) - probabilities(whole, student)).max() < 0.05
     kinds = {one.data_type for one in small.graph.initializer if np.prod(one.dims) > 256}
     assert kinds == {onnx.TensorProto.INT8, onnx.TensorProto.FLOAT}  # the positions stay fp32
@@ -78,6 +79,25 @@ def test_int8_is_near_and_small(base: Path, tmp_path: Path) -> None:
     saved = 3 * sum(len(one.raw_data) for one in in_bytes)
     stored, before = (sum(len(one.raw_data) for one in graph.graph.initializer) for graph in (small, whole))
     assert stored < before - 0.8 * saved  # scales and constants take some back
+
+
+def test_a_loud_neuron_is_computed_beside_the_bytes(base: Path, tmp_path: Path) -> None:
+    student = student_of(base, tmp_path / "s")
+    layer = student.encoder.encoder.layer[0]
+    with torch.no_grad():
+        layer.intermediate.dense.bias[3], layer.intermediate.dense.weight[3, 0] = 20.0, 9.0
+        layer.output.dense.weight[5, 3] = 8.0
+    rounded = round_layers(student, PAIRS)
+    inner, outer = rounded["encoder.layer.0.intermediate.dense"], rounded["encoder.layer.0.output.dense"]
+    assert not inner.steps[3].any()
+    assert not outer.steps[:, 3].any()
+    assert (~outer.steps.any(axis=0)).sum() == LOUD
+    assert outer.scales.max() * 127 < 1  # of a row without its weight of 8
+    exact = student.predict_proba(PAIRS)
+    apart = np.abs(probabilities(student_graph(student, rounded), student) - exact)
+    weights = {name: student.encoder.get_submodule(name).get_parameter("weight").detach().numpy() for name in rounded}
+    within = {name: quantise_rows(weight) for name, weight in weights.items()}
+    assert apart.mean() < 0.5 * np.abs(probabilities(student_graph(student, within), student) - exact).mean()
 
 
 def test_another_body_is_refused(tmp_path: Path) -> None:
@@ -98,7 +118,7 @@ def test_a_tokens_bytes_do_not_depend_on_the_tokens_beside_it(after_gelu: bool) 
     rng = np.random.default_rng(1)
     graph = Graph(int8=True)
     weight = rng.normal(size=(5, 8)).astype(np.float32)
-    output = graph.linear("x", weight, np.zeros(5, dtype=np.float32), None, after_gelu)
+    output = graph.linear("x", weight, np.zeros(5, dtype=np.float32), quantise_rows(weight), after_gelu)
     model = graph.model(["x"], output, 5)
     model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -119,4 +139,4 @@ def test_a_bi_lstm_is_the_student_too(tmp_path: Path) -> None:
     odd = [*PAIRS, ("", "moon"), ("moon", ""), ("", ""), (PAIRS[0][0] * 9, PAIRS[0][1] * 9)]
     expected = student.predict_proba(odd)
     np.testing.assert_allclose(probabilities(student_graph(student), student, odd), expected, atol=1e-5)
-    assert np.abs(probabilities(student_graph(student, int8=True), student, odd) - expected).max() < 0.05
+    assert np.abs(probabilities(student_graph(student, {}), student, odd) - expected).max() < 0.05

@@ -11,16 +11,29 @@ from transformers import PreTrainedModel
 
 from tmkd.errors import TmkdError
 from tmkd.export.graph import INPUTS, Graph, array
+from tmkd.export.rounding import Rounded
 from tmkd.network.encoder import Pool
 
 _MASKED = -10_000.0  # added to a padded position's score: e^−10000 is 0, and no product of it can be NaN
 _GELUS = {"gelu": "none", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh"}
 
 
-def bert_vector(graph: Graph, encoder: PreTrainedModel, pool: Pool, moments: Mapping[str, np.ndarray]) -> str:
+def layers_in_bytes(layers: int) -> list[str]:
+    """The linear layers of a BERT that an int8 graph computes in bytes.
+
+    Of the last layer only keys and values: all else of it is one token's, so little that it stays fp32.
+    """
+    last = ("attention.self.key", "attention.self.value")
+    whole = (*last, "attention.self.query", "attention.output.dense", "intermediate.dense", "output.dense")
+    return [
+        f"encoder.layer.{layer}.{part}" for layer in range(layers) for part in (last if layer == layers - 1 else whole)
+    ]
+
+
+def bert_vector(graph: Graph, encoder: PreTrainedModel, pool: Pool, rounded: Mapping[str, Rounded]) -> str:
     """h1 of INPUTS: the pooler's output, or the first token's last hidden state, (pairs, width).
 
-    Int8 weights are rounded by the `moments` of their inputs, by the layers' names, where they are given.
+    The layers of `rounded`, by their names, are computed in bytes.
     Raises: TmkdError for an activation that ONNX has no operator for.
     """
     config: Any = encoder.config
@@ -29,7 +42,7 @@ def bert_vector(graph: Graph, encoder: PreTrainedModel, pool: Pool, moments: Map
             f"a student whose activation is {config.hidden_act} has no ONNX export; {', '.join(_GELUS)} have"
         )
     weights = {name: array(tensor) for name, tensor in encoder.state_dict().items()}
-    body = _Bert(graph, config, weights, moments)
+    body = _Bert(graph, config, weights, rounded)
     first = body.first_token()
     return graph.node("Tanh", body.exact(first, "pooler.dense")) if pool == "pooler" else first
 
@@ -38,9 +51,9 @@ class _Bert:
     """The embeddings and layers of one BERT, written into one graph. Hidden states are (pairs, longest, width)."""
 
     def __init__(
-        self, graph: Graph, config: Any, weights: Mapping[str, np.ndarray], moments: Mapping[str, np.ndarray]
+        self, graph: Graph, config: Any, weights: Mapping[str, np.ndarray], rounded: Mapping[str, Rounded]
     ) -> None:
-        self.graph, self.config, self.weights, self.moments = graph, config, weights, moments
+        self.graph, self.config, self.weights, self.rounded = graph, config, weights, rounded
         self.width, self.heads = config.hidden_size, config.num_attention_heads
         self.zero, self.one = (graph.constant(np.array([place], dtype=np.int64)) for place in (0, 1))
 
@@ -78,7 +91,7 @@ class _Bert:
         return graph.node("Unsqueeze", scaled, graph.constant(np.array([1, 2], dtype=np.int64)))
 
     def _layer(self, name: str, hidden: str, mask: str, last: bool) -> str:
-        """One layer; of the last one only the first token, for nothing else of it is read: so little that it is fp32.
+        """One layer; of the last one only the first token, for nothing else of it is read.
 
         A key's bias adds the same to all scores of a query, so softmax does not see it; a value's bias goes through
         softmax's weights unchanged, so the next product's bias takes it. Neither costs anything here.
@@ -86,32 +99,48 @@ class _Bert:
         graph, attention = self.graph, f"{name}.attention.self"
         asking = graph.node("Slice", hidden, self.zero, self.one, self.one) if last else hidden
         scale = np.float32((self.width / self.heads) ** -0.5)
-        weight, bias, moments = self._weight(f"{attention}.query")
-        query = self._heads(graph.linear(asking, weight * scale, bias * scale, moments, exact=last), (0, 2, 1, 3))
-        weight, _, moments = self._weight(f"{attention}.key")
-        key = self._heads(graph.linear(hidden, weight, None, moments), (0, 2, 3, 1))
-        weight, value_bias, moments = self._weight(f"{attention}.value")
-        value = self._heads(graph.linear(hidden, weight, None, moments), (0, 2, 1, 3))
+        weight, bias, rounded = self._weight(f"{attention}.query")
+        rounded = rounded and Rounded(rounded.steps, rounded.scales * scale)
+        query = self._heads(graph.linear(asking, weight * scale, bias * scale, rounded), (0, 2, 1, 3))
+        weight, _, rounded = self._weight(f"{attention}.key")
+        key = self._heads(graph.linear(hidden, weight, None, rounded), (0, 2, 3, 1))
+        weight, value_bias, rounded = self._weight(f"{attention}.value")
+        value = self._heads(graph.linear(hidden, weight, None, rounded), (0, 2, 1, 3))
         scores = graph.node("Add", graph.node("MatMul", query, key), mask)
         mixed = graph.node("MatMul", graph.node("Softmax", scores, axis=-1), value)
         mixed = graph.node("Transpose", mixed, perm=(0, 2, 1, 3))
         mixed = graph.node("Reshape", mixed, graph.constant(np.array([0, 0, self.width], dtype=np.int64)))
-        weight, bias, moments = self._weight(f"{name}.attention.output.dense")
-        attended = graph.linear(mixed, weight, bias + weight @ value_bias, moments, exact=last)
+        weight, bias, rounded = self._weight(f"{name}.attention.output.dense")
+        attended = graph.linear(mixed, weight, bias + weight @ value_bias, rounded)
         between = self._norm(graph.node("Add", attended, asking), f"{name}.attention.output.LayerNorm")
-        wide = graph.linear(between, *self._weight(f"{name}.intermediate.dense"), exact=last)
-        wide = graph.node("Gelu", wide, approximate=_GELUS[self.config.hidden_act])
-        narrow = graph.linear(wide, *self._weight(f"{name}.output.dense"), after_gelu=True, exact=last)
-        return self._norm(graph.node("Add", narrow, between), f"{name}.output.LayerNorm")
+        return self._norm(graph.node("Add", self._feed_forward(between, name), between), f"{name}.output.LayerNorm")
+
+    def _feed_forward(self, hidden: str, name: str) -> str:
+        """Neurons that have no bytes, the loud ones, are computed beside the others in fp32."""
+        weight, bias, rounded = self._weight(f"{name}.intermediate.dense")
+        onward, onward_bias, onward_rounded = self._weight(f"{name}.output.dense")
+        apart = np.zeros(len(bias), dtype=bool) if onward_rounded is None else ~onward_rounded.steps.any(axis=0)
+        neurons = self._gelu(self.graph.linear(hidden, weight, np.where(apart, 0, bias), rounded))
+        fed = self.graph.linear(neurons, onward, onward_bias, onward_rounded, after_gelu=True)
+        if not apart.any():
+            return fed
+        weight, onward = (self.weights[f"{name}.{part}.dense.weight"] for part in ("intermediate", "output"))
+        loud = self._gelu(self.graph.linear(hidden, weight[apart], bias[apart]))
+        return self.graph.node("Add", fed, self.graph.linear(loud, onward[:, apart], None))
+
+    def _gelu(self, inputs: str) -> str:
+        return self.graph.node("Gelu", inputs, approximate=_GELUS[self.config.hidden_act])
 
     def _heads(self, projected: str, order: Sequence[int]) -> str:
         """(pairs, tokens, width) by heads, transposed to `order` of (pairs, tokens, heads, width of one)."""
         shape = self.graph.constant(np.array([0, 0, self.heads, self.width // self.heads], dtype=np.int64))
         return self.graph.node("Transpose", self.graph.node("Reshape", projected, shape), perm=tuple(order))
 
-    def _weight(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """A linear layer's weight (out, in), bias (out,) and the moments of its inputs (in, in), if they are known."""
-        return self.weights[f"{name}.weight"], self.weights[f"{name}.bias"], self.moments.get(name)
+    def _weight(self, name: str) -> tuple[np.ndarray, np.ndarray, Rounded | None]:
+        """A linear layer's weight (out, in), bias (out,), and the weight in bytes if it is computed so."""
+        rounded = self.rounded.get(name)
+        weight = self.weights[f"{name}.weight"] if rounded is None else rounded.matrix
+        return weight, self.weights[f"{name}.bias"], rounded
 
     def _norm(self, hidden: str, name: str) -> str:
         weight, bias = (self.graph.constant(self.weights[f"{name}.{part}"]) for part in ("weight", "bias"))

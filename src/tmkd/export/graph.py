@@ -10,7 +10,7 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from tmkd.export.rounding import LEVELS, quantise_rows
+from tmkd.export.rounding import LEVELS, Rounded, quantise_rows
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")  # int64 (pairs, longest)
 OPSET = 20  # the first with Gelu
@@ -21,7 +21,7 @@ GELU_LEAST = 0.17  # no output of Gelu is less than −0.17
 
 
 class Graph:
-    """A graph under construction; tensors are known by name. With `int8` weights and inputs of `linear` are bytes.
+    """A graph under construction; tensors are known by name. In `int8` the vectors of words are bytes.
 
     A token's inputs have a scale of their own, found while the graph runs: the first token of a pair has numbers many
     times as large as others have, and a scale shared with it would leave these few levels. So an int8 score knows
@@ -51,19 +51,18 @@ class Graph:
         inputs: str,
         weight: np.ndarray,
         bias: np.ndarray | None,
-        moments: np.ndarray | None = None,
+        rounded: Rounded | None = None,
         after_gelu: bool = False,
-        exact: bool = False,
     ) -> str:
         """inputs · weightᵀ + bias: inputs (…, in), weight (out, in), bias (out,) float32 → (…, out).
 
-        `moments` of the inputs, Σ x·xᵀ (in, in), are what int8 weights are rounded by; `after_gelu` says that no input
-        is below −GELU_LEAST; an `exact` product is fp32 in every graph.
+        With `rounded`, the weight in bytes, the inputs become bytes too; `after_gelu` says that none of them is below
+        −GELU_LEAST.
         """
-        if self.int8 and not exact:
-            values, scales = quantise_rows(weight, moments)
-            zeros = self.constant(np.zeros(len(scales), dtype=np.int8))
-            whole = self.node("DequantizeLinear", self.constant(values.T), self.constant(scales), zeros, axis=1)
+        if rounded is not None:
+            zeros = self.constant(np.zeros(len(rounded.scales), dtype=np.int8))
+            constants = self.constant(rounded.steps.T), self.constant(rounded.scales), zeros
+            whole = self.node("DequantizeLinear", *constants, axis=1)
             steps, scale = self._in_bytes(inputs, after_gelu)
             product = self.node("Mul", self.node("MatMul", steps, whole), scale)
         else:

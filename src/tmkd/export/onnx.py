@@ -15,8 +15,7 @@ from tmkd.bundle.session import Session
 from tmkd.errors import TmkdError
 from tmkd.export.card import model_card
 from tmkd.export.parity import CheckSet, compare, fp32_faults, int8_faults
-from tmkd.export.rounding import input_moments
-from tmkd.export.student_graph import student_graph
+from tmkd.export.student_graph import round_layers, student_graph
 from tmkd.network import Student
 from tmkd.store import write_atomic
 
@@ -47,7 +46,7 @@ def export_bundle(
     pad_id = tokenizer.settings.pad_id
     graphs: dict[Precision, onnx.ModelProto] = {
         "fp32": student_graph(student),
-        "int8": student_graph(student, int8=True, moments=input_moments(student, calibration)),
+        "int8": student_graph(student, round_layers(student, calibration)),
     }
     report: dict[str, Any] = {"calibration_pairs": len(calibration), "fp32": [], "int8": []}
     sessions = {precision: Session(graph.SerializeToString(), precision) for precision, graph in graphs.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,22 +14,33 @@ from torch import nn
 from tmkd.network import Student
 
 LEVELS = 127  # of a signed byte, on each side of 0
+LOUD = 4  # neurons of a feed-forward that stay fp32
 DAMPING = 0.01  # of the mean diagonal, added to it: pairs are few, and some inputs hardly vary
 
 Moments = dict[str, npt.NDArray[np.float64]]
 
 
-def quantise_rows(
-    matrix: npt.NDArray[np.float32], moments: npt.NDArray[np.float64] | None = None
-) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
-    """matrix (rows, columns) → int8 of that shape and a float32 scale per row (rows,): int8 × scale is near it.
+class Rounded(NamedTuple):
+    """A matrix in bytes: whole steps, int8 (rows, columns), and the size of each row's step, float32 (rows,)."""
+
+    steps: npt.NDArray[np.int8]
+    scales: npt.NDArray[np.float32]
+
+    @property
+    def matrix(self) -> npt.NDArray[np.float32]:
+        """The numbers it stands for, float32 (rows, columns)."""
+        return self.steps * self.scales[:, None]
+
+
+def quantise_rows(matrix: npt.NDArray[np.float32], moments: npt.NDArray[np.float64] | None = None) -> Rounded:
+    """matrix (rows, columns) → the same in bytes, near it.
 
     With the `moments` of its inputs, Σ x·xᵀ (columns, columns), a column's rounding error is made good by the columns
     not rounded yet, the most active first, so that matrix · x changes least (GPTQ, arXiv 2210.17323).
     """
     scales = np.maximum(np.abs(matrix).max(axis=1), 1e-12).astype(np.float32) / LEVELS
     if moments is None:
-        return np.clip(np.round(matrix / scales[:, None]), -LEVELS, LEVELS).astype(np.int8), scales
+        return Rounded(np.clip(np.round(matrix / scales[:, None]), -LEVELS, LEVELS).astype(np.int8), scales)
     order = np.argsort(-np.diag(moments), kind="stable")
     left = matrix[:, order].astype(np.float64) / scales[:, None]  # in steps
     damped = moments[np.ix_(order, order)] + np.eye(len(order)) * (DAMPING * np.diag(moments).mean() + 1e-12)
@@ -41,7 +53,16 @@ def quantise_rows(
         left[:, column + 1 :] -= np.outer(error, spread[column, column + 1 :])
     values = np.empty(matrix.shape, dtype=np.int8)
     values[:, order] = steps.astype(np.int8)
-    return values, scales
+    return Rounded(values, scales)
+
+
+def loud_neurons(onward: npt.NDArray[np.float32], moments: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """The few neurons of a feed-forward whose output and weights onward are far larger than all others', (LOUD,).
+
+    BERTs have one or two that make the first token's largest channel. In bytes they would leave the others few steps:
+    both of a weight's row and of a token's inputs. onward (out, neurons); moments of the neurons' outputs.
+    """
+    return np.argsort(-np.abs(onward).max(axis=0) * np.sqrt(np.diag(moments)), kind="stable")[:LOUD]
 
 
 def input_moments(student: Student, pairs: Sequence[tuple[str, str]]) -> Moments:

@@ -2,34 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
 
 from tmkd.errors import TmkdError
-from tmkd.export.bert import bert_vector
+from tmkd.export.bert import bert_vector, layers_in_bytes
 from tmkd.export.graph import INPUTS, Graph, array
 from tmkd.export.lstm import lstm_vector
-from tmkd.export.rounding import Moments
+from tmkd.export.rounding import Rounded, input_moments, loud_neurons, quantise_rows
 from tmkd.network import Student
 from tmkd.network.bilstm import BiLSTM
 
 OUTPUT = "logits"
 
 
-def student_graph(student: Student, int8: bool = False, moments: Moments | None = None) -> onnx.ModelProto:
+def round_layers(student: Student, pairs: Sequence[tuple[str, str]]) -> dict[str, Rounded]:
+    """The student's layers in bytes, by their names in its body, rounded by what `pairs` put into them.
+
+    Of each feed-forward the loud neurons have none: their steps are all 0. Of a Bi-LSTM no layer is there.
+    """
+    if isinstance(student.encoder, BiLSTM):
+        return {}
+    moments = input_moments(student, pairs)
+    names = layers_in_bytes(student.encoder.config.num_hidden_layers)
+    weights = {name: array(student.encoder.get_submodule(name).get_parameter("weight")).copy() for name in names}
+    for inner in [name for name in names if name.endswith("intermediate.dense")]:
+        outer = inner.replace("intermediate", "output")
+        loud = loud_neurons(weights[outer], moments[outer])
+        weights[inner][loud], weights[outer][:, loud] = 0, 0
+        moments[outer][loud], moments[outer][:, loud] = 0, 0
+    return {name: quantise_rows(weights[name], moments[name]) for name in names}
+
+
+def student_graph(student: Student, rounded: Mapping[str, Rounded] | None = None) -> onnx.ModelProto:
     """The student's ONNX model: INPUTS int64 (pairs, longest) → logits float32 (pairs, classes), the log of Eq. 6.
 
-    In int8 weights are rounded by the `moments` of their inputs where they are given (`input_moments`).
+    With `rounded` it is the int8 graph: these layers of the body in bytes (`round_layers`), and the vectors of words.
     Raises: TmkdError for a body that is neither BERT nor Bi-LSTM.
     """
-    graph, body = Graph(int8), student.encoder
+    graph, body = Graph(int8=rounded is not None), student.encoder
     if isinstance(body, BiLSTM):
         vector = lstm_vector(graph, body)
     elif body.config.model_type == "bert":
-        vector = bert_vector(graph, body, "pooler" if student.config.pool == "pooler" else "first", moments or {})
+        vector = bert_vector(graph, body, "pooler" if student.config.pool == "pooler" else "first", rounded or {})
     else:
         raise TmkdError(f"a student with a {body.config.model_type} body has no ONNX export; BERT and Bi-LSTM have")
     return graph.model(INPUTS, _answer(graph, vector, student), len(student.labels.names))
