@@ -8,18 +8,22 @@ import numpy as np
 import pytest
 
 from tiny_bundle import PAIRS
-from tmkd.export.rounding import Rounded, input_moments, loud_neurons, quantise_rows
+from tmkd.export.rounding import Rounded, input_moments, loud_neurons, quantise_eased, quantise_rows
 from tmkd.network import Student
 
 
 def test_bytes_stand_for_steps_of_a_row() -> None:
     rounded = Rounded(np.array([[1, -2], [3, 0]], dtype=np.int8), np.array([0.5, 2.0], dtype=np.float32))
     assert rounded.matrix.tolist() == [[0.5, -1.0], [6.0, 0.0]]
+    eased = rounded._replace(
+        ease=np.array([0.5, 3.0], dtype=np.float32)
+    )  # half the first input, three times the second
+    assert eased.matrix.tolist() == [[0.25, -3.0], [3.0, 0.0]]
 
 
 def test_rows_in_bytes_lose_at_most_half_a_step() -> None:
     matrix = np.array([[1.27, -0.4, 0.014], [0.0, 0.0, 0.0], [-12.7, 3.14, 0.05]], dtype=np.float32)
-    values, scales = quantise_rows(matrix)
+    values, scales, _ = quantise_rows(matrix)
     assert values[:2].tolist() == [[127, -40, 1], [0, 0, 0]]
     assert scales[0] == pytest.approx(0.01)
     assert (np.abs(values * scales[:, None] - matrix) <= scales[:, None] / 2 + 1e-7).all()
@@ -30,7 +34,7 @@ def test_two_inputs_that_always_agree_share_a_rounding_error() -> None:
     matrix = np.array([[127.0, 10.4, 10.4]], dtype=np.float32)
     moments = np.array([[0.01, 0.0, 0.0], [0.0, 1.0, 1.0], [0.0, 1.0, 1.0]])
     assert quantise_rows(matrix)[0].tolist() == [[127, 10, 10]]
-    values, _ = quantise_rows(matrix, moments)
+    values = quantise_rows(matrix, moments).steps
     assert sorted(values[0].tolist()) == [10, 11, 127]
 
 
@@ -40,8 +44,8 @@ def test_rounding_by_moments_changes_products_less() -> None:
     matrix = rng.normal(size=(16, 32)).astype(np.float32)
 
     def lost(moments: np.ndarray | None) -> float:
-        values, scales = quantise_rows(matrix, moments)
-        return float(np.square(inputs @ (values * scales[:, None] - matrix).T).mean())
+        rounded = quantise_rows(matrix, moments)
+        return float(np.square(inputs @ (rounded.matrix - matrix).T).mean())
 
     assert lost(inputs.T @ inputs) < 0.5 * lost(None)
 
@@ -55,6 +59,14 @@ def test_loud_neurons_are_those_of_large_outputs_with_large_weights_onward() -> 
     assert found[:3].tolist() == [7, 4, 2]  # 1,000, then 3, then 0.9
     assert len(found) == 4
     assert 5 not in found
+
+
+def test_loud_inputs_are_made_quieter_by_half_the_difference() -> None:
+    matrix = np.array([[1.0, -0.5, 0.25, 2.0]], dtype=np.float32)
+    rounded = quantise_eased(matrix, np.diag([100.0, 100.0, 1600.0, 0.0]))  # 1, 1, 4 times the median, and never seen
+    assert rounded.ease is not None
+    np.testing.assert_allclose(rounded.ease, [1, 1, 0.5, 10**0.5], rtol=1e-6)
+    np.testing.assert_allclose(rounded.matrix, matrix, atol=0.02)
 
 
 def test_moments_are_those_of_every_linear_layers_inputs_and_leave_no_hook(made: tuple[Path, Path]) -> None:

@@ -15,7 +15,7 @@ from transformers import RobertaConfig, RobertaModel
 import tiny
 from tmkd.errors import TmkdError
 from tmkd.export.graph import Graph
-from tmkd.export.rounding import LOUD, quantise_rows
+from tmkd.export.rounding import LOUD, quantise_eased, quantise_rows
 from tmkd.export.student_graph import round_layers, student_graph
 from tmkd.network import Student
 from tmkd.network.encoder import Pool, quiet
@@ -113,12 +113,14 @@ def test_another_body_is_refused(tmp_path: Path) -> None:
         student_graph(student_of(tmp_path / "roberta", tmp_path / "s", 1))
 
 
-@pytest.mark.parametrize("after_gelu", [False, True])
-def test_a_tokens_bytes_do_not_depend_on_the_tokens_beside_it(after_gelu: bool) -> None:
+@pytest.mark.parametrize(("after_gelu", "eased"), [(False, False), (True, False), (False, True)])
+def test_a_tokens_bytes_do_not_depend_on_the_tokens_beside_it(after_gelu: bool, eased: bool) -> None:
     rng = np.random.default_rng(1)
     graph = Graph(int8=True)
     weight = rng.normal(size=(5, 8)).astype(np.float32)
-    output = graph.linear("x", weight, np.zeros(5, dtype=np.float32), quantise_rows(weight), after_gelu)
+    moments = np.diag(np.arange(1.0, 9.0))
+    rounded = quantise_eased(weight, moments) if eased else quantise_rows(weight)
+    output = graph.linear("x", weight, np.zeros(5, dtype=np.float32), rounded, after_gelu)
     model = graph.model(["x"], output, 5)
     model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])

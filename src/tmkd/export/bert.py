@@ -100,7 +100,7 @@ class _Bert:
         asking = graph.node("Slice", hidden, self.zero, self.one, self.one) if last else hidden
         scale = np.float32((self.width / self.heads) ** -0.5)
         weight, bias, rounded = self._weight(f"{attention}.query")
-        rounded = rounded and Rounded(rounded.steps, rounded.scales * scale)
+        rounded = rounded and rounded._replace(scales=rounded.scales * scale)
         query = self._heads(graph.linear(asking, weight * scale, bias * scale, rounded), (0, 2, 1, 3))
         weight, _, rounded = self._weight(f"{attention}.key")
         key = self._heads(graph.linear(hidden, weight, None, rounded), (0, 2, 3, 1))

@@ -32,7 +32,7 @@ class Graph:
         self.int8 = int8
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
-        self._bytes: dict[str, tuple[str, str]] = {}
+        self._bytes: dict[tuple[str, bytes], tuple[str, str]] = {}
 
     def constant(self, value: Any) -> str:
         """A tensor that never changes."""
@@ -63,7 +63,7 @@ class Graph:
             zeros = self.constant(np.zeros(len(rounded.scales), dtype=np.int8))
             constants = self.constant(rounded.steps.T), self.constant(rounded.scales), zeros
             whole = self.node("DequantizeLinear", *constants, axis=1)
-            steps, scale = self._in_bytes(inputs, after_gelu)
+            steps, scale = self._in_bytes(inputs, rounded.ease, after_gelu)
             product = self.node("Mul", self.node("MatMul", steps, whole), scale)
         else:
             product = self.node("MatMul", inputs, self.constant(weight.T.astype(np.float32)))
@@ -73,13 +73,16 @@ class Graph:
         """Rows of a table (words, width) float32 by ids; in int8 a row is bytes and one scale."""
         if not self.int8:
             return self.node("Gather", self.constant(table.astype(np.float32)), ids)
-        values, scales = quantise_rows(table)
+        values, scales, _ = quantise_rows(table)
         rows = self.node("Cast", self.node("Gather", self.constant(values), ids), to=TensorProto.FLOAT)
         return self.node("Mul", rows, self.node("Gather", self.constant(scales[:, None]), ids))
 
-    def _in_bytes(self, inputs: str, after_gelu: bool) -> tuple[str, str]:
-        """The inputs in whole steps that fit a byte, and the size of a step per token, (…, 1)."""
-        if inputs not in self._bytes:
+    def _in_bytes(self, inputs: str, ease: np.ndarray | None, after_gelu: bool) -> tuple[str, str]:
+        """The inputs, eased, in whole steps that fit a byte, and the size of a step per token, (…, 1)."""
+        key = inputs, b"" if ease is None else ease.tobytes()
+        if key not in self._bytes:
+            if ease is not None:
+                inputs = self.node("Mul", inputs, self.constant(ease))
             last = self.constant(np.array([-1], dtype=np.int64))
             largest = self.node("ReduceMax", inputs, last, keepdims=1)
             if after_gelu:
@@ -92,8 +95,8 @@ class Graph:
             scaled = self.node("Mul", inputs, self.node("Reciprocal", scale))
             step, place = self.constant(np.float32(1)), self.constant(np.uint8(zero))
             whole = self.node("DequantizeLinear", self.node("QuantizeLinear", scaled, step, place), step, place)
-            self._bytes[inputs] = whole, scale
-        return self._bytes[inputs]
+            self._bytes[key] = whole, scale
+        return self._bytes[key]
 
     def model(self, inputs: Sequence[str], output: str, classes: int) -> onnx.ModelProto:
         """The finished model: int64 inputs (pairs, longest), float32 output (pairs, classes)."""

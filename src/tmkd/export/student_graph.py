@@ -12,7 +12,7 @@ from tmkd.errors import TmkdError
 from tmkd.export.bert import bert_vector, layers_in_bytes
 from tmkd.export.graph import INPUTS, Graph, array
 from tmkd.export.lstm import lstm_vector
-from tmkd.export.rounding import Rounded, input_moments, loud_neurons, quantise_rows
+from tmkd.export.rounding import Rounded, input_moments, loud_neurons, quantise_eased, quantise_rows
 from tmkd.network import Student
 from tmkd.network.bilstm import BiLSTM
 
@@ -22,7 +22,8 @@ OUTPUT = "logits"
 def round_layers(student: Student, pairs: Sequence[tuple[str, str]]) -> dict[str, Rounded]:
     """The student's layers in bytes, by their names in its body, rounded by what `pairs` put into them.
 
-    Of each feed-forward the loud neurons have none: their steps are all 0. Of a Bi-LSTM no layer is there.
+    Of each feed-forward the loud neurons have none: their steps are all 0. Hidden states are eased before they become
+    bytes; attention's and the feed-forward's own outputs are not. Of a Bi-LSTM no layer is there.
     """
     if isinstance(student.encoder, BiLSTM):
         return {}
@@ -34,7 +35,10 @@ def round_layers(student: Student, pairs: Sequence[tuple[str, str]]) -> dict[str
         loud = loud_neurons(weights[outer], moments[outer])
         weights[inner][loud], weights[outer][:, loud] = 0, 0
         moments[outer][loud], moments[outer][:, loud] = 0, 0
-    return {name: quantise_rows(weights[name], moments[name]) for name in names}
+    return {
+        name: (quantise_rows if name.endswith("output.dense") else quantise_eased)(weights[name], moments[name])
+        for name in names
+    }
 
 
 def student_graph(student: Student, rounded: Mapping[str, Rounded] | None = None) -> onnx.ModelProto:
