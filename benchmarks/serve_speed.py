@@ -216,7 +216,7 @@ def peak(ranker: Ranker, pairs: Pairs, repeats: int, threads: int) -> None:
     session = Session((ranker.folder / "model.int8.onnx").read_bytes(), "bundle", threads)
     taken = min(seconds(lambda: session.logits(tokens, ranker.bundle.text.pad_id)) for _ in range(repeats + 1))
     width, wide = min(map(min, shapes)), max(map(max, shapes))
-    layers = sum(one.op_type == "Gelu" for one in graph.node)
+    layers = sum(one.op_type == "Softmax" for one in graph.node)
     whole = 2 * (4 * width * width + 2 * width * wide)
     every, first = (layers - 1) * whole + 4 * width * width, whole - 4 * width * width
     done = float(tokens.lengths.sum()) * every + len(pairs) * first
