@@ -28,11 +28,9 @@ from transformers import AutoModelForSequenceClassification, BertConfig, BertFor
 from tmkd.bundle import Ranker
 from tmkd.bundle.session import Session
 from tmkd.evaluate.speed import machine_line
-from tmkd.export.bert import layers_in_bytes
 from tmkd.export.compat import export_compat
 from tmkd.export.graph import Graph
-from tmkd.export.rounding import quantise_rows
-from tmkd.export.student_graph import student_graph
+from tmkd.export.student_graph import round_layers, student_graph
 from tmkd.network import Student
 from tmkd.network.encoder import quiet
 from tmkd.network.headers import Header
@@ -175,8 +173,8 @@ def large(pairs: Pairs, ranker: Ranker, repeats: int, threads: int) -> None:
             BertConfig(hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096)
         ).eval()
     small = bert_3()
-    weights = small.encoder.state_dict()
-    rounded = {name: quantise_rows(weights[f"{name}.weight"].numpy()) for name in layers_in_bytes(3)}
+    linear = {name: part for name, part in small.encoder.named_modules() if isinstance(part, torch.nn.Linear)}
+    rounded = round_layers(small, {name: np.eye(part.in_features) for name, part in linear.items()})
     session = Session(student_graph(small, rounded).SerializeToString(), "BERT-3", threads)
 
     def whole(_: Pairs) -> None:

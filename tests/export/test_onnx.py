@@ -97,7 +97,7 @@ def test_a_row_of_several_students_is_not_exported(world: World, tmkd: Call) -> 
     assert "no row of one student is called 'm-o-m'; there is bert-3" in said.err
 
 
-def losing(reports: list[dict[str, Any]]) -> list[str]:
+def losing(report: dict[str, Any]) -> list[str]:
     return ["test: 9.00 points of accuracy lost"]
 
 

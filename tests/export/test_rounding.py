@@ -15,9 +15,8 @@ from tmkd.network import Student
 def test_bytes_stand_for_steps_of_a_row() -> None:
     rounded = Rounded(np.array([[1, -2], [3, 0]], dtype=np.int8), np.array([0.5, 2.0], dtype=np.float32))
     assert rounded.matrix.tolist() == [[0.5, -1.0], [6.0, 0.0]]
-    eased = rounded._replace(
-        ease=np.array([0.5, 3.0], dtype=np.float32)
-    )  # half the first input, three times the second
+    # Its inputs will be half the first and three times the second.
+    eased = rounded._replace(ease=np.array([0.5, 3.0], dtype=np.float32))
     assert eased.matrix.tolist() == [[0.25, -3.0], [3.0, 0.0]]
 
 

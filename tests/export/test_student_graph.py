@@ -15,7 +15,7 @@ from transformers import RobertaConfig, RobertaModel
 import tiny
 from tmkd.errors import TmkdError
 from tmkd.export.graph import Graph
-from tmkd.export.rounding import LOUD, quantise_eased, quantise_rows
+from tmkd.export.rounding import LOUD, input_moments, quantise_eased, quantise_rows
 from tmkd.export.student_graph import round_layers, student_graph
 from tmkd.network import Student
 from tmkd.network.encoder import Pool, quiet
@@ -69,7 +69,7 @@ def test_fp32_is_the_student(
 
 def test_int8_is_near_and_small(base: Path, tmp_path: Path) -> None:
     student = student_of(base, tmp_path / "s")
-    whole, small = student_graph(student), student_graph(student, round_layers(student, PAIRS))
+    whole, small = student_graph(student), student_graph(student, round_layers(student, input_moments(student, PAIRS)))
     assert np.abs(probabilities(small, student) - probabilities(whole, student)).max() < 0.05
     kinds = {one.data_type for one in small.graph.initializer if np.prod(one.dims) > 256}
     assert kinds == {onnx.TensorProto.INT8, onnx.TensorProto.FLOAT}  # the positions stay fp32
@@ -87,7 +87,7 @@ def test_a_loud_neuron_is_computed_beside_the_bytes(base: Path, tmp_path: Path) 
     with torch.no_grad():
         layer.intermediate.dense.bias[3], layer.intermediate.dense.weight[3, 0] = 20.0, 9.0
         layer.output.dense.weight[5, 3] = 8.0
-    rounded = round_layers(student, PAIRS)
+    rounded = round_layers(student, input_moments(student, PAIRS))
     inner, outer = rounded["encoder.layer.0.intermediate.dense"], rounded["encoder.layer.0.output.dense"]
     assert not inner.steps[3].any()
     assert not outer.steps[:, 3].any()

@@ -59,7 +59,7 @@ class Session:
 
         largest_first = sorted(
             tokens.batches(min(TOKEN_BUDGET, share)),
-            key=lambda indices: len(indices) * int(tokens.lengths[indices].max(initial=0)),
+            key=lambda indices: len(indices) * int(tokens.lengths[indices[-1]]),  # padded ids: the longest is last
             reverse=True,
         )
         for _ in self._pool.map(run, largest_first):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from tmkd.bundle.format import Bundle
-from tmkd.export.parity import first_passages
 
 
 def model_card(bundle: Bundle, report: dict[str, Any]) -> str:
@@ -41,9 +40,6 @@ def model_card(bundle: Bundle, report: dict[str, Any]) -> str:
                 f"| {row['set']} | {row['pairs']} | {precision} | {against} | {accuracy} | {row['max_difference']:.1e} "
                 f"| {_number(row['kendall_tau'])} | {_percent(row['top_1_agreement'])} |"
             )
-    questions, same = first_passages(report["int8"])
-    if questions:
-        lines += ["", f"Of all {questions} questions with a choice int8 keeps the first passage of {same}."]
     if report["faults"]:
         what = "is beyond its limits" if int8 else "is left out, for it is beyond its limits"
         lines += ["", f"**The int8 graph {what}:** " + "; ".join(report["faults"]) + "."]

@@ -15,6 +15,7 @@ from tmkd.bundle.session import Session
 from tmkd.errors import TmkdError
 from tmkd.export.card import model_card
 from tmkd.export.parity import CheckSet, compare, fp32_faults, int8_faults
+from tmkd.export.rounding import input_moments
 from tmkd.export.student_graph import round_layers, student_graph
 from tmkd.network import Student
 from tmkd.store import write_atomic
@@ -46,9 +47,10 @@ def export_bundle(
     pad_id = tokenizer.settings.pad_id
     graphs: dict[Precision, onnx.ModelProto] = {
         "fp32": student_graph(student),
-        "int8": student_graph(student, round_layers(student, calibration)),
+        "int8": student_graph(student, round_layers(student, input_moments(student, calibration))),
     }
     report: dict[str, Any] = {"calibration_pairs": len(calibration), "fp32": [], "int8": []}
+    faults: list[str] = []
     sessions = {precision: Session(graph.SerializeToString(), precision) for precision, graph in graphs.items()}
     for check in checks:
         read = tokenizer.encode(check.questions, check.passages)
@@ -59,9 +61,10 @@ def export_bundle(
         wrong = fp32_faults(report["fp32"][-1])
         if wrong:
             raise TmkdError(f"the ONNX graph is not the student: {'; '.join(wrong)}")
-    faults = report["faults"] = int8_faults(report["int8"])
+        faults += int8_faults(report["int8"][-1])
     if faults and not force:
         del graphs["int8"]
+    report["faults"] = faults
     _write(student, graphs, report, folder)
     return report
 

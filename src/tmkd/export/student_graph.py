@@ -12,31 +12,31 @@ from tmkd.errors import TmkdError
 from tmkd.export.bert import bert_vector, layers_in_bytes
 from tmkd.export.graph import INPUTS, Graph, array
 from tmkd.export.lstm import lstm_vector
-from tmkd.export.rounding import Rounded, input_moments, loud_neurons, quantise_eased, quantise_rows
+from tmkd.export.rounding import Moments, Rounded, loud_neurons, quantise_eased, quantise_rows
 from tmkd.network import Student
 from tmkd.network.bilstm import BiLSTM
 
 OUTPUT = "logits"
 
 
-def round_layers(student: Student, pairs: Sequence[tuple[str, str]]) -> dict[str, Rounded]:
-    """The student's layers in bytes, by their names in its body, rounded by what `pairs` put into them.
+def round_layers(student: Student, moments: Moments) -> dict[str, Rounded]:
+    """The student's layers in bytes, by their names in its body, rounded by the `moments` of their inputs.
 
     Of each feed-forward the loud neurons have none: their steps are all 0. Hidden states are eased before they become
     bytes; attention's and the feed-forward's own outputs are not. Of a Bi-LSTM no layer is there.
     """
     if isinstance(student.encoder, BiLSTM):
         return {}
-    moments = input_moments(student, pairs)
     names = layers_in_bytes(student.encoder.config.num_hidden_layers)
     weights = {name: array(student.encoder.get_submodule(name).get_parameter("weight")).copy() for name in names}
+    within = {name: moments[name].copy() for name in names}
     for inner in [name for name in names if name.endswith("intermediate.dense")]:
         outer = inner.replace("intermediate", "output")
-        loud = loud_neurons(weights[outer], moments[outer])
+        loud = loud_neurons(weights[outer], within[outer])
         weights[inner][loud], weights[outer][:, loud] = 0, 0
-        moments[outer][loud], moments[outer][:, loud] = 0, 0
+        within[outer][loud], within[outer][:, loud] = 0, 0
     return {
-        name: (quantise_rows if name.endswith("output.dense") else quantise_eased)(weights[name], moments[name])
+        name: (quantise_rows if name.endswith("output.dense") else quantise_eased)(weights[name], within[name])
         for name in names
     }
 
