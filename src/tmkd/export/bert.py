@@ -44,7 +44,10 @@ def bert_vector(graph: Graph, encoder: PreTrainedModel, pool: Pool, rounded: Map
     weights = {name: array(tensor) for name, tensor in encoder.state_dict().items()}
     body = _Bert(graph, config, weights, rounded)
     first = body.first_token()
-    return graph.node("Tanh", body.exact(first, "pooler.dense")) if pool == "pooler" else first
+    if pool == "first":
+        return first
+    weight, bias = (body.weights[f"pooler.dense.{part}"] for part in ("weight", "bias"))
+    return graph.node("Tanh", graph.linear(first, weight, bias, "pooler"))
 
 
 class _Bert:
@@ -65,20 +68,16 @@ class _Bert:
             hidden = self._layer(f"encoder.layer.{layer}", hidden, mask, last)
         return self.graph.node("Squeeze", hidden, self.one)
 
-    def exact(self, inputs: str, name: str) -> str:
-        """A small product that stays fp32 in every graph."""
-        weight, bias = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
-        return self.graph.node("Gemm", inputs, self.graph.constant(weight), self.graph.constant(bias), transB=1)
-
     def _embeddings(self) -> str:
         graph = self.graph
         words, positions, types = (
             self.weights[f"embeddings.{kind}_embeddings.weight"] for kind in ("word", "position", "token_type")
         )
         longest = graph.node("Slice", graph.node("Shape", INPUTS[0]), self.one, graph.constant(np.array([2])))
-        places = graph.node("Slice", graph.constant(positions), self.zero, longest, self.zero)
+        positions, types = graph.constant(positions, "positions"), graph.constant(types, "types")
+        places = graph.node("Slice", positions, self.zero, longest, self.zero)
         summed = graph.node(
-            "Add", graph.embedding(words, INPUTS[0]), graph.node("Gather", graph.constant(types), INPUTS[2])
+            "Add", graph.embedding(words, INPUTS[0], "words"), graph.node("Gather", types, INPUTS[2])
         )
         return self._norm(graph.node("Add", summed, places), "embeddings.LayerNorm")
 
@@ -101,32 +100,34 @@ class _Bert:
         scale = np.float32((self.width / self.heads) ** -0.5)
         weight, bias, rounded = self._weight(f"{attention}.query")
         rounded = rounded and rounded._replace(scales=rounded.scales * scale)
-        query = self._heads(graph.linear(asking, weight * scale, bias * scale, rounded), (0, 2, 1, 3))
+        query = self._heads(graph.linear(asking, weight * scale, bias * scale, f"{attention}.query", rounded), (0, 2, 1, 3))
         weight, _, rounded = self._weight(f"{attention}.key")
-        key = self._heads(graph.linear(hidden, weight, None, rounded), (0, 2, 3, 1))
+        key = self._heads(graph.linear(hidden, weight, None, f"{attention}.key", rounded), (0, 2, 3, 1))
         weight, value_bias, rounded = self._weight(f"{attention}.value")
-        value = self._heads(graph.linear(hidden, weight, None, rounded), (0, 2, 1, 3))
+        value = self._heads(graph.linear(hidden, weight, None, f"{attention}.value", rounded), (0, 2, 1, 3))
         scores = graph.node("Add", graph.node("MatMul", query, key), mask)
         mixed = graph.node("MatMul", graph.node("Softmax", scores, axis=-1), value)
         mixed = graph.node("Transpose", mixed, perm=(0, 2, 1, 3))
         mixed = graph.node("Reshape", mixed, graph.constant(np.array([0, 0, self.width], dtype=np.int64)))
-        weight, bias, rounded = self._weight(f"{name}.attention.output.dense")
-        attended = graph.linear(mixed, weight, bias + weight @ value_bias, rounded)
+        output = f"{name}.attention.output.dense"
+        weight, bias, rounded = self._weight(output)
+        attended = graph.linear(mixed, weight, bias + weight @ value_bias, output, rounded)
         between = self._norm(graph.node("Add", attended, asking), f"{name}.attention.output.LayerNorm")
         return self._norm(graph.node("Add", self._feed_forward(between, name), between), f"{name}.output.LayerNorm")
 
     def _feed_forward(self, hidden: str, name: str) -> str:
         """Neurons that have no bytes, the loud ones, are computed beside the others in fp32."""
-        weight, bias, rounded = self._weight(f"{name}.intermediate.dense")
-        onward, onward_bias, onward_rounded = self._weight(f"{name}.output.dense")
+        inner, outer = f"{name}.intermediate", f"{name}.output"
+        weight, bias, rounded = self._weight(f"{inner}.dense")
+        onward, onward_bias, onward_rounded = self._weight(f"{outer}.dense")
         apart = np.zeros(len(bias), dtype=bool) if onward_rounded is None else ~onward_rounded.steps.any(axis=0)
-        neurons = self._gelu(self.graph.linear(hidden, weight, np.where(apart, 0, bias), rounded))
-        fed = self.graph.linear(neurons, onward, onward_bias, onward_rounded, after_gelu=True)
+        neurons = self._gelu(self.graph.linear(hidden, weight, np.where(apart, 0, bias), f"{inner}.dense", rounded))
+        fed = self.graph.linear(neurons, onward, onward_bias, f"{outer}.dense", onward_rounded, after_gelu=True)
         if not apart.any():
             return fed
-        weight, onward = (self.weights[f"{name}.{part}.dense.weight"] for part in ("intermediate", "output"))
-        loud = self._gelu(self.graph.linear(hidden, weight[apart], bias[apart]))
-        return self.graph.node("Add", fed, self.graph.linear(loud, onward[:, apart], None))
+        weight, onward = (self.weights[f"{part}.dense.weight"] for part in (inner, outer))
+        loud = self._gelu(self.graph.linear(hidden, weight[apart], bias[apart], f"{inner}.loud"))
+        return self.graph.node("Add", fed, self.graph.linear(loud, onward[:, apart], None, f"{outer}.loud"))
 
     def _gelu(self, inputs: str) -> str:
         return self.graph.node("Gelu", inputs, approximate=_GELUS[self.config.hidden_act])
@@ -143,7 +144,7 @@ class _Bert:
         return weight, self.weights[f"{name}.bias"], rounded
 
     def _norm(self, hidden: str, name: str) -> str:
-        weight, bias = (self.graph.constant(self.weights[f"{name}.{part}"]) for part in ("weight", "bias"))
+        weight, bias = (self.graph.constant(self.weights[f"{name}.{part}"], f"{name}.{part}") for part in ("weight", "bias"))
         return self.graph.node(
             "LayerNormalization", hidden, weight, bias, axis=-1, epsilon=float(self.config.layer_norm_eps)
         )

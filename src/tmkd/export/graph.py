@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,13 +31,14 @@ class Graph:
     def __init__(self, int8: bool) -> None:
         self.int8 = int8
         self._nodes: list[onnx.NodeProto] = []
-        self._constants: list[onnx.TensorProto] = []
+        self._constants: dict[str, onnx.TensorProto] = {}
         self._bytes: dict[tuple[str, bytes], tuple[str, str]] = {}
 
-    def constant(self, value: Any) -> str:
-        """A tensor that never changes."""
-        name = f"c{len(self._constants)}"
-        self._constants.append(numpy_helper.from_array(np.asarray(value, order="C"), name))
+    def constant(self, value: Any, name: str = "") -> str:
+        """A tensor that never changes; one with a name, by which `tmkd.bundle.kernel` finds it, is written once."""
+        name = name or f"c{len(self._constants)}"
+        if name not in self._constants:
+            self._constants[name] = numpy_helper.from_array(np.asarray(value, order="C"), name)
         return name
 
     def node(self, operator: str, *inputs: str, name: str = "", **attributes: Any) -> str:
@@ -51,38 +52,41 @@ class Graph:
         inputs: str,
         weight: np.ndarray,
         bias: np.ndarray | None,
+        name: str,
         rounded: Rounded | None = None,
         after_gelu: bool = False,
     ) -> str:
         """inputs · weightᵀ + bias: inputs (…, in), weight (out, in), bias (out,) float32 → (…, out).
 
         With `rounded`, the weight in bytes, the inputs become bytes too; `after_gelu` says that none of them is below
-        −GELU_LEAST.
+        −GELU_LEAST. Constants are called `name`.steps, .scales and .ease or .weight (in, out), and .bias.
         """
         if rounded is not None:
             zeros = self.constant(np.zeros(len(rounded.scales), dtype=np.int8))
-            constants = self.constant(rounded.steps.T), self.constant(rounded.scales), zeros
-            whole = self.node("DequantizeLinear", *constants, axis=1)
-            steps, scale = self._in_bytes(inputs, rounded.ease, after_gelu)
+            constants = self.constant(rounded.steps.T, f"{name}.steps"), self.constant(rounded.scales, f"{name}.scales")
+            whole = self.node("DequantizeLinear", *constants, zeros, axis=1)
+            steps, scale = self._in_bytes(inputs, rounded.ease, after_gelu, f"{name}.ease")
             product = self.node("Mul", self.node("MatMul", steps, whole), scale)
         else:
-            product = self.node("MatMul", inputs, self.constant(weight.T.astype(np.float32)))
-        return product if bias is None else self.node("Add", product, self.constant(bias.astype(np.float32)))
+            product = self.node("MatMul", inputs, self.constant(weight.T.astype(np.float32), f"{name}.weight"))
+        if bias is None:
+            return product
+        return self.node("Add", product, self.constant(bias.astype(np.float32), f"{name}.bias"))
 
-    def embedding(self, table: np.ndarray, ids: str) -> str:
+    def embedding(self, table: np.ndarray, ids: str, name: str) -> str:
         """Rows of a table (words, width) float32 by ids; in int8 a row is bytes and one scale."""
         if not self.int8:
-            return self.node("Gather", self.constant(table.astype(np.float32)), ids)
+            return self.node("Gather", self.constant(table.astype(np.float32), f"{name}.weight"), ids)
         values, scales, _ = quantise_rows(table)
-        rows = self.node("Cast", self.node("Gather", self.constant(values), ids), to=TensorProto.FLOAT)
-        return self.node("Mul", rows, self.node("Gather", self.constant(scales[:, None]), ids))
+        rows = self.node("Cast", self.node("Gather", self.constant(values, f"{name}.steps"), ids), to=TensorProto.FLOAT)
+        return self.node("Mul", rows, self.node("Gather", self.constant(scales[:, None], f"{name}.scales"), ids))
 
-    def _in_bytes(self, inputs: str, ease: np.ndarray | None, after_gelu: bool) -> tuple[str, str]:
+    def _in_bytes(self, inputs: str, ease: np.ndarray | None, after_gelu: bool, name: str) -> tuple[str, str]:
         """The inputs, eased, in whole steps that fit a byte, and the size of a step per token, (…, 1)."""
         key = inputs, b"" if ease is None else ease.tobytes()
         if key not in self._bytes:
             if ease is not None:
-                inputs = self.node("Mul", inputs, self.constant(ease))
+                inputs = self.node("Mul", inputs, self.constant(ease, name))
             last = self.constant(np.array([-1], dtype=np.int64))
             largest = self.node("ReduceMax", inputs, last, keepdims=1)
             if after_gelu:
@@ -98,14 +102,18 @@ class Graph:
             self._bytes[key] = whole, scale
         return self._bytes[key]
 
-    def model(self, inputs: Sequence[str], output: str, classes: int) -> onnx.ModelProto:
-        """The finished model: int64 inputs (pairs, longest), float32 output (pairs, classes)."""
+    def model(
+        self, inputs: Sequence[str], output: str, classes: int, settings: Mapping[str, str] | None = None
+    ) -> onnx.ModelProto:
+        """The finished model: int64 inputs (pairs, longest), float32 output (pairs, classes); `settings` go with it."""
         told = [helper.make_tensor_value_info(name, TensorProto.INT64, ["pairs", "longest"]) for name in inputs]
         given = [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["pairs", classes])]
-        graph = helper.make_graph(self._nodes, "student", told, given, self._constants)
-        return helper.make_model(
+        graph = helper.make_graph(self._nodes, "student", told, given, list(self._constants.values()))
+        model = helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="tmkd"
         )
+        helper.set_model_props(model, dict(settings or {}))
+        return model
 
 
 def array(tensor: torch.Tensor) -> np.ndarray:

@@ -54,7 +54,22 @@ def student_graph(student: Student, rounded: Mapping[str, Rounded] | None = None
         vector = bert_vector(graph, body, "pooler" if student.config.pool == "pooler" else "first", rounded or {})
     else:
         raise TmkdError(f"a student with a {body.config.model_type} body has no ONNX export; BERT and Bi-LSTM have")
-    return graph.model(INPUTS, _answer(graph, vector, student), len(student.labels.names))
+    return graph.model(INPUTS, _answer(graph, vector, student), len(student.labels.names), _settings(student))
+
+
+def _settings(student: Student) -> dict[str, str]:
+    """What `tmkd.bundle.kernel` must know of a BERT body beside its constants."""
+    if isinstance(student.encoder, BiLSTM):
+        return {}
+    config: Any = student.encoder.config
+    told = {
+        "layers": config.num_hidden_layers,
+        "heads": config.num_attention_heads,
+        "epsilon": config.layer_norm_eps,
+        "activation": config.hidden_act,
+        "headers": len(student.headers.linears),
+    }
+    return {name: str(value) for name, value in told.items()}
 
 
 def _answer(graph: Graph, vector: str, student: Student) -> str:
@@ -62,7 +77,7 @@ def _answer(graph: Graph, vector: str, student: Student) -> str:
     linears: Sequence[Any] = list(student.headers.linears)
     weight = np.concatenate([array(linear.weight) for linear in linears])
     bias = np.concatenate([array(linear.bias) for linear in linears])
-    product = graph.node("Add", graph.node("MatMul", vector, graph.constant(weight.T)), graph.constant(bias))
+    product = graph.linear(vector, weight, bias, "headers")
     shape = np.array([0, len(linears), len(student.labels.names)], dtype=np.int64)
     shares = graph.node("LogSoftmax", graph.node("Reshape", product, graph.constant(shape)), axis=-1)
     joined = graph.node("ReduceLogSumExp", shares, graph.constant(np.array([1], dtype=np.int64)), keepdims=0)
