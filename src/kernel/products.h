@@ -16,10 +16,14 @@ typedef struct {
     const float *ease;    /* (inputs,) what the inputs are multiplied by, or NULL */
 } Bytes;
 
+/* Compilers do not know that tile loads read memory: what was stored before must not wait until after them. */
+#define STORED __asm__ volatile("" ::: "memory")
+
 /* Tiles 0 to 3 are sums, 4 and 5 left factors, 6 and 7 right ones; each has 16 rows of 64 bytes. */
 static void use_tiles(void) {
     struct { uint8_t palette, start, reserved[14]; uint16_t bytes[16]; uint8_t rows[16]; } all = {.palette = 1};
     for (int tile = 0; tile < 8; tile++) all.bytes[tile] = QUADS, all.rows[tile] = TILE;
+    STORED;
     _tile_loadconfig(&all);
 }
 
@@ -28,6 +32,7 @@ static inline void block_of_bytes(int amx, const uint8_t *left, long stride, con
                                   int32_t *sums) {
     const int8_t *other = right + steps * TILE * QUADS;
     if (amx) {
+        STORED;
         _tile_zero(0);
         _tile_zero(1);
         _tile_zero(2);
@@ -76,6 +81,7 @@ static inline __m512 high_half(__m512i both) {
 static inline void tile_of_bf16(int amx, const uint16_t *left, long stride, const uint16_t *right, long steps,
                                 float *sums, long sums_stride) {
     if (amx) {
+        STORED;
         _tile_zero(0);
         for (long step = 0; step < steps; step++) {
             _tile_loadd(4, left + step * BLOCK, stride * 2);

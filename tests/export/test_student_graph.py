@@ -120,7 +120,7 @@ def test_a_tokens_bytes_do_not_depend_on_the_tokens_beside_it(after_gelu: bool, 
     weight = rng.normal(size=(5, 8)).astype(np.float32)
     moments = np.diag(np.arange(1.0, 9.0))
     rounded = quantise_eased(weight, moments) if eased else quantise_rows(weight)
-    output = graph.linear("x", weight, np.zeros(5, dtype=np.float32), rounded, after_gelu)
+    output = graph.linear("x", weight, np.zeros(5, dtype=np.float32), "layer", rounded, after_gelu)
     model = graph.model(["x"], output, 5)
     model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])

@@ -79,7 +79,7 @@ def _varints(piece: memoryview) -> list[int]:
 def _varint(piece: memoryview, at: int) -> tuple[int, int]:
     """A number of seven bits a byte, and where the next thing begins."""
     value = 0
-    for shift in range(0, 70, 7):
+    for shift in range(0, 63, 7):
         if at >= len(piece):
             break
         value |= (piece[at] & 0x7F) << shift

@@ -1,21 +1,24 @@
-"""A bundle at work: ONNX Runtime over batches of like length, a thread per core (§1, both pipelines)."""
+"""A bundle at work: our own kernel or ONNX Runtime, a thread per core (§1, both pipelines)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from tmkd.bundle.format import GRAPHS, Precision, check_file, read_bundle, tokenizer_file
+from tmkd.bundle.kernel import Kernel, kernel_fault
 from tmkd.bundle.processor import own_precision
 from tmkd.bundle.session import Session
 from tmkd.errors import TmkdError
 from tmkd.text import PairTokenizer
+from tmkd.tokens import TokenIds
 
+Engine = Literal["kernel", "onnxruntime"]
 Probabilities = npt.NDArray[np.float32]
 
 _AT_ONCE = 4096  # pairs tokenised together: bounds memory, and the next ones are read while these are computed
@@ -25,11 +28,18 @@ class Ranker:
     """A student as it is served. Safe to call from several threads; a pair's score depends on that pair alone.
 
     `precision` is fp32, int8 or None: int8 where the processor multiplies bytes exactly and the bundle has it.
+    `engine` is kernel (our own, for int8), onnxruntime or None: the kernel where the processor and the graph suit it.
     `threads` batches are computed side by side (default: all cores), each on one thread.
-    Raises: TmkdError when the folder is no bundle of this version, a file is damaged, or onnxruntime is missing.
+    Raises: TmkdError when the folder is no bundle of this version, a file is damaged, or the engine can't run it.
     """
 
-    def __init__(self, folder: str | Path, precision: Precision | None = None, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        precision: Precision | None = None,
+        threads: int | None = None,
+        engine: Engine | None = None,
+    ) -> None:
         self.folder = Path(folder)
         self.bundle = read_bundle(self.folder)
         there = self.bundle.precisions
@@ -37,7 +47,15 @@ class Ranker:
         if chosen not in there:
             raise TmkdError(f"{self.folder}: has no {chosen} graph; it has {', '.join(there)}")
         self.precision: Precision = chosen
-        self._session = Session(check_file(self.folder, GRAPHS[chosen]).read_bytes(), self.folder, threads)
+        graph = check_file(self.folder, GRAPHS[chosen]).read_bytes()
+        suits = chosen == "int8" and engine is None and kernel_fault(graph) is None
+        self.engine: Engine = engine or ("kernel" if suits else "onnxruntime")
+        self._logits: Callable[[TokenIds], npt.NDArray[np.float32]]
+        if self.engine == "kernel":
+            self._logits = Kernel(graph, self.folder, threads).logits
+        else:
+            session, pad_id = Session(graph, self.folder, threads), self.bundle.text.pad_id
+            self._logits = lambda tokens: session.logits(tokens, pad_id)
         self.tokenizer = PairTokenizer(_tokenizer(tokenizer_file(self.folder)), self.bundle.text)
 
     def predict_proba(self, pairs: Sequence[tuple[str, str]]) -> Probabilities:
@@ -46,7 +64,7 @@ class Ranker:
         for start in range(0, len(pairs), _AT_ONCE):
             some = pairs[start : start + _AT_ONCE]
             tokens = self.tokenizer.encode([question for question, _ in some], [passage for _, passage in some])
-            logits[start : start + len(some)] = self._session.logits(tokens, self.bundle.text.pad_id)
+            logits[start : start + len(some)] = self._logits(tokens)
         return np.exp(logits)
 
     def predict(self, pairs: Sequence[tuple[str, str]]) -> npt.NDArray[Any]:

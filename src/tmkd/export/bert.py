@@ -74,11 +74,9 @@ class _Bert:
             self.weights[f"embeddings.{kind}_embeddings.weight"] for kind in ("word", "position", "token_type")
         )
         longest = graph.node("Slice", graph.node("Shape", INPUTS[0]), self.one, graph.constant(np.array([2])))
-        positions, types = graph.constant(positions, "positions"), graph.constant(types, "types")
-        places = graph.node("Slice", positions, self.zero, longest, self.zero)
-        summed = graph.node(
-            "Add", graph.embedding(words, INPUTS[0], "words"), graph.node("Gather", types, INPUTS[2])
-        )
+        places = graph.node("Slice", graph.constant(positions, "positions"), self.zero, longest, self.zero)
+        typed = graph.node("Gather", graph.constant(types, "types"), INPUTS[2])
+        summed = graph.node("Add", graph.embedding(words, INPUTS[0], "words"), typed)
         return self._norm(graph.node("Add", summed, places), "embeddings.LayerNorm")
 
     def _mask(self) -> str:
@@ -100,11 +98,13 @@ class _Bert:
         scale = np.float32((self.width / self.heads) ** -0.5)
         weight, bias, rounded = self._weight(f"{attention}.query")
         rounded = rounded and rounded._replace(scales=rounded.scales * scale)
-        query = self._heads(graph.linear(asking, weight * scale, bias * scale, f"{attention}.query", rounded), (0, 2, 1, 3))
+        query = graph.linear(asking, weight * scale, bias * scale, f"{attention}.query", rounded)
         weight, _, rounded = self._weight(f"{attention}.key")
-        key = self._heads(graph.linear(hidden, weight, None, f"{attention}.key", rounded), (0, 2, 3, 1))
+        key = graph.linear(hidden, weight, None, f"{attention}.key", rounded)
         weight, value_bias, rounded = self._weight(f"{attention}.value")
-        value = self._heads(graph.linear(hidden, weight, None, f"{attention}.value", rounded), (0, 2, 1, 3))
+        value = graph.linear(hidden, weight, None, f"{attention}.value", rounded)
+        query, value = (self._heads(one, (0, 2, 1, 3)) for one in (query, value))
+        key = self._heads(key, (0, 2, 3, 1))
         scores = graph.node("Add", graph.node("MatMul", query, key), mask)
         mixed = graph.node("MatMul", graph.node("Softmax", scores, axis=-1), value)
         mixed = graph.node("Transpose", mixed, perm=(0, 2, 1, 3))
@@ -144,7 +144,9 @@ class _Bert:
         return weight, self.weights[f"{name}.bias"], rounded
 
     def _norm(self, hidden: str, name: str) -> str:
-        weight, bias = (self.graph.constant(self.weights[f"{name}.{part}"], f"{name}.{part}") for part in ("weight", "bias"))
+        weight, bias = (
+            self.graph.constant(self.weights[f"{name}.{part}"], f"{name}.{part}") for part in ("weight", "bias")
+        )
         return self.graph.node(
             "LayerNormalization", hidden, weight, bias, axis=-1, epsilon=float(self.config.layer_norm_eps)
         )

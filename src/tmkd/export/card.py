@@ -6,6 +6,12 @@ from typing import Any
 
 from tmkd.bundle.format import Bundle
 
+_PARTS = (
+    ("fp32", "fp32 graph, onnxruntime", "PyTorch"),
+    ("int8", "int8 graph, onnxruntime", "fp32"),
+    ("kernel", "int8 graph, tmkd's kernel", "fp32"),
+)
+
 
 def model_card(bundle: Bundle, report: dict[str, Any]) -> str:
     """Markdown for people who find the folder and nothing else."""
@@ -30,14 +36,15 @@ def model_card(bundle: Bundle, report: dict[str, Any]) -> str:
         "",
         f"{files} int64 (pairs, longest), and give logits: the logarithms of the probabilities.",
         "",
-        "| set | pairs | graph | against | accuracy before → after | largest Δ | Kendall's τ | same first passage |",
+        "| set | pairs | computed by | against | accuracy before → after | largest Δ | Kendall's τ "
+        "| same first passage |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for precision, against in (("fp32", "PyTorch"), ("int8", "fp32")):
-        for row in report[precision]:
+    for part, computed, against in _PARTS:
+        for row in report[part]:
             accuracy = f"{_percent(row['accuracy_before'])} → {_percent(row['accuracy_after'])}"
             lines.append(
-                f"| {row['set']} | {row['pairs']} | {precision} | {against} | {accuracy} | {row['max_difference']:.1e} "
+                f"| {row['set']} | {row['pairs']} | {computed} | {against} | {accuracy} | {row['max_difference']:.1e} "
                 f"| {_number(row['kendall_tau'])} | {_percent(row['top_1_agreement'])} |"
             )
     if report["faults"]:

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 
 from tmkd.bundle.format import GRAPHS, Bundle, Precision
+from tmkd.bundle.kernel import Kernel, kernel_fault
 from tmkd.bundle.session import Session
 from tmkd.errors import TmkdError
 from tmkd.export.card import model_card
@@ -34,8 +35,9 @@ def export_bundle(
     """Write the student's bundle into `folder`, all but its manifest, and return what the parity report says.
 
     The int8 weights are rounded by what `calibration` pairs, (question, passage), put in. On each of `checks` the fp32
-    graph is compared with the student in PyTorch and the int8 graph with fp32. An int8 graph beyond its limits is left
-    out, or with `force` shipped all the same; the report's `faults` say which limits.
+    graph is compared with the student in PyTorch and the int8 graph with fp32, as onnxruntime computes it and, where it
+    can, our own kernel. An int8 graph beyond its limits is left out, or with `force` shipped all the same; the report's
+    `faults` say which limits.
     Raises: TmkdError when there is nothing to check with, the body has no export, or the fp32 graph differs from the
     student.
     """
@@ -49,9 +51,11 @@ def export_bundle(
         "fp32": student_graph(student),
         "int8": student_graph(student, round_layers(student, input_moments(student, calibration))),
     }
-    report: dict[str, Any] = {"calibration_pairs": len(calibration), "fp32": [], "int8": []}
+    report: dict[str, Any] = {"calibration_pairs": len(calibration), "fp32": [], "int8": [], "kernel": []}
     faults: list[str] = []
     sessions = {precision: Session(graph.SerializeToString(), precision) for precision, graph in graphs.items()}
+    in_bytes = graphs["int8"].SerializeToString()
+    kernel = None if kernel_fault(in_bytes) else Kernel(in_bytes, "int8")
     for check in checks:
         read = tokenizer.encode(check.questions, check.passages)
         said = student.predict_proba(list(zip(check.questions, check.passages, strict=True)))
@@ -62,6 +66,9 @@ def export_bundle(
         if wrong:
             raise TmkdError(f"the ONNX graph is not the student: {'; '.join(wrong)}")
         faults += int8_faults(report["int8"][-1])
+        if kernel is not None:
+            report["kernel"].append(compare(exact, np.exp(kernel.logits(read)), check, positive))
+            faults += [f"kernel, {fault}" for fault in int8_faults(report["kernel"][-1])]
     if faults and not force:
         del graphs["int8"]
     report["faults"] = faults

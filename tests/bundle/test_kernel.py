@@ -1,0 +1,253 @@
+"""Our own encoder: the int8 graph's numbers, for every shape of BERT it takes, and a line of reason for every other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from transformers import BertConfig, BertModel
+
+import tiny
+from tmkd.bundle import Ranker, kernel
+from tmkd.bundle.constants import read_constants
+from tmkd.bundle.kernel import LEVELS, Kernel, kernel_fault, kernel_level
+from tmkd.bundle.kernel_weights import unsuitable
+from tmkd.bundle.session import Session
+from tmkd.errors import TmkdError
+from tmkd.export.rounding import input_moments
+from tmkd.export.student_graph import round_layers, student_graph
+from tmkd.network import Student
+from tmkd.network.encoder import Pool, quiet
+from tmkd.network.headers import Header
+from tmkd.pairs import LabelSet
+from tmkd.tokens import TokenIds
+
+PAIRS = [(question, passage) for question, passage, _ in tiny.pairs(range(10))]
+here = pytest.mark.skipif(not kernel_level(), reason="no compiled kernel, or a processor without AVX-512 VNNI")
+levels = pytest.mark.parametrize("level", range(1, kernel_level() + 1))
+
+
+def student_of(
+    folder: Path,
+    width: int = 64,
+    heads: int = 2,
+    neurons: int = 128,
+    layers: int = 3,
+    pool: Pool = "pooler",
+    names: tuple[str, ...] = ("no", "yes"),
+    activation: str = "gelu",
+) -> Student:
+    torch.manual_seed(5)
+    config = BertConfig(
+        vocab_size=len(tiny.WORDS), hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads,
+        intermediate_size=neurons, max_position_embeddings=700, initializer_range=0.2, hidden_act=activation,
+    )  # fmt: skip
+    base = folder / "base"
+    base.mkdir()
+    with quiet():
+        BertModel(config).save_pretrained(base)
+    tiny.write_tokenizer(base)
+    headers = [Header(f"toy/t{number}", str(number)) for number in range(3)]
+    student = Student.start(base, layers, pool, LabelSet("toy", names, names[-1]), headers, 650, seed=3)
+    with torch.no_grad():
+        for name, weight in student.named_parameters():
+            if "bias" in name:
+                weight.normal_(std=0.3)  # a fresh BERT's biases are 0: none would be missed
+        for linear in student.headers.linears:
+            linear.weight.mul_(5)
+    student.save(folder / "student", base)
+    return Student.from_pretrained(folder / "student")
+
+
+def graph_of(student: Student) -> onnx.ModelProto:
+    return student_graph(student, round_layers(student, input_moments(student, PAIRS)))
+
+
+def ids_of(student: Student) -> TokenIds:
+    return student.tokenizer.encode([question for question, _ in PAIRS], [passage for _, passage in PAIRS])
+
+
+def random_ids(lengths: list[int], seed: int = 1) -> TokenIds:
+    rng = np.random.default_rng(seed)
+    return TokenIds.of(
+        [rng.integers(0, len(tiny.WORDS), length) for length in lengths],
+        [np.arange(length) * 2 // length for length in lengths],
+    )
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return graph_of(student_of(tmp_path_factory.mktemp("student"))).SerializeToString()
+
+
+SHAPES: list[dict[str, Any]] = [
+    {},
+    {"layers": 1},
+    {"layers": 2, "pool": "first"},
+    {"names": ("no", "maybe", "yes")},
+    {"width": 128},  # heads of 64 channels
+    {"width": 192, "heads": 6},
+    {"neurons": 96},  # no multiple of 64
+]
+
+
+@here
+@levels
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_the_numbers_are_the_int8_graphs(tmp_path: Path, shape: dict[str, Any], level: int) -> None:
+    student = student_of(tmp_path, **shape)
+    graph = graph_of(student).SerializeToString()
+    tokens = random_ids([3, 4, 15, 16, 17, 31, 32, 33, 47, 48, 49, 64, 65, 100] * 4)
+    exact = Session(student_graph(student).SerializeToString(), "fp32", 1).logits(tokens, 0)
+    theirs = Session(graph, "int8", 1).logits(tokens, 0)
+    ours = Kernel(graph, "int8", 2, level).logits(tokens)
+    assert np.abs(np.exp(ours) - np.exp(theirs)).mean() < 0.01  # attention is in bf16 here
+    assert np.abs(np.exp(ours) - np.exp(exact)).mean() < 1.2 * np.abs(np.exp(theirs) - np.exp(exact)).mean() + 0.001
+    np.testing.assert_allclose(np.exp(ours).sum(axis=1), 1, atol=1e-5)
+
+
+@here
+@pytest.mark.skipif(kernel_level() < 2, reason="one level alone")
+def test_a_processor_without_tiles_gives_the_same(graph: bytes) -> None:
+    tokens = random_ids([5, 20, 40, 80] * 8)
+    with_tiles, without = (np.exp(Kernel(graph, "int8", 1, level).logits(tokens)) for level in (2, 1))
+    # Sums of bf16 products differ in their last bit, and a number beside the middle of two bytes then takes the other.
+    assert np.abs(with_tiles - without).mean() < 0.001
+
+
+@here
+@levels
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
+@given(st.lists(st.integers(min_value=1, max_value=90), min_size=1, max_size=70), st.integers(min_value=1, max_value=3))
+def test_a_pair_alone_is_the_same_to_the_bit_as_in_any_batch(
+    graph: bytes, level: int, lengths: list[int], threads: int
+) -> None:
+    encoder, tokens = Kernel(graph, "int8", threads, level), random_ids(lengths)
+    together = encoder.logits(tokens)
+    some = sorted({0, len(lengths) // 2, len(lengths) - 1})
+    np.testing.assert_array_equal(together[some], np.concatenate([encoder.logits(tokens.take([at])) for at in some]))
+
+
+@here
+@levels
+def test_pairs_longer_than_what_is_computed_together(graph: bytes, level: int) -> None:
+    tokens, encoder = random_ids([600, 3, 513, 512, 511, 699, 1, 2]), Kernel(graph, "int8", 2, level)
+    theirs = np.exp(Session(graph, "int8", 1).logits(tokens, 0))
+    ours = np.exp(encoder.logits(tokens))
+    assert np.abs(ours - theirs).max() < 0.05
+    alone = np.concatenate([np.exp(encoder.logits(tokens.take([at]))) for at in range(len(tokens.lengths))])
+    np.testing.assert_array_equal(ours, alone)
+
+
+@here
+def test_it_may_be_asked_from_several_threads(graph: bytes) -> None:
+    encoder, tokens = Kernel(graph, "int8", 2), random_ids([30, 40, 50] * 30)
+    expected = encoder.logits(tokens)
+    with ThreadPoolExecutor(4) as pool:
+        for answer in pool.map(lambda _: encoder.logits(tokens), range(12)):
+            np.testing.assert_array_equal(answer, expected)
+
+
+@here
+def test_no_pair_gives_no_number(graph: bytes) -> None:
+    assert Kernel(graph, "int8").logits(random_ids([])).shape == (0, 2)
+
+
+@here
+@pytest.mark.parametrize(
+    ("tokens", "what"),
+    [
+        (TokenIds.of([np.array([len(tiny.WORDS)])], [np.array([0])]), "token id"),
+        (TokenIds.of([np.array([-1])], [np.array([0])]), "token id"),
+        (TokenIds.of([np.array([1])], [np.array([2])]), "token type"),
+        (random_ids([701]), "length"),
+        (TokenIds.of([np.array([], dtype=np.int32)], [np.array([], dtype=np.int32)]), "length"),
+    ],
+)
+def test_nothing_is_looked_up_outside_the_tables(graph: bytes, tokens: TokenIds, what: str) -> None:
+    with pytest.raises(TmkdError, match=f"a {what} that the network does not have; is tokenizer.json its own"):
+        Kernel(graph, "x").logits(tokens)
+
+
+@here
+def test_a_constant_of_another_shape_is_refused(graph: bytes) -> None:
+    for number, name in enumerate(read_constants(graph)[0]):
+        damaged = onnx.load_from_string(graph)
+        constant = damaged.graph.initializer[number]
+        if name.startswith("c") and name[1:].isdigit():
+            continue  # none of the network's
+        shape = [*constant.dims]
+        del constant.dims[:]
+        constant.dims.extend([shape[0] * 2, *shape[1:-1], shape[-1] // 2] if len(shape) > 1 else [1, *shape])
+        assert onnx.load_from_string(graph).graph.initializer[number].name == name
+        with pytest.raises(TmkdError):
+            Kernel(damaged.SerializeToString(), "x").logits(random_ids([20]))
+
+
+def shape_of(graph: onnx.ModelProto, **told: str) -> str | None:
+    constants, settings = read_constants(graph.SerializeToString())
+    return unsuitable(constants, settings | told)
+
+
+def test_what_it_cannot_compute_is_told(tmp_path: Path) -> None:
+    student = student_of(tmp_path)
+    graph = graph_of(student)
+    assert shape_of(graph) is None
+    assert shape_of(graph, activation="gelu_new") == "its activation is gelu_new, not gelu"
+    assert shape_of(graph, heads="4") == "64 channels in 4 heads are no multiples of 64 and 32"
+    assert shape_of(graph, heads="0") == "64 channels in 0 heads are no multiples of 64 and 32"
+    assert shape_of(student_graph(student)) == "its weights are not in bytes"
+    constants, told = read_constants(graph.SerializeToString())
+    assert unsuitable(constants, {}) == "its body is no BERT"
+    name = "encoder.layer.0.attention.self.key.ease"
+    assert unsuitable({**constants, name: np.ones(64)}, told) == "query, key and value are eased apart"
+    name = "encoder.layer.0.intermediate.loud.bias"
+    assert unsuitable({**constants, name: np.ones(5)}, told) == "it has another number of loud neurons than 4"
+
+
+@here
+def test_a_graph_that_does_not_suit_it_is_left_to_onnxruntime(made: tuple[Path, Path]) -> None:
+    assert Ranker(made[1], "int8").engine == "onnxruntime"
+    with pytest.raises(TmkdError, match="tmkd's own kernel can't run it: 16 channels in 2 heads"):
+        Ranker(made[1], "int8", engine="kernel")
+    with pytest.raises(TmkdError, match="its weights are not in bytes"):
+        Ranker(made[1], "fp32", engine="kernel")
+
+
+@here
+@pytest.mark.parametrize("junk", [b"", b"not a graph", b"\x3a\xff\xff\xff\xff\x0f"])
+def test_what_is_no_graph_is_told(junk: bytes) -> None:
+    with pytest.raises(TmkdError, match="tmkd's own kernel can't run it"):
+        Kernel(junk, "x")
+
+
+@here
+def test_a_level_that_the_processor_lacks_is_told(graph: bytes) -> None:
+    assert kernel_fault(graph, 3) == "this processor has no 3"
+    assert kernel_fault(graph, 0) == f"this processor has no {LEVELS[1]}"
+
+
+@pytest.fixture
+def not_compiled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    kernel._library.cache_clear()
+    kernel.kernel_level.cache_clear()
+    monkeypatch.setattr(kernel, "find_spec", lambda name: None)
+    yield
+    kernel._library.cache_clear()
+    kernel.kernel_level.cache_clear()
+
+
+@pytest.mark.usefixtures("not_compiled")
+def test_without_a_compiler_onnxruntime_does_its_work(made: tuple[Path, Path]) -> None:
+    assert kernel_level() == 0
+    assert Ranker(made[1], "int8").engine == "onnxruntime"
+    with pytest.raises(TmkdError, match="tmkd was installed without it"):
+        Ranker(made[1], "int8", engine="kernel")
