@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from tokenizers import Tokenizer
 
-from tmkd.bundle.format import BUNDLE, GRAPHS, read_bundle, tokenizer_file
+from tmkd.bundle.format import BUNDLE, Precision, read_bundle, tokenizer_file
 from tmkd.bundle.processor import own_cores
-from tmkd.bundle.ranker import Ranker
+from tmkd.bundle.ranker import Engine, Ranker
 from tmkd.errors import TmkdError, UsageError
 from tmkd.evaluate.speed import machine_line
 from tmkd.text import PairTokenizer
@@ -34,6 +34,7 @@ class Contender:
 
     name: str
     precision: str
+    engine: str
     prepare: Callable[[int], Call]
 
 
@@ -47,6 +48,7 @@ class Point:
 
     name: str
     precision: str
+    engine: str
     batch: int
     length: int
     threads: int
@@ -59,7 +61,7 @@ class Point:
 
 
 def contenders(bundle: Path, against: Sequence[Path]) -> list[Contender]:
-    """The bundle in each of its precisions, then the others: bundles, students, sequence classifiers of transformers.
+    """The bundle in each of its precisions on each engine, then the others: bundles, students, sequence classifiers.
 
     Raises: TmkdError for a folder that is none of these.
     """
@@ -67,15 +69,22 @@ def contenders(bundle: Path, against: Sequence[Path]) -> list[Contender]:
     for folder in (bundle, *against):
         if folder == bundle or (folder / BUNDLE).is_file():
             for precision in reversed(read_bundle(folder).precisions):
-                found.append(Contender(folder.name, precision, _of_bundle(folder, precision)))
+                for engine in _engines(folder, precision):
+                    found.append(Contender(folder.name, precision, engine, _of_bundle(folder, precision, engine)))
         else:
-            found.append(Contender(folder.name, "fp32", _of_network(folder)))
+            found.append(Contender(folder.name, "fp32", "torch", _of_network(folder)))
     return found
 
 
-def _of_bundle(folder: Path, precision: str) -> Callable[[int], Call]:
+def _engines(folder: Path, precision: Precision) -> list[Engine]:
+    """What can compute a bundle's graph here, the one that `Ranker` takes first."""
+    quickest = Ranker(folder, precision).engine
+    return ["kernel", "onnxruntime"] if quickest == "kernel" else ["onnxruntime"]
+
+
+def _of_bundle(folder: Path, precision: Precision, engine: Engine) -> Callable[[int], Call]:
     def prepare(threads: int) -> Call:
-        ranker = Ranker(folder, next(one for one in GRAPHS if one == precision), threads)
+        ranker = Ranker(folder, precision, threads, engine)
         return lambda questions, passages: ranker.predict_proba(list(zip(questions, passages, strict=True)))
 
     return prepare
@@ -170,8 +179,8 @@ def bench(
                     took = measure(call, texts, batch, calls, seconds)
                     low, half, high, rare, rarest = np.percentile(took, (25, 50, 75, 95, 99))
                     yield Point(
-                        rival.name, rival.precision, batch, real, used, len(took), batch * len(took) / took.sum(),
-                        1e3 * half, 1e3 * rare, 1e3 * rarest, (high - low) / half,
+                        rival.name, rival.precision, rival.engine, batch, real, used, len(took),
+                        batch * len(took) / took.sum(), 1e3 * half, 1e3 * rare, 1e3 * rarest, (high - low) / half,
                     )  # fmt: skip
 
 
@@ -180,12 +189,25 @@ def show_points(points: list[Point], console: Console, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"machine": machine_line(), "points": [asdict(point) for point in points]}, indent=1))
         return
-    table = Table("what", "precision", "batch", "ids", "threads", "pairs/s", "p50 ms", "p95 ms", "p99 ms", "spread")
+    titles = (
+        "what",
+        "precision",
+        "engine",
+        "batch",
+        "ids",
+        "threads",
+        "pairs/s",
+        "p50 ms",
+        "p95 ms",
+        "p99 ms",
+        "spread",
+    )
+    table = Table(*titles)
     for one in points:
-        table.add_row(
-            one.name, one.precision, str(one.batch), str(one.length), str(one.threads), f"{one.pairs_per_second:,.0f}",
-            f"{one.p50_ms:.1f}", f"{one.p95_ms:.1f}", f"{one.p99_ms:.1f}", f"{100 * one.spread:.0f} %",
-        )  # fmt: skip
+        latencies = (f"{milliseconds:.1f}" for milliseconds in (one.p50_ms, one.p95_ms, one.p99_ms))
+        spread = f"{100 * one.spread:.0f} %"
+        cell = one.name, one.precision, one.engine, str(one.batch), str(one.length), str(one.threads)
+        table.add_row(*cell, f"{one.pairs_per_second:,.0f}", *latencies, spread)
     # A narrow terminal wraps lines; numbers cut short would be worse.
     whole = console.options.update(max_width=200)
     console.width = max(console.width, console.measure(table, options=whole).maximum)
