@@ -8,9 +8,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { ROWS = 512 /* tokens computed together */, PANEL = 128 /* rows of a feed-forward between its two products */ };
+enum { ROWS = 512 /* tokens that attend together */, PANEL = 128 /* rows between two attentions */ };
 
-typedef struct { const float *weight /* (outputs / 32, inputs, 32) */, *bias; } Exact;
+typedef struct { const uint16_t *weight /* bf16 (outputs / 16, inputs / 32, 16 couples, 16, 2) */; const float *bias; } Fine;
 
 typedef struct {
     Bytes joined; /* query, key, value; of the last layer key and value */
@@ -20,7 +20,7 @@ typedef struct {
 } Layer;
 
 typedef struct {
-    Exact query, mixed, inner, outer, pooler, headers; /* pooler.weight is NULL where there is none */
+    Fine query, mixed, inner, outer, pooler, headers; /* pooler.weight is NULL where there is none */
 } First;
 
 typedef struct {
@@ -34,9 +34,9 @@ typedef struct {
 } Model;
 
 typedef struct {
-    float *hidden, *mixed, *scales, *inner_scales, *loud, *first, *one, *two, *wide;
+    float *hidden, *mixed, *scales, *loud, *first, *one, *two, *wide;
     uint16_t *projected, *halves, *query;
-    uint8_t *bytes, *inner;
+    uint8_t *bytes, *some, *inner;
     Scratch attention;
 } Room;
 
@@ -61,23 +61,23 @@ static char *take(char **from, long bytes) {
 
 /* Lays out the work space from an address that is a multiple of 64; returns where it ends. */
 static char *lay_out(const Model *m, long pairs, long longest, char *at, Room *room) {
-    long rows = (longest > ROWS ? longest : ROWS) + 2 * BLOCK, few = pairs + 16, tokens = longest + BLOCK;
+    long rows = (longest > ROWS ? longest : ROWS) + 2 * BLOCK, few = pairs + TILE, tokens = longest + BLOCK;
     long wide = m->neurons > m->width ? m->neurons : m->width, channels = m->width / m->heads;
     room->hidden = (float *)take(&at, rows * m->width * 4);
     room->mixed = (float *)take(&at, rows * m->width * 4);
     room->scales = (float *)take(&at, rows * 4);
-    room->inner_scales = (float *)take(&at, PANEL * 4);
-    room->loud = (float *)take(&at, rows * LOUD * 4);
+    room->loud = (float *)take(&at, PANEL * LOUD * 4);
     room->projected = (uint16_t *)take(&at, rows * 3 * m->width * 2);
-    room->halves = (uint16_t *)take(&at, PANEL * m->neurons * 2);
+    room->halves = (uint16_t *)take(&at, (few > PANEL ? few : PANEL) * wide * 2);
     room->bytes = (uint8_t *)take(&at, rows * m->width);
+    room->some = (uint8_t *)take(&at, PANEL * m->width);
     room->inner = (uint8_t *)take(&at, PANEL * m->neurons);
     room->first = (float *)take(&at, few * m->width * 4);
     room->one = (float *)take(&at, few * m->width * 4);
     room->two = (float *)take(&at, few * m->width * 4);
     room->wide = (float *)take(&at, few * wide * 4);
     room->query = (uint16_t *)take(&at, few * m->width * 2);
-    room->attention.keys = (uint16_t *)take(&at, tokens * channels * 2);
+    room->attention.queries = (uint16_t *)take(&at, TILE * channels * 2);
     room->attention.values = (uint16_t *)take(&at, tokens * channels * 2);
     room->attention.scores = (float *)take(&at, TILE * tokens * 4);
     room->attention.shares = (uint16_t *)take(&at, TILE * tokens * 2);
@@ -93,19 +93,21 @@ long tmkd_work_space(const Model *m, long pairs, long longest) {
 
 enum Then { TO_BF16, ADDED, TO_GELU };
 
-/* left (rows, inputs) in bytes with a scale per row → products with bias, as bf16, added to fp32, or Gelu's as fp16.
+/* left (rows, inputs) in tiles of bytes, with a scale per row → products with bias, as bf16, added to fp32, or Gelu's as fp16.
    Rows are computed up to a multiple of 32. */
 static inline __attribute__((always_inline)) void linear(int amx, const uint8_t *left, const float *left_scales,
                                                          long rows, long inputs, Bytes layer, long outputs,
                                                          enum Then then, void *out) {
     _Alignas(64) int32_t sums[BLOCK * BLOCK];
+    long lines = BLOCK / ((rows + BLOCK - 1) / BLOCK);
     for (long column = 0; column < outputs; column += BLOCK) {
         const int8_t *right = layer.steps + column * inputs;
         const __m512i zero[2] = {_mm512_loadu_si512(layer.sums + column), _mm512_loadu_si512(layer.sums + column + TILE)};
         const __m512 step[2] = {_mm512_loadu_ps(layer.scales + column), _mm512_loadu_ps(layer.scales + column + TILE)};
         const __m512 bias[2] = {_mm512_loadu_ps(layer.bias + column), _mm512_loadu_ps(layer.bias + column + TILE)};
         for (long block = 0; block < rows; block += BLOCK) {
-            block_of_bytes(amx, left + block * inputs, inputs, right, inputs / QUADS, sums);
+            const int8_t *ahead = right + BLOCK * inputs + block / BLOCK * lines * inputs;
+            block_of_bytes(amx, left + block * inputs, right, inputs / QUADS, ahead, lines, sums);
             for (long row = 0; row < BLOCK; row++) {
                 __m512 scale = _mm512_set1_ps(left_scales[block + row]), number[2];
                 long at = (block + row) * outputs + column;
@@ -129,56 +131,42 @@ static inline __attribute__((always_inline)) void linear(int amx, const uint8_t 
     }
 }
 
-/* left (rows up to a multiple of 8, inputs) · weight + bias → out (rows, outputs), all fp32. */
-static void exact(const float *left, long rows, long inputs, Exact layer, long outputs, float *out) {
-    for (long column = 0; column < outputs; column += BLOCK)
-        for (long block = 0; block < rows; block += 8) {
-            const float *weight = layer.weight + column * inputs;
-            __m512 one[8], two[8];
-            for (int row = 0; row < 8; row++) {
-                one[row] = _mm512_loadu_ps(layer.bias + column);
-                two[row] = _mm512_loadu_ps(layer.bias + column + TILE);
-            }
-            for (long input = 0; input < inputs; input++, weight += BLOCK)
-                for (int row = 0; row < 8; row++) {
-                    __m512 number = _mm512_set1_ps(left[(block + row) * inputs + input]);
-                    one[row] = _mm512_fmadd_ps(number, _mm512_loadu_ps(weight), one[row]);
-                    two[row] = _mm512_fmadd_ps(number, _mm512_loadu_ps(weight + TILE), two[row]);
-                }
-            for (int row = 0; row < 8; row++) {
-                _mm512_storeu_ps(out + (block + row) * outputs + column, one[row]);
-                _mm512_storeu_ps(out + (block + row) * outputs + column + TILE, two[row]);
-            }
+/* left (rows, inputs) · weight + bias → out (rows, outputs) in fp32, from bf16. Rows may be read and written up to a
+   multiple of 16. */
+static void fine(int amx, const float *left, long rows, long inputs, Fine layer, long outputs, uint16_t *halves,
+                 float *out) {
+    _Alignas(64) float sums[TILE * TILE];
+    for (long at = 0; at < rows * inputs; at += BLOCK)
+        _mm512_storeu_si512(halves + at,
+                            to_bf16(amx, _mm512_loadu_ps(left + at), _mm512_loadu_ps(left + at + TILE)));
+    for (long column = 0; column < outputs; column += TILE)
+        for (long block = 0; block < rows; block += TILE) {
+            long some = rows - block < TILE ? rows - block : TILE;
+            tile_of_bf16(amx, halves + block * inputs, some, inputs, BLOCK, layer.weight + column * inputs,
+                         inputs / BLOCK, sums, TILE);
+            for (long row = 0; row < some; row++)
+                _mm512_storeu_ps(out + (block + row) * outputs + column,
+                                 _mm512_add_ps(_mm512_load_ps(sums + row * TILE), _mm512_loadu_ps(layer.bias + column)));
         }
 }
 
 static void embed(const Model *m, const int32_t *ids, const int32_t *types, const int64_t *lengths, long pairs,
-                  float *hidden) {
+                  Room *room) {
+    long width = m->width, row = 0;
     for (long pair = 0; pair < pairs; pair++)
-        for (long place = 0; place < lengths[pair]; place++, ids++, types++, hidden += m->width) {
-            const int8_t *word = m->words + (long)*ids * m->width;
-            const float *position = m->positions + place * m->width, *type = m->types + (long)*types * m->width;
-            __m512 scale = _mm512_set1_ps(m->word_scales[*ids]);
-            for (long at = 0; at < m->width; at += TILE) {
+        for (long place = 0; place < lengths[pair]; place++, row++) {
+            const int8_t *word = m->words + ids[row] * width;
+            const float *position = m->positions + place * width, *type = m->types + types[row] * width;
+            float *hidden = room->hidden + row * width;
+            __m512 scale = _mm512_set1_ps(m->word_scales[ids[row]]);
+            for (long at = 0; at < width; at += TILE) {
                 __m512 steps = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(word + at))));
                 __m512 around = _mm512_add_ps(_mm512_loadu_ps(position + at), _mm512_loadu_ps(type + at));
                 _mm512_storeu_ps(hidden + at, _mm512_fmadd_ps(steps, scale, around));
             }
-            normalise(hidden, m->embedded, m->epsilon, m->width);
+            normalise(hidden, m->embedded, m->epsilon, width);
+            room->scales[row] = row_to_bytes(hidden, m->layer->joined.ease, width, tile_row(room->bytes, row, width));
         }
-}
-
-static void feed_forward(const Model *m, int amx, const Layer *layer, long rows, Room *room) {
-    for (long from = 0; from < rows; from += PANEL) {
-        long some = rows - from < PANEL ? rows - from : PANEL, width = m->width, neurons = m->neurons;
-        linear(amx, room->bytes + from * width, room->scales + from, some, width, layer->inner, neurons, TO_GELU,
-               room->halves);
-        for (long row = 0; row < (some + BLOCK - 1) / BLOCK * BLOCK; row++)
-            room->inner_scales[row] =
-                gelu_to_bytes(room->halves + row * neurons, neurons, room->inner + row * neurons);
-        linear(amx, room->inner, room->inner_scales, some, neurons, layer->outer, width, ADDED,
-               room->hidden + from * width);
-    }
 }
 
 /* The loudest neurons, in fp32 beside the bytes: what they get from a token's hidden state, then what they add to it. */
@@ -201,24 +189,47 @@ static inline void tell(const Layer *layer, float *hidden, long width, const flo
     }
 }
 
+/* What follows attention, for a panel of rows: its output's product, the feed-forward, and the next layer's bytes. */
+static void after_attention(const Model *m, int amx, const Layer *layer, long from, long rows, Room *room) {
+    long width = m->width, neurons = m->neurons;
+    float *hidden = room->hidden + from * width, *scales = room->scales + from;
+    for (long row = 0; row < rows; row++)
+        scales[row] = row_to_bytes(room->mixed + (from + row) * width, NULL, width, tile_row(room->some, row, width));
+    linear(amx, room->some, scales, rows, width, layer->mixed, width, ADDED, hidden);
+    for (long row = 0; row < rows; row++) {
+        normalise(hidden + row * width, layer->attended, m->epsilon, width);
+        scales[row] = row_to_bytes(hidden + row * width, layer->inner.ease, width, tile_row(room->some, row, width));
+        hear(layer, hidden + row * width, width, room->loud + row * LOUD);
+    }
+    linear(amx, room->some, scales, rows, width, layer->inner, neurons, TO_GELU, room->halves);
+    for (long row = 0; row < rows; row++)
+        scales[row] = gelu_to_bytes(room->halves + row * neurons, neurons, tile_row(room->inner, row, neurons));
+    linear(amx, room->inner, scales, rows, neurons, layer->outer, width, ADDED, hidden);
+    for (long row = 0; row < rows; row++) {
+        tell(layer, hidden + row * width, width, room->loud + row * LOUD);
+        normalise(hidden + row * width, layer->fed, m->epsilon, width);
+        scales[row] = row_to_bytes(hidden + row * width, layer[1].joined.ease, width,
+                                   tile_row(room->bytes, from + row, width));
+    }
+}
+
 /* Up to the last layer's attention, for pairs whose tokens fit together: the first tokens' hidden states, and what they
    attend to. */
 static void layers(const Model *m, int amx, const int32_t *ids, const int32_t *types, const int64_t *lengths, long pairs,
                    long tokens, Room *room, float *first, float *attended) {
     long width = m->width, heads = m->heads, channels = width / heads;
-    embed(m, ids, types, lengths, pairs, room->hidden);
+    embed(m, ids, types, lengths, pairs, room);
     for (long number = 0; number < m->layers; number++) {
         const Layer *layer = m->layer + number;
         int last = number == m->layers - 1;
         long stride = (last ? 2 : 3) * width;
-        for (long row = 0; row < tokens; row++)
-            room->scales[row] =
-                row_to_bytes(room->hidden + row * width, layer->joined.ease, width, room->bytes + row * width);
-        linear(amx, room->bytes, room->scales, tokens, width, layer->joined, stride, TO_BF16, room->projected);
+        for (long from = 0; from < tokens; from += PANEL)
+            linear(amx, room->bytes + from * width, room->scales + from, tokens - from < PANEL ? tokens - from : PANEL,
+                   width, layer->joined, stride, TO_BF16, room->projected + from * stride);
         if (last) {
             for (long pair = 0, at = 0; pair < pairs; at += lengths[pair++])
                 memcpy(first + pair * width, room->hidden + at * width, width * 4);
-            exact(first, pairs, width, m->first.query, width, attended);
+            fine(amx, first, pairs, width, m->first.query, width, room->halves, attended);
             for (long at = 0; at < pairs * width; at += BLOCK)
                 _mm512_storeu_si512(room->query + at, to_bf16(amx, _mm512_loadu_ps(attended + at),
                                                               _mm512_loadu_ps(attended + at + TILE)));
@@ -233,21 +244,8 @@ static void layers(const Model *m, int amx, const int32_t *ids, const int32_t *t
             mixed += (last ? 1 : lengths[pair]) * width;
         }
         if (last) return;
-        for (long row = 0; row < tokens; row++)
-            room->scales[row] = row_to_bytes(room->mixed + row * width, NULL, width, room->bytes + row * width);
-        linear(amx, room->bytes, room->scales, tokens, width, layer->mixed, width, ADDED, room->hidden);
-        for (long row = 0; row < tokens; row++) {
-            float *hidden = room->hidden + row * width;
-            normalise(hidden, layer->attended, m->epsilon, width);
-            room->scales[row] = row_to_bytes(hidden, layer->inner.ease, width, room->bytes + row * width);
-            hear(layer, hidden, width, room->loud + row * LOUD);
-        }
-        feed_forward(m, amx, layer, tokens, room);
-        for (long row = 0; row < tokens; row++) {
-            float *hidden = room->hidden + row * width;
-            tell(layer, hidden, width, room->loud + row * LOUD);
-            normalise(hidden, layer->fed, m->epsilon, width);
-        }
+        for (long from = 0; from < tokens; from += PANEL)
+            after_attention(m, amx, layer, from, tokens - from < PANEL ? tokens - from : PANEL, room);
     }
 }
 
@@ -256,27 +254,27 @@ static void add(float *to, const float *from, long count) {
         _mm512_storeu_ps(to + at, _mm512_add_ps(_mm512_loadu_ps(to + at), _mm512_loadu_ps(from + at)));
 }
 
-/* The rest of the last layer and the headers, for all pairs at once, in fp32. */
-static void finish(const Model *m, long pairs, Room *room, float *out) {
+/* The rest of the last layer and the headers, for all pairs at once. */
+static void finish(const Model *m, int amx, long pairs, Room *room, float *out) {
     const Layer *last = m->layer + m->layers - 1;
     long width = m->width;
-    exact(room->one, pairs, width, m->first.mixed, width, room->two);
+    fine(amx, room->one, pairs, width, m->first.mixed, width, room->halves, room->two);
     add(room->two, room->first, pairs * width);
     for (long pair = 0; pair < pairs; pair++) normalise(room->two + pair * width, last->attended, m->epsilon, width);
-    exact(room->two, pairs, width, m->first.inner, m->neurons, room->wide);
+    fine(amx, room->two, pairs, width, m->first.inner, m->neurons, room->halves, room->wide);
     for (long at = 0; at < pairs * m->neurons; at += TILE)
         _mm512_storeu_ps(room->wide + at, gelu(_mm512_loadu_ps(room->wide + at)));
-    exact(room->wide, pairs, m->neurons, m->first.outer, width, room->one);
+    fine(amx, room->wide, pairs, m->neurons, m->first.outer, width, room->halves, room->one);
     add(room->one, room->two, pairs * width);
     for (long pair = 0; pair < pairs; pair++) normalise(room->one + pair * width, last->fed, m->epsilon, width);
     const float *vector = room->one;
     if (m->first.pooler.weight) {
-        exact(vector, pairs, width, m->first.pooler, width, room->two);
+        fine(amx, vector, pairs, width, m->first.pooler, width, room->halves, room->two);
         for (long at = 0; at < pairs * width; at += TILE)
             _mm512_storeu_ps(room->two + at, hyperbolic_tangent(_mm512_loadu_ps(room->two + at)));
         vector = room->two;
     }
-    exact(vector, pairs, width, m->first.headers, m->outputs, room->wide);
+    fine(amx, vector, pairs, width, m->first.headers, m->outputs, room->halves, room->wide);
     memcpy(out, room->wide, pairs * m->outputs * 4);
 }
 
@@ -297,6 +295,6 @@ void tmkd_encode(const Model *m, int level, long pairs, const int32_t *ids, cons
                room.one + from * m->width);
         ids += tokens, types += tokens, from = to;
     }
+    finish(m, level > 1, pairs, &room, out);
     if (level > 1) _tile_release();
-    finish(m, pairs, &room, out);
 }

@@ -27,9 +27,11 @@ static void use_tiles(void) {
     _tile_loadconfig(&all);
 }
 
-/* sums (32, 32) = left (32, 64 · steps) · right; `stride` is the bytes of a left row. */
-static inline void block_of_bytes(int amx, const uint8_t *left, long stride, const int8_t *right, long steps,
-                                  int32_t *sums) {
+/* sums (32, 32) = left (32, 64 · steps) · right; left too lies in tiles: (2, steps, 16, 64). Meanwhile `lines` of 64
+   bytes a step are fetched from `ahead`, what is multiplied with next. */
+static __attribute__((noinline)) void block_of_bytes(int amx, const uint8_t *left, const int8_t *right, long steps,
+                                                     const int8_t *ahead, long lines, int32_t *sums) {
+    const uint8_t *below = left + steps * TILE * QUADS;
     const int8_t *other = right + steps * TILE * QUADS;
     if (amx) {
         STORED;
@@ -38,11 +40,12 @@ static inline void block_of_bytes(int amx, const uint8_t *left, long stride, con
         _tile_zero(2);
         _tile_zero(3);
         for (long step = 0; step < steps; step++) {
-            _tile_loadd(4, left + step * QUADS, stride);
+            for (long line = 0; line < lines; line++, ahead += QUADS) _mm_prefetch(ahead, _MM_HINT_T1);
+            _tile_loadd(4, left + step * TILE * QUADS, QUADS);
             _tile_loadd(6, right + step * TILE * QUADS, QUADS);
             _tile_loadd(7, other + step * TILE * QUADS, QUADS);
             _tile_dpbusd(0, 4, 6);
-            _tile_loadd(5, left + TILE * stride + step * QUADS, stride);
+            _tile_loadd(5, below + step * TILE * QUADS, QUADS);
             _tile_dpbusd(1, 4, 7);
             _tile_dpbusd(2, 5, 6);
             _tile_dpbusd(3, 5, 7);
@@ -54,13 +57,14 @@ static inline void block_of_bytes(int amx, const uint8_t *left, long stride, con
         return;
     }
     for (int first = 0; first < BLOCK; first += 8) {
+        const uint8_t *rows = (first < TILE ? left : below) + first % TILE * QUADS;
         __m512i one[8], two[8];
         for (int row = 0; row < 8; row++) one[row] = two[row] = _mm512_setzero_si512();
         for (long quad = 0; quad < steps * TILE; quad++) {
             __m512i a = _mm512_load_si512(right + quad * QUADS), b = _mm512_load_si512(other + quad * QUADS);
             for (int row = 0; row < 8; row++) {
                 int32_t four;
-                memcpy(&four, left + (first + row) * stride + quad * 4, 4);
+                memcpy(&four, rows + quad / TILE * TILE * QUADS + row * QUADS + quad % TILE * 4, 4);
                 one[row] = _mm512_dpbusd_epi32(one[row], _mm512_set1_epi32(four), a);
                 two[row] = _mm512_dpbusd_epi32(two[row], _mm512_set1_epi32(four), b);
             }
@@ -77,34 +81,38 @@ static inline __m512 high_half(__m512i both) {
     return _mm512_castsi512_ps(_mm512_and_si512(both, _mm512_set1_epi32((int)0xffff0000)));
 }
 
-/* sums (16, 16) = left (16, 32 · steps) · right (steps, 16 couples, 16 outputs, 2), all but the sums in bf16. */
-static inline void tile_of_bf16(int amx, const uint16_t *left, long stride, const uint16_t *right, long steps,
-                                float *sums, long sums_stride) {
+/* sums (16, 16) = left (16, 32 · steps) · right (steps, 16 couples, 16 outputs, 2), all but the sums in bf16. Of left
+   `rows` are there (the sums of others are nothing), `stride` numbers apart, and a step's numbers `apart` from the next's. */
+static __attribute__((noinline)) void tile_of_bf16(int amx, const uint16_t *left, long rows, long stride, long apart,
+                                const uint16_t *right, long steps, float *sums, long sums_stride) {
     if (amx) {
         STORED;
         _tile_zero(0);
         for (long step = 0; step < steps; step++) {
-            _tile_loadd(4, left + step * BLOCK, stride * 2);
+            _tile_loadd(4, left + step * apart, stride * 2);
             _tile_loadd(6, right + step * TILE * BLOCK, QUADS);
             _tile_dpbf16ps(0, 4, 6);
         }
         _tile_stored(0, sums, sums_stride * 4);
         return;
     }
-    __m512 total[TILE];
-    for (int row = 0; row < TILE; row++) total[row] = _mm512_setzero_ps();
-    for (long couple = 0; couple < steps * TILE; couple++) {
-        __m512i both = _mm512_load_si512(right + couple * BLOCK);
-        __m512 even = low_half(both), odd = high_half(both);
-        for (int row = 0; row < TILE; row++) {
-            int32_t two;
-            memcpy(&two, left + row * stride + couple * 2, 4);
-            __m512i pair = _mm512_set1_epi32(two);
-            total[row] = _mm512_fmadd_ps(low_half(pair), even, total[row]);
-            total[row] = _mm512_fmadd_ps(high_half(pair), odd, total[row]);
+    for (long first = 0; first < rows; first += 8) {
+        __m512 total[8];
+        for (int row = 0; row < 8; row++) total[row] = _mm512_setzero_ps();
+        for (long couple = 0; couple < steps * TILE; couple++) {
+            __m512i both = _mm512_loadu_si512(right + couple * BLOCK);
+            __m512 even = low_half(both), odd = high_half(both);
+            const uint16_t *at = left + first * stride + couple / TILE * apart + couple % TILE * 2;
+            for (int row = 0; row < 8; row++) {
+                int32_t two;
+                memcpy(&two, at + row * stride, 4);
+                __m512i pair = _mm512_set1_epi32(two);
+                total[row] = _mm512_fmadd_ps(low_half(pair), even, total[row]);
+                total[row] = _mm512_fmadd_ps(high_half(pair), odd, total[row]);
+            }
         }
+        for (int row = 0; row < 8; row++) _mm512_storeu_ps(sums + (first + row) * sums_stride, total[row]);
     }
-    for (int row = 0; row < TILE; row++) _mm512_store_ps(sums + row * sums_stride, total[row]);
 }
 
 /* Two vectors of fp32 → one of bf16, to the nearest, ties to even. */

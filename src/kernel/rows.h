@@ -33,13 +33,24 @@ static inline __m512 hyperbolic_tangent(__m512 x) {
     return _mm512_sub_ps(one, _mm512_div_ps(two, _mm512_add_ps(one, exponential(_mm512_mul_ps(two, x)))));
 }
 
-static inline void store_bytes(uint8_t *bytes, __m512 numbers, __m512 reciprocal, int zero) {
-    __m512i steps = _mm512_cvtps_epi32(_mm512_mul_ps(numbers, reciprocal));
-    steps = _mm512_max_epi32(_mm512_add_epi32(steps, _mm512_set1_epi32(zero)), _mm512_setzero_si512());
-    _mm_storeu_si128((__m128i *)bytes, _mm512_cvtusepi32_epi8(steps));
+/* 64 numbers → bytes about `zero`: one row of a tile. */
+static inline void store_bytes(uint8_t *bytes, const __m512 *numbers, __m512 reciprocal, int zero) {
+    __m128i quarters[4];
+    for (int part = 0; part < 4; part++) {
+        __m512i steps = _mm512_cvtps_epi32(_mm512_mul_ps(numbers[part], reciprocal));
+        steps = _mm512_max_epi32(_mm512_add_epi32(steps, _mm512_set1_epi32(zero)), _mm512_setzero_si512());
+        quarters[part] = _mm512_cvtusepi32_epi8(steps);
+    }
+    __m256i low = _mm256_set_m128i(quarters[1], quarters[0]), high = _mm256_set_m128i(quarters[3], quarters[2]);
+    _mm512_storeu_si512(bytes, _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1));
 }
 
-/* numbers (width,), eased → bytes about ZERO; returns the size of a step. */
+/* Where a row of so many numbers begins among tiles (rows / 16, width / 64, 16, 64); its next 64 are a tile further. */
+static inline uint8_t *tile_row(uint8_t *bytes, long row, long width) {
+    return bytes + row / TILE * TILE * width + row % TILE * QUADS;
+}
+
+/* numbers (width,), eased → bytes about ZERO in tiles; returns the size of a step. */
 static inline float row_to_bytes(const float *numbers, const float *ease, long width, uint8_t *bytes) {
     __m512 largest = _mm512_set1_ps(1e-6f);
     for (long at = 0; at < width; at += TILE) {
@@ -49,15 +60,18 @@ static inline float row_to_bytes(const float *numbers, const float *ease, long w
     }
     float scale = _mm512_reduce_max_ps(largest) * (1.0f / LEVELS);
     __m512 reciprocal = _mm512_set1_ps(1 / scale);
-    for (long at = 0; at < width; at += TILE) {
-        __m512 eased = _mm512_loadu_ps(numbers + at);
-        if (ease) eased = _mm512_mul_ps(eased, _mm512_loadu_ps(ease + at));
-        store_bytes(bytes + at, eased, reciprocal, ZERO);
+    for (long at = 0; at < width; at += QUADS, bytes += TILE * QUADS) {
+        __m512 eased[4];
+        for (int part = 0; part < 4; part++) {
+            eased[part] = _mm512_loadu_ps(numbers + at + part * TILE);
+            if (ease) eased[part] = _mm512_mul_ps(eased[part], _mm512_loadu_ps(ease + at + part * TILE));
+        }
+        store_bytes(bytes, eased, reciprocal, ZERO);
     }
     return scale;
 }
 
-/* Gelu's outputs in fp16 (width,) → bytes about LOW; returns the size of a step. */
+/* Gelu's outputs in fp16 (width,) → bytes about LOW in tiles; returns the size of a step. */
 static inline float gelu_to_bytes(const uint16_t *halves, long width, uint8_t *bytes) {
     /* Positive halves are in the order of their bits, and negative ones below them. */
     __m512i most = _mm512_setzero_si512();
@@ -67,8 +81,12 @@ static inline float gelu_to_bytes(const uint16_t *halves, long width, uint8_t *b
     if (largest < GELU_LEAST / LOW * HIGH) largest = GELU_LEAST / LOW * HIGH;
     float scale = largest * (1.0f / HIGH);
     __m512 reciprocal = _mm512_set1_ps(1 / scale);
-    for (long at = 0; at < width; at += TILE)
-        store_bytes(bytes + at, _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(halves + at))), reciprocal, LOW);
+    for (long at = 0; at < width; at += QUADS, bytes += TILE * QUADS) {
+        __m512 numbers[4];
+        for (int part = 0; part < 4; part++)
+            numbers[part] = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(halves + at + part * TILE)));
+        store_bytes(bytes, numbers, reciprocal, LOW);
+    }
     return scale;
 }
 
@@ -81,7 +99,8 @@ static inline void normalise(float *hidden, Norm norm, float epsilon, long width
         __m512 away = _mm512_sub_ps(_mm512_loadu_ps(hidden + at), mean);
         squares = _mm512_fmadd_ps(away, away, squares);
     }
-    __m512 factor = _mm512_set1_ps(1 / __builtin_sqrtf(_mm512_reduce_add_ps(squares) / width + epsilon));
+    __m512 variance = _mm512_set1_ps(_mm512_reduce_add_ps(squares) / width + epsilon);
+    __m512 factor = _mm512_div_ps(_mm512_set1_ps(1), _mm512_sqrt_ps(variance));
     for (long at = 0; at < width; at += TILE) {
         __m512 scaled = _mm512_mul_ps(_mm512_sub_ps(_mm512_loadu_ps(hidden + at), mean), factor);
         scaled = _mm512_fmadd_ps(scaled, _mm512_loadu_ps(norm.weight + at), _mm512_loadu_ps(norm.bias + at));

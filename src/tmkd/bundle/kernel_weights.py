@@ -93,7 +93,7 @@ class Weights:
         neurons = _up(constants[f"{last}.intermediate.dense.bias"].shape[0], _QUAD)
         outputs = _up(len(constants["headers.bias"]), _BLOCK)
         found = [self._layer(constants, number, number == layers - 1, width, neurons) for number in range(layers)]
-        pooler = self._exact(constants, "pooler", width, width) if "pooler.weight" in constants else _Pair()
+        pooler = self._fine(constants, "pooler", width, width) if "pooler.weight" in constants else _Pair()
         return _Model(
             layers=layers,
             width=width,
@@ -108,12 +108,12 @@ class Weights:
             embedded=self._norm(constants, "embeddings.LayerNorm", width),
             layer=(_Layer * layers)(*found),
             first=_First(
-                query=self._exact(constants, f"{last}.attention.self.query", width, width),
-                mixed=self._exact(constants, f"{last}.attention.output.dense", width, width),
-                inner=self._exact(constants, f"{last}.intermediate.dense", width, neurons),
-                outer=self._exact(constants, f"{last}.output.dense", neurons, width),
+                query=self._fine(constants, f"{last}.attention.self.query", width, width),
+                mixed=self._fine(constants, f"{last}.attention.output.dense", width, width),
+                inner=self._fine(constants, f"{last}.intermediate.dense", width, neurons),
+                outer=self._fine(constants, f"{last}.output.dense", neurons, width),
                 pooler=pooler,
-                headers=self._exact(constants, "headers", width, outputs),
+                headers=self._fine(constants, "headers", width, outputs),
             ),
         )
 
@@ -166,13 +166,16 @@ class Weights:
             ease=None if ease is None else self._keep(ease, np.float32, inputs),
         )
 
-    def _exact(self, constants: Constants, name: str, inputs: int, outputs: int) -> _Pair:
+    def _fine(self, constants: Constants, name: str, inputs: int, outputs: int) -> _Pair:
+        """A layer that the graph computes in fp32, in bf16 tiles."""
         weight, bias = np.zeros((inputs, outputs), dtype=np.float32), np.zeros(outputs, dtype=np.float32)
         own = constants[f"{name}.weight"]
         weight[: own.shape[0], : own.shape[1]] = own
         bias[: own.shape[1]] = _vector(constants, f"{name}.bias", own.shape[1])
-        columns = weight.reshape(inputs, outputs // _BLOCK, _BLOCK).transpose(1, 0, 2)
-        return _Pair(weight=self._keep(columns, np.float32, *columns.shape), bias=self._keep(bias, np.float32, outputs))
+        bits = weight.view(np.uint32)
+        halves = ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)  # to the nearest, ties to even
+        tiles = halves.reshape(inputs // _BLOCK, _TILE, 2, outputs // _TILE, _TILE).transpose(3, 0, 1, 4, 2)
+        return _Pair(weight=self._keep(tiles, np.uint16, *tiles.shape), bias=self._keep(bias, np.float32, outputs))
 
     def _norm(self, constants: Constants, name: str, width: int) -> _Pair:
         return _Pair(*(self._keep(constants[f"{name}.{part}"], np.float32, width) for part in ("weight", "bias")))
