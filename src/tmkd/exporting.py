@@ -64,9 +64,15 @@ def _bundle(run: RunFolder, settings: Export, row: str, folder: Path, verb: str,
             tables[check] = pa.concat_tables(read)
         checks = [check_set(split, table) for split, table in tables.items()]
         some = _pairs(run.corpus(f"{task}/train").table().slice(0, settings.pairs))
-        faults = export_bundle(student, some, checks, folder, force)["faults"]
-        remedy = "" if force else "left out (export.force: true ships it all the same): "
-        return {"int8": remedy + "; ".join(faults)} if faults else {}
+        report = export_bundle(student, some, checks, folder, force)
+        told = {}
+        for what, faults, fate in (
+            ("int8", report["faults"], "left out (export.force: true ships it all the same): "),
+            ("kernel", report["kernel_faults"], "used only if asked for: "),
+        ):
+            if faults:
+                told[what] = ("" if force else fate) + "; ".join(faults)
+        return told
 
     needs = {"the student": student, f"collect/{task}": run.corpus_artifact(task)}
     told: dict[str, Any] = {"row": row, "task": task, "force": force, "pairs": settings.pairs}

@@ -20,12 +20,16 @@ GRAPHS: dict[Precision, str] = {"fp32": "model.onnx", "int8": "model.int8.onnx"}
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """What bundle.json says: the classes and how a pair becomes token ids; `precisions` are the graphs there are."""
+    """What bundle.json says: the classes and how a pair becomes token ids; `precisions` are the graphs there are.
+
+    `kernel` says that our own encoder has passed the int8 graph's check.
+    """
 
     labels: LabelSet
     text: TextSettings
     headers: tuple[str, ...]
     precisions: tuple[Precision, ...]
+    kernel: bool = False
 
     def write(self, folder: Path) -> None:
         """Write bundle.json."""
@@ -37,6 +41,7 @@ class Bundle:
             "text": asdict(self.text),
             "headers": list(self.headers),
             "precisions": list(self.precisions),
+            "kernel": self.kernel,
         }
         write_atomic(folder / BUNDLE, (json.dumps(content, indent=1) + "\n").encode())
 
@@ -63,6 +68,7 @@ def read_bundle(folder: Path) -> Bundle:
             text=TextSettings(**told["text"]),
             headers=tuple(told["headers"]),
             precisions=tuple(precision for precision in GRAPHS if precision in told["precisions"]),
+            kernel=told.get("kernel") is True,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise TmkdError(f"{path}: damaged ({error}); export the bundle again") from None

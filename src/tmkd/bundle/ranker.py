@@ -28,7 +28,8 @@ class Ranker:
     """A student as it is served. Safe to call from several threads; a pair's score depends on that pair alone.
 
     `precision` is fp32, int8 or None: int8 where the processor multiplies bytes exactly and the bundle has it.
-    `engine` is kernel (our own, for int8), onnxruntime or None: the kernel where the processor and the graph suit it.
+    `engine` is kernel (our own, for int8), onnxruntime or None: the kernel where the bundle was checked with it and
+    the processor has what it needs.
     `threads` batches are computed side by side (default: all cores), each on one thread.
     Raises: TmkdError when the folder is no bundle of this version, a file is damaged, or the engine can't run it.
     """
@@ -48,7 +49,7 @@ class Ranker:
             raise TmkdError(f"{self.folder}: has no {chosen} graph; it has {', '.join(there)}")
         self.precision: Precision = chosen
         graph = check_file(self.folder, GRAPHS[chosen]).read_bytes()
-        suits = chosen == "int8" and engine is None and kernel_fault(graph) is None
+        suits = chosen == "int8" and engine is None and self.bundle.kernel and kernel_fault(graph) is None
         self.engine: Engine = engine or ("kernel" if suits else "onnxruntime")
         self._logits: Callable[[TokenIds], npt.NDArray[np.float32]]
         if self.engine == "kernel":

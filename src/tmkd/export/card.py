@@ -50,6 +50,9 @@ def model_card(bundle: Bundle, report: dict[str, Any]) -> str:
     if report["faults"]:
         what = "is beyond its limits" if int8 else "is left out, for it is beyond its limits"
         lines += ["", f"**The int8 graph {what}:** " + "; ".join(report["faults"]) + "."]
+    if report["kernel_faults"]:
+        what = "is beyond the int8 graph's limits" + ("" if bundle.kernel else " and not used unless asked for")
+        lines += ["", f"**tmkd's own kernel {what}:** " + "; ".join(report["kernel_faults"]) + "."]
     return "\n".join(lines) + "\n"
 
 

@@ -36,8 +36,8 @@ def export_bundle(
 
     The int8 weights are rounded by what `calibration` pairs, (question, passage), put in. On each of `checks` the fp32
     graph is compared with the student in PyTorch and the int8 graph with fp32, as onnxruntime computes it and, where it
-    can, our own kernel. An int8 graph beyond its limits is left out, or with `force` shipped all the same; the report's
-    `faults` say which limits.
+    can, our own kernel. An int8 graph beyond its limits is left out, a kernel beyond them is not taken by default, or
+    both with `force` all the same; the report's `faults` and `kernel_faults` say which limits.
     Raises: TmkdError when there is nothing to check with, the body has no export, or the fp32 graph differs from the
     student.
     """
@@ -52,6 +52,7 @@ def export_bundle(
         "int8": student_graph(student, round_layers(student, input_moments(student, calibration))),
     }
     report: dict[str, Any] = {"calibration_pairs": len(calibration), "fp32": [], "int8": [], "kernel": []}
+    kernel_faults: list[str] = []
     faults: list[str] = []
     sessions = {precision: Session(graph.SerializeToString(), precision) for precision, graph in graphs.items()}
     in_bytes = graphs["int8"].SerializeToString()
@@ -68,21 +69,23 @@ def export_bundle(
         faults += int8_faults(report["int8"][-1])
         if kernel is not None:
             report["kernel"].append(compare(exact, np.exp(kernel.logits(read)), check, positive))
-            faults += [f"kernel, {fault}" for fault in int8_faults(report["kernel"][-1])]
+            kernel_faults += int8_faults(report["kernel"][-1])
     if faults and not force:
         del graphs["int8"]
-    report["faults"] = faults
-    _write(student, graphs, report, folder)
+    report |= {"faults": faults, "kernel_faults": kernel_faults}
+    _write(student, graphs, report, folder, "int8" in graphs and kernel is not None and (force or not kernel_faults))
     return report
 
 
-def _write(student: Student, graphs: dict[Precision, onnx.ModelProto], report: dict[str, Any], folder: Path) -> None:
+def _write(
+    student: Student, graphs: dict[Precision, onnx.ModelProto], report: dict[str, Any], folder: Path, kernel: bool
+) -> None:
     for precision, graph in graphs.items():
         onnx.checker.check_model(graph)
         write_atomic(folder / GRAPHS[precision], graph.SerializeToString())
     student.tokenizer.save(folder)
     headers = tuple(header.name for header in student.headers.named)
-    bundle = Bundle(student.labels, student.tokenizer.settings, headers, tuple(graphs))
+    bundle = Bundle(student.labels, student.tokenizer.settings, headers, tuple(graphs), kernel)
     bundle.write(folder)
     write_atomic(folder / REPORT, (json.dumps(report, indent=1) + "\n").encode())
     write_atomic(folder / CARD, model_card(bundle, report).encode())
