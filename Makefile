@@ -28,7 +28,7 @@ docs: .venv/ready
 	$(BIN)/python docs/make_cli.py
 
 # torch by its exact version first: a CPU build that is already at hand is then taken, and nothing replaces it later.
-.venv/ready: pyproject.toml constraints.txt
+.venv/ready: pyproject.toml constraints.txt setup.py $(wildcard src/kernel/*)
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt torch

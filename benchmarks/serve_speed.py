@@ -26,7 +26,7 @@ from onnx import TensorProto, helper
 from transformers import AutoModelForSequenceClassification, BertConfig, BertForSequenceClassification, BertModel
 
 from tmkd.bundle import Ranker
-from tmkd.bundle.kernel import Kernel, kernel_fault
+from tmkd.bundle.kernel import Kernel
 from tmkd.bundle.session import Session
 from tmkd.evaluate.speed import machine_line
 from tmkd.export.compat import export_compat
@@ -53,15 +53,17 @@ def main() -> None:
     options.add_argument("--pairs", type=int, default=640, help="pairs timed")
     options.add_argument("--repeats", type=int, default=5)
     options.add_argument("--threads", type=int, default=2)
+    options.add_argument("--engine", choices=("kernel", "onnxruntime"), help="of int8; default: what Ranker takes")
     options.add_argument("--only", choices=("peers", "large", "peak", "latency"))
     asked = options.parse_args()
     torch.set_num_threads(asked.threads)
     table = read_source(Source(file=asked.file.name), asked.file.parent, LabelSet("test", ("no", "yes"), "yes"))
     table = table.slice(0, asked.pairs)
     pairs: Pairs = list(zip(table["question"].to_pylist(), table["passage"].to_pylist(), strict=True))
-    ranker = Ranker(asked.bundle, "int8", asked.threads)
+    ranker = Ranker(asked.bundle, "int8", asked.threads, asked.engine)
     tokens = ranker.tokenizer.encode(*map(list, zip(*pairs, strict=True)))
-    print(f"{machine_line()}; {len(pairs)} pairs of {tokens.lengths.mean():.1f} token ids, {asked.threads} threads")
+    told = f"{len(pairs)} pairs of {tokens.lengths.mean():.1f} token ids, {asked.threads} threads"
+    print(f"{machine_line()}; int8 by {ranker.engine}; {told}")
     parts = [asked.only] if asked.only else ["peers", "large", "peak", "latency"]
     if "peers" in parts:
         peers(ranker, asked.student, asked.teacher, pairs, asked.repeats, asked.threads)
@@ -178,7 +180,7 @@ def large(pairs: Pairs, ranker: Ranker, repeats: int, threads: int) -> None:
     small = bert_3()
     linear = {name: part for name, part in small.encoder.named_modules() if isinstance(part, torch.nn.Linear)}
     rounded = round_layers(small, {name: np.eye(part.in_features) for name, part in linear.items()})
-    encode = quickest(student_graph(small, rounded).SerializeToString(), threads, pad_id)
+    encode = encoder(student_graph(small, rounded).SerializeToString(), ranker, threads)
 
     def whole(_: Pairs) -> None:
         with torch.inference_mode():
@@ -195,11 +197,11 @@ def large(pairs: Pairs, ranker: Ranker, repeats: int, threads: int) -> None:
     target("BERT-3 over BERT-large", speed["BERT-3, int8 graph"] / speed["BERT-large, PyTorch fp32"], 80)
 
 
-def quickest(graph: bytes, threads: int, pad_id: int) -> Callable[[TokenIds], Any]:
-    """What `Ranker` would compute an int8 graph with."""
-    if kernel_fault(graph) is None:
+def encoder(graph: bytes, ranker: Ranker, threads: int) -> Callable[[TokenIds], Any]:
+    """What computes an int8 graph, not tokenised, with the ranker's engine."""
+    if ranker.engine == "kernel":
         return Kernel(graph, "int8", threads).logits
-    session = Session(graph, "int8", threads)
+    session, pad_id = Session(graph, "int8", threads), ranker.bundle.text.pad_id
     return lambda tokens: session.logits(tokens, pad_id)
 
 
@@ -222,7 +224,7 @@ def peak(ranker: Ranker, pairs: Pairs, repeats: int, threads: int) -> None:
         rates[inner, outer] = product_rate(inner, outer, threads, repeats)
     best = max(rates.values())
     tokens = ranker.tokenizer.encode(*map(list, zip(*pairs, strict=True)))
-    encode = quickest((ranker.folder / "model.int8.onnx").read_bytes(), threads, ranker.bundle.text.pad_id)
+    encode = encoder((ranker.folder / "model.int8.onnx").read_bytes(), ranker, threads)
     taken = min(seconds(lambda: encode(tokens)) for _ in range(repeats + 1))
     width, wide = min(map(min, shapes)), max(map(max, shapes))
     layers = sum(one.op_type == "Softmax" for one in graph.node)

@@ -27,6 +27,16 @@ def checks() -> CheckSet:
     return CheckSet("test", questions, passages, golden, questions)
 
 
+def make_distinct(student: Student, factor: float) -> None:
+    """Random biases, for a fresh BERT's are 0 and none would be missed, and headers so large that answers differ."""
+    with torch.no_grad():
+        for name, weight in student.named_parameters():
+            if "bias" in name:
+                weight.normal_(std=0.3)
+        for linear in student.headers.linears:
+            linear.weight.mul_(factor)
+
+
 def write_bundle(folder: Path, labels: LabelSet = LABELS) -> tuple[Path, Path]:
     """The folders of a student and of its bundle."""
     (folder / "base").mkdir()

@@ -70,9 +70,10 @@ static __attribute__((noinline)) __m512 softmax(int amx, const float *scores, lo
 
 /* query (queries, width), key and value (tokens, width) in bf16, rows `…_stride` numbers apart → out (queries, width).
    Rows may be read up to a multiple of 16 of them; what is there has no effect. */
-static __attribute__((noinline)) void attend(int amx, long heads, long channels, const uint16_t *query, long query_stride, long queries,
-                   const uint16_t *key, const uint16_t *value, long stride, long tokens, Scratch scratch, float *out,
-                   long out_stride) {
+static __attribute__((noinline)) void attend(int amx, long heads, long channels, const uint16_t *query,
+                                             long query_stride, long queries, const uint16_t *key,
+                                             const uint16_t *value, long stride, long tokens, Scratch scratch,
+                                             float *out, long out_stride) {
     long steps = channels / BLOCK, blocks = (tokens + BLOCK - 1) / BLOCK;
     for (long head = 0; head < heads; head++, query += channels, key += channels, value += channels, out += channels) {
         for (long token = 0; token < blocks * BLOCK; token += 2)

@@ -10,7 +10,10 @@
 
 enum { ROWS = 512 /* tokens that attend together */, PANEL = 128 /* rows between two attentions */ };
 
-typedef struct { const uint16_t *weight /* bf16 (outputs / 16, inputs / 32, 16 couples, 16, 2) */; const float *bias; } Fine;
+typedef struct {
+    const uint16_t *weight; /* bf16 (outputs / 16, inputs / 32, 16 couples, 16, 2) */
+    const float *bias;
+} Fine;
 
 typedef struct {
     Bytes joined; /* query, key, value; of the last layer key and value */
@@ -63,6 +66,7 @@ static char *take(char **from, long bytes) {
 static char *lay_out(const Model *m, long pairs, long longest, char *at, Room *room) {
     long rows = (longest > ROWS ? longest : ROWS) + 2 * BLOCK, few = pairs + TILE, tokens = longest + BLOCK;
     long wide = m->neurons > m->width ? m->neurons : m->width, channels = m->width / m->heads;
+    if (m->outputs > wide) wide = m->outputs;
     room->hidden = (float *)take(&at, rows * m->width * 4);
     room->mixed = (float *)take(&at, rows * m->width * 4);
     room->scales = (float *)take(&at, rows * 4);
@@ -93,8 +97,8 @@ long tmkd_work_space(const Model *m, long pairs, long longest) {
 
 enum Then { TO_BF16, ADDED, TO_GELU };
 
-/* left (rows, inputs) in tiles of bytes, with a scale per row → products with bias, as bf16, added to fp32, or Gelu's as fp16.
-   Rows are computed up to a multiple of 32. */
+/* left (rows, inputs) in tiles of bytes, with a scale per row → products with bias, as bf16, added to fp32, or Gelu's as
+   fp16. Rows are computed up to a multiple of 32. */
 static inline __attribute__((always_inline)) void linear(int amx, const uint8_t *left, const float *left_scales,
                                                          long rows, long inputs, Bytes layer, long outputs,
                                                          enum Then then, void *out) {
@@ -279,7 +283,7 @@ static void finish(const Model *m, int amx, long pairs, Room *room, float *out) 
 }
 
 /* ids and types, one pair after the other, `lengths` of each → out (pairs, outputs): what the headers' product gives.
-   `work` has tmkd_work_space bytes and begins at a multiple of 64; outputs is at most the width or the neurons. */
+   `work` has tmkd_work_space bytes and begins at a multiple of 64. */
 void tmkd_encode(const Model *m, int level, long pairs, const int32_t *ids, const int32_t *types, const int64_t *lengths,
                  void *work, float *out) {
     Room room;

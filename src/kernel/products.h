@@ -84,7 +84,8 @@ static inline __m512 high_half(__m512i both) {
 /* sums (16, 16) = left (16, 32 · steps) · right (steps, 16 couples, 16 outputs, 2), all but the sums in bf16. Of left
    `rows` are there (the sums of others are nothing), `stride` numbers apart, and a step's numbers `apart` from the next's. */
 static __attribute__((noinline)) void tile_of_bf16(int amx, const uint16_t *left, long rows, long stride, long apart,
-                                const uint16_t *right, long steps, float *sums, long sums_stride) {
+                                                   const uint16_t *right, long steps, float *sums,
+                                                   long sums_stride) {
     if (amx) {
         STORED;
         _tile_zero(0);

@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from tokenizers import Tokenizer
 
-from tmkd.bundle.format import BUNDLE, Precision, read_bundle, tokenizer_file
+from tmkd.bundle.format import BUNDLE, GRAPHS, Precision, check_file, read_bundle, tokenizer_file
+from tmkd.bundle.kernel import kernel_fault
 from tmkd.bundle.processor import own_cores
 from tmkd.bundle.ranker import Engine, Ranker
 from tmkd.errors import TmkdError, UsageError
@@ -77,9 +78,9 @@ def contenders(bundle: Path, against: Sequence[Path]) -> list[Contender]:
 
 
 def _engines(folder: Path, precision: Precision) -> list[Engine]:
-    """What can compute a bundle's graph here, the one that `Ranker` takes first."""
-    quickest = Ranker(folder, precision).engine
-    return ["kernel", "onnxruntime"] if quickest == "kernel" else ["onnxruntime"]
+    """What can compute a bundle's graph here, whether `Ranker` would take it unasked or not."""
+    graph = check_file(folder, GRAPHS[precision]).read_bytes()
+    return ["kernel", "onnxruntime"] if kernel_fault(graph) is None else ["onnxruntime"]
 
 
 def _of_bundle(folder: Path, precision: Precision, engine: Engine) -> Callable[[int], Call]:
@@ -189,20 +190,8 @@ def show_points(points: list[Point], console: Console, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"machine": machine_line(), "points": [asdict(point) for point in points]}, indent=1))
         return
-    titles = (
-        "what",
-        "precision",
-        "engine",
-        "batch",
-        "ids",
-        "threads",
-        "pairs/s",
-        "p50 ms",
-        "p95 ms",
-        "p99 ms",
-        "spread",
-    )
-    table = Table(*titles)
+    cell = "what", "precision", "engine", "batch", "ids", "threads"
+    table = Table(*cell, "pairs/s", "p50 ms", "p95 ms", "p99 ms", "spread")
     for one in points:
         latencies = (f"{milliseconds:.1f}" for milliseconds in (one.p50_ms, one.p95_ms, one.p99_ms))
         spread = f"{100 * one.spread:.0f} %"

@@ -16,18 +16,21 @@ from hypothesis import strategies as st
 from transformers import BertConfig, BertModel
 
 import tiny
+from tiny_bundle import checks, make_distinct
 from tmkd.bundle import Ranker, kernel
 from tmkd.bundle.constants import read_constants
 from tmkd.bundle.kernel import LEVELS, Kernel, kernel_fault, kernel_level
 from tmkd.bundle.kernel_weights import unsuitable
 from tmkd.bundle.session import Session
 from tmkd.errors import TmkdError
+from tmkd.export.onnx import export_bundle
 from tmkd.export.rounding import input_moments
 from tmkd.export.student_graph import round_layers, student_graph
 from tmkd.network import Student
 from tmkd.network.encoder import Pool, quiet
 from tmkd.network.headers import Header
 from tmkd.pairs import LabelSet
+from tmkd.store import write_manifest
 from tmkd.tokens import TokenIds
 
 PAIRS = [(question, passage) for question, passage, _ in tiny.pairs(range(10))]
@@ -44,6 +47,7 @@ def student_of(
     pool: Pool = "pooler",
     names: tuple[str, ...] = ("no", "yes"),
     activation: str = "gelu",
+    headers: int = 3,
 ) -> Student:
     torch.manual_seed(5)
     config = BertConfig(
@@ -55,14 +59,9 @@ def student_of(
     with quiet():
         BertModel(config).save_pretrained(base)
     tiny.write_tokenizer(base)
-    headers = [Header(f"toy/t{number}", str(number)) for number in range(3)]
-    student = Student.start(base, layers, pool, LabelSet("toy", names, names[-1]), headers, 650, seed=3)
-    with torch.no_grad():
-        for name, weight in student.named_parameters():
-            if "bias" in name:
-                weight.normal_(std=0.3)  # a fresh BERT's biases are 0: none would be missed
-        for linear in student.headers.linears:
-            linear.weight.mul_(5)
+    named = [Header(f"toy/t{number}", str(number)) for number in range(headers)]
+    student = Student.start(base, layers, pool, LabelSet("toy", names, names[-1]), named, 650, seed=3)
+    make_distinct(student, 5)
     student.save(folder / "student", base)
     return Student.from_pretrained(folder / "student")
 
@@ -96,6 +95,7 @@ SHAPES: list[dict[str, Any]] = [
     {"width": 128},  # heads of 64 channels
     {"width": 192, "heads": 6},
     {"neurons": 96},  # no multiple of 64
+    {"headers": 70},  # more numbers than channels and neurons
 ]
 
 
@@ -187,7 +187,6 @@ def test_a_constant_of_another_shape_is_refused(graph: bytes) -> None:
         shape = [*constant.dims]
         del constant.dims[:]
         constant.dims.extend([shape[0] * 2, *shape[1:-1], shape[-1] // 2] if len(shape) > 1 else [1, *shape])
-        assert onnx.load_from_string(graph).graph.initializer[number].name == name
         with pytest.raises(TmkdError):
             Kernel(damaged.SerializeToString(), "x").logits(random_ids([20]))
 
@@ -220,6 +219,27 @@ def test_a_graph_that_does_not_suit_it_is_left_to_onnxruntime(made: tuple[Path, 
         Ranker(made[1], "int8", engine="kernel")
     with pytest.raises(TmkdError, match="its weights are not in bytes"):
         Ranker(made[1], "fp32", engine="kernel")
+
+
+@here
+@pytest.mark.parametrize(("wrong", "force"), [(False, False), (True, False), (True, True)])
+def test_a_bundle_takes_it_unasked_only_if_it_kept_the_limits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: bool, force: bool
+) -> None:
+    student_of(tmp_path)
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    with monkeypatch.context() as patched:
+        if wrong:
+            right = Kernel.logits
+            patched.setattr(Kernel, "logits", lambda self, tokens: right(self, tokens)[:, ::-1])
+        report = export_bundle(tmp_path / "student", PAIRS, [checks()], bundle, force)
+    write_manifest(bundle, "export", {}, {}, {}, 0.0)
+    assert report["faults"] == []
+    assert bool(report["kernel_faults"]) == wrong
+    assert ("tmkd's own kernel is beyond" in (bundle / "README.md").read_text()) == wrong
+    assert Ranker(bundle, "int8").engine == ("kernel" if force or not wrong else "onnxruntime")
+    assert Ranker(bundle, "int8", engine="kernel").engine == "kernel"
 
 
 @here

@@ -13,6 +13,7 @@ import torch
 from transformers import RobertaConfig, RobertaModel
 
 import tiny
+from tiny_bundle import make_distinct
 from tmkd.errors import TmkdError
 from tmkd.export.graph import Graph
 from tmkd.export.rounding import LOUD, input_moments, quantise_eased, quantise_rows
@@ -41,12 +42,7 @@ def student_of(
 ) -> Student:
     named = [Header(f"toy/t{number}", str(number)) for number in range(headers)]
     student = Student.start(base, layers, pool, LabelSet("toy", names, names[-1]), named, 32, seed=3)
-    with torch.no_grad():
-        for name, weight in student.named_parameters():
-            if "bias" in name:
-                weight.normal_(std=0.3)  # a fresh BERT's biases are 0: none would be missed
-        for linear in student.headers.linears:
-            linear.weight.mul_(30)
+    make_distinct(student, 30)
     student.save(folder, base)
     return Student.from_pretrained(folder)
 

@@ -101,12 +101,14 @@ class Kernel:
         model, pairs = self._weights.address, len(some.lengths)
         space = _library().tmkd_work_space(model, pairs, int(some.lengths.max())) + _ALIGNED
         room = self._rooms.get()
-        if len(room) < space:
-            room = np.empty(space, dtype=np.uint8)
-        start = room.ctypes.data + -room.ctypes.data % _ALIGNED
-        addresses = [array.ctypes.data for array in arrays]
-        _library().tmkd_encode(model, self.level, pairs, *addresses, start, products[part].ctypes.data)
-        self._rooms.put(room)
+        try:
+            if len(room) < space:
+                room = np.empty(space, dtype=np.uint8)
+            start = room.ctypes.data + -room.ctypes.data % _ALIGNED
+            addresses = [array.ctypes.data for array in arrays]
+            _library().tmkd_encode(model, self.level, pairs, *addresses, start, products[part].ctypes.data)
+        finally:
+            self._rooms.put(room)
 
     def _check(self, tokens: TokenIds) -> None:
         """Nothing is looked up outside the tables."""

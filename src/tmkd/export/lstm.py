@@ -40,9 +40,8 @@ def _text(graph: Graph, table: np.ndarray, layers: nn.LSTM, own: str) -> str:
     words = graph.node(
         "Mul", graph.node("GatherElements", INPUTS[0], at, axis=1), graph.node("GatherElements", own, at, axis=1)
     )
-    states = graph.node(
-        "Transpose", graph.embedding(table, words, "words"), perm=(1, 0, 2)
-    )  # (longest text, pairs, width)
+    vectors = graph.embedding(table, words, "words")
+    states = graph.node("Transpose", vectors, perm=(1, 0, 2))  # (longest text, pairs, width)
     counts = graph.node("Cast", graph.node("Squeeze", lengths, second), to=TensorProto.INT32)
     merged = graph.constant(np.array([0, 0, 2 * layers.hidden_size], dtype=np.int64))
     for layer in range(layers.num_layers):
