@@ -1,5 +1,7 @@
 /* A BERT in bytes, from token ids to the products of its headers: what the bundle's int8 graph says, in one pass.
 
+   Weights are bytes as there; what they are multiplied with has two bytes a number, so none of it is lost.
+
    Tokens of several pairs lie one after the other, without padding; every sum is over one token or one pair, in an order
    that depends on nothing else, so a pair's numbers are the same to the bit whatever stands beside it.
    Between two products nothing leaves the core's cache: sums become numbers, numbers the next product's bytes.
@@ -37,7 +39,7 @@ typedef struct {
 } Model;
 
 typedef struct {
-    float *hidden, *mixed, *scales, *loud, *first, *one, *two, *wide;
+    float *hidden, *mixed, *row, *scales, *loud, *first, *one, *two, *wide;
     uint16_t *projected, *halves, *query;
     uint8_t *bytes, *some, *inner;
     Scratch attention;
@@ -69,13 +71,14 @@ static char *lay_out(const Model *m, long pairs, long longest, char *at, Room *r
     if (m->outputs > wide) wide = m->outputs;
     room->hidden = (float *)take(&at, rows * m->width * 4);
     room->mixed = (float *)take(&at, rows * m->width * 4);
+    room->row = (float *)take(&at, m->width * 4);
     room->scales = (float *)take(&at, rows * 4);
     room->loud = (float *)take(&at, PANEL * LOUD * 4);
     room->projected = (uint16_t *)take(&at, rows * 3 * m->width * 2);
     room->halves = (uint16_t *)take(&at, (few > PANEL ? few : PANEL) * wide * 2);
-    room->bytes = (uint8_t *)take(&at, rows * m->width);
-    room->some = (uint8_t *)take(&at, PANEL * m->width);
-    room->inner = (uint8_t *)take(&at, PANEL * m->neurons);
+    room->bytes = (uint8_t *)take(&at, rows * m->width * 2);
+    room->some = (uint8_t *)take(&at, PANEL * m->width * 2);
+    room->inner = (uint8_t *)take(&at, PANEL * m->neurons * 2);
     room->first = (float *)take(&at, few * m->width * 4);
     room->one = (float *)take(&at, few * m->width * 4);
     room->two = (float *)take(&at, few * m->width * 4);
@@ -97,12 +100,13 @@ long tmkd_work_space(const Model *m, long pairs, long longest) {
 
 enum Then { TO_BF16, ADDED, TO_GELU };
 
-/* left (rows, inputs) in tiles of bytes, with a scale per row → products with bias, as bf16, added to fp32, or Gelu's as
+/* left (rows, inputs) in tiles of two bytes a number, with a scale per row → products with bias, as bf16, added to fp32, or Gelu's as
    fp16. Rows are computed up to a multiple of 32. */
 static inline __attribute__((always_inline)) void linear(int amx, const uint8_t *left, const float *left_scales,
                                                          long rows, long inputs, Bytes layer, long outputs,
                                                          enum Then then, void *out) {
-    _Alignas(64) int32_t sums[BLOCK * BLOCK];
+    _Alignas(64) int32_t sums[2 * BLOCK * BLOCK];
+    const __m512 more = _mm512_set1_ps(256); /* an upper byte's step in lower ones' */
     long lines = BLOCK / ((rows + BLOCK - 1) / BLOCK);
     for (long column = 0; column < outputs; column += BLOCK) {
         const int8_t *right = layer.steps + column * inputs;
@@ -111,14 +115,15 @@ static inline __attribute__((always_inline)) void linear(int amx, const uint8_t 
         const __m512 bias[2] = {_mm512_loadu_ps(layer.bias + column), _mm512_loadu_ps(layer.bias + column + TILE)};
         for (long block = 0; block < rows; block += BLOCK) {
             const int8_t *ahead = right + BLOCK * inputs + block / BLOCK * lines * inputs;
-            block_of_bytes(amx, left + block * inputs, right, inputs / QUADS, ahead, lines, sums);
+            block_of_bytes(amx, left + 2 * block * inputs, right, inputs / QUADS, ahead, lines, sums);
             for (long row = 0; row < BLOCK; row++) {
                 __m512 scale = _mm512_set1_ps(left_scales[block + row]), number[2];
                 long at = (block + row) * outputs + column;
                 for (int part = 0; part < 2; part++) {
-                    __m512i sum = _mm512_sub_epi32(_mm512_load_si512(sums + row * BLOCK + part * TILE), zero[part]);
-                    __m512 size = _mm512_mul_ps(scale, step[part]);
-                    number[part] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), size, bias[part]);
+                    const int32_t *upper = sums + row * BLOCK + part * TILE, *lower = upper + BLOCK * BLOCK;
+                    __m512 sum = _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_load_si512(upper), zero[part]));
+                    sum = _mm512_fmadd_ps(sum, more, _mm512_cvtepi32_ps(_mm512_load_si512(lower)));
+                    number[part] = _mm512_fmadd_ps(sum, _mm512_mul_ps(scale, step[part]), bias[part]);
                 }
                 if (then == TO_BF16) _mm512_storeu_si512((uint16_t *)out + at, to_bf16(amx, number[0], number[1]));
                 if (then == ADDED)
@@ -162,14 +167,15 @@ static void embed(const Model *m, const int32_t *ids, const int32_t *types, cons
             const int8_t *word = m->words + ids[row] * width;
             const float *position = m->positions + place * width, *type = m->types + types[row] * width;
             float *hidden = room->hidden + row * width;
-            __m512 scale = _mm512_set1_ps(m->word_scales[ids[row]]);
+            const float *scales = m->word_scales + ids[row] * (width / QUADS);
             for (long at = 0; at < width; at += TILE) {
+                __m512 scale = _mm512_set1_ps(scales[at / QUADS]);
                 __m512 steps = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(word + at))));
                 __m512 around = _mm512_add_ps(_mm512_loadu_ps(position + at), _mm512_loadu_ps(type + at));
                 _mm512_storeu_ps(hidden + at, _mm512_fmadd_ps(steps, scale, around));
             }
             normalise(hidden, m->embedded, m->epsilon, width);
-            room->scales[row] = row_to_bytes(hidden, m->layer->joined.ease, width, tile_row(room->bytes, row, width));
+            room->scales[row] = row_to_bytes(hidden, room->row, width, tile_row(room->bytes, row, width));
         }
 }
 
@@ -202,7 +208,7 @@ static void after_attention(const Model *m, int amx, const Layer *layer, long fr
     linear(amx, room->some, scales, rows, width, layer->mixed, width, ADDED, hidden);
     for (long row = 0; row < rows; row++) {
         normalise(hidden + row * width, layer->attended, m->epsilon, width);
-        scales[row] = row_to_bytes(hidden + row * width, layer->inner.ease, width, tile_row(room->some, row, width));
+        scales[row] = row_to_bytes(hidden + row * width, room->row, width, tile_row(room->some, row, width));
         hear(layer, hidden + row * width, width, room->loud + row * LOUD);
     }
     linear(amx, room->some, scales, rows, width, layer->inner, neurons, TO_GELU, room->halves);
@@ -212,7 +218,7 @@ static void after_attention(const Model *m, int amx, const Layer *layer, long fr
     for (long row = 0; row < rows; row++) {
         tell(layer, hidden + row * width, width, room->loud + row * LOUD);
         normalise(hidden + row * width, layer->fed, m->epsilon, width);
-        scales[row] = row_to_bytes(hidden + row * width, layer[1].joined.ease, width,
+        scales[row] = row_to_bytes(hidden + row * width, room->row, width,
                                    tile_row(room->bytes, from + row, width));
     }
 }
@@ -228,7 +234,7 @@ static void layers(const Model *m, int amx, const int32_t *ids, const int32_t *t
         int last = number == m->layers - 1;
         long stride = (last ? 2 : 3) * width;
         for (long from = 0; from < tokens; from += PANEL)
-            linear(amx, room->bytes + from * width, room->scales + from, tokens - from < PANEL ? tokens - from : PANEL,
+            linear(amx, room->bytes + 2 * from * width, room->scales + from, tokens - from < PANEL ? tokens - from : PANEL,
                    width, layer->joined, stride, TO_BF16, room->projected + from * stride);
         if (last) {
             for (long pair = 0, at = 0; pair < pairs; at += lengths[pair++])

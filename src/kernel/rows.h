@@ -2,7 +2,8 @@
 #pragma once
 #include "products.h"
 
-enum { LEVELS = 127, ZERO = 128, LOW = 16, HIGH = 255 - LOW, LOUD = 4 };
+/* In two bytes: what stands for 0 in numbers of both signs, for 0 in Gelu's outputs, and the steps above either. */
+enum { ZERO = 128 * 256, LEVELS = 32767, LOW = 16 * 256, HIGH = 65535 - LOW, LOUD = 4 };
 #define GELU_LEAST 0.17f
 
 typedef struct { const float *weight, *bias; } Norm;
@@ -33,49 +34,67 @@ static inline __m512 hyperbolic_tangent(__m512 x) {
     return _mm512_sub_ps(one, _mm512_div_ps(two, _mm512_add_ps(one, exponential(_mm512_mul_ps(two, x)))));
 }
 
-/* 64 numbers → bytes about `zero`: one row of a tile. */
-static inline void store_bytes(uint8_t *bytes, const __m512 *numbers, __m512 reciprocal, int zero) {
-    __m128i quarters[4];
-    for (int part = 0; part < 4; part++) {
-        __m512i steps = _mm512_cvtps_epi32(_mm512_mul_ps(numbers[part], reciprocal));
-        steps = _mm512_max_epi32(_mm512_add_epi32(steps, _mm512_set1_epi32(zero)), _mm512_setzero_si512());
-        quarters[part] = _mm512_cvtusepi32_epi8(steps);
-    }
-    __m256i low = _mm256_set_m128i(quarters[1], quarters[0]), high = _mm256_set_m128i(quarters[3], quarters[2]);
-    _mm512_storeu_si512(bytes, _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1));
+/* 64 numbers → two bytes each about `zero`: one row of a tile of upper bytes, and one of lower ones `half` further. */
+static inline void store_bytes(uint8_t *bytes, long half, const __m512 *numbers, __m512 reciprocal, int zero) {
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const __m512 middle = _mm512_set1_ps((float)zero);
+    __m512i steps[4];
+    for (int part = 0; part < 4; part++)
+        steps[part] = _mm512_cvtps_epi32(_mm512_fmadd_ps(numbers[part], reciprocal, middle));
+    __m512i first = _mm512_packus_epi32(steps[0], steps[1]), second = _mm512_packus_epi32(steps[2], steps[3]);
+    __m512i upper = _mm512_packus_epi16(_mm512_srli_epi16(first, 8), _mm512_srli_epi16(second, 8));
+    __m512i only = _mm512_set1_epi16(255);
+    __m512i lower = _mm512_packus_epi16(_mm512_and_si512(first, only), _mm512_and_si512(second, only));
+    _mm512_storeu_si512(bytes, _mm512_permutexvar_epi32(order, upper));
+    _mm512_storeu_si512(bytes + half, _mm512_permutexvar_epi32(order, lower));
 }
 
-/* Where a row of so many numbers begins among tiles (rows / 16, width / 64, 16, 64); its next 64 are a tile further. */
+/* Where a row of so many numbers begins among tiles (rows / 16, upper and lower, width / 64, 16, 64). */
 static inline uint8_t *tile_row(uint8_t *bytes, long row, long width) {
-    return bytes + row / TILE * TILE * width + row % TILE * QUADS;
+    return bytes + row / TILE * 2 * TILE * width + row % TILE * QUADS;
 }
 
-/* numbers (width,), eased → bytes about ZERO in tiles; returns the size of a step. */
-static inline float row_to_bytes(const float *numbers, const float *ease, long width, uint8_t *bytes) {
-    __m512 largest = _mm512_set1_ps(1e-6f);
-    for (long at = 0; at < width; at += TILE) {
-        __m512 eased = _mm512_loadu_ps(numbers + at);
-        if (ease) eased = _mm512_mul_ps(eased, _mm512_loadu_ps(ease + at));
-        largest = _mm512_max_ps(largest, _mm512_abs_ps(eased));
-    }
-    float scale = _mm512_reduce_max_ps(largest) * (1.0f / LEVELS);
-    __m512 reciprocal = _mm512_set1_ps(1 / scale);
-    for (long at = 0; at < width; at += QUADS, bytes += TILE * QUADS) {
-        __m512 eased[4];
+/* 16 neighbours mixed by Hadamard's matrix, not yet divided by 4. */
+static inline __m512 turned(__m512 x) {
+    const __m512 one = _mm512_set1_ps(1), minus = _mm512_set1_ps(-1);
+    x = _mm512_fmadd_ps(x, _mm512_mask_mov_ps(one, 0xaaaa, minus), _mm512_permute_ps(x, 0xb1));
+    x = _mm512_fmadd_ps(x, _mm512_mask_mov_ps(one, 0xcccc, minus), _mm512_permute_ps(x, 0x4e));
+    x = _mm512_fmadd_ps(x, _mm512_mask_mov_ps(one, 0xf0f0, minus), _mm512_shuffle_f32x4(x, x, 0xb1));
+    return _mm512_fmadd_ps(x, _mm512_mask_mov_ps(one, 0xff00, minus), _mm512_shuffle_f32x4(x, x, 0x4e));
+}
+
+/* numbers (width,) → two bytes each in tiles; returns the size of a step. Where there is a row (width,) to work in, the
+   numbers are turned. */
+static inline float row_to_bytes(const float *numbers, float *row, long width, uint8_t *bytes) {
+    __m512 largest[4];
+    for (int part = 0; part < 4; part++) largest[part] = _mm512_set1_ps(1e-6f);
+    for (long at = 0; at < width; at += QUADS)
         for (int part = 0; part < 4; part++) {
-            eased[part] = _mm512_loadu_ps(numbers + at + part * TILE);
-            if (ease) eased[part] = _mm512_mul_ps(eased[part], _mm512_loadu_ps(ease + at + part * TILE));
+            __m512 number = _mm512_loadu_ps(numbers + at + part * TILE);
+            if (row) _mm512_storeu_ps(row + at + part * TILE, number = turned(number));
+            largest[part] = _mm512_max_ps(largest[part], _mm512_abs_ps(number));
         }
-        store_bytes(bytes, eased, reciprocal, ZERO);
+    __m512 most = _mm512_max_ps(_mm512_max_ps(largest[0], largest[1]), _mm512_max_ps(largest[2], largest[3]));
+    float scale = _mm512_reduce_max_ps(most) * (1.0f / LEVELS);
+    __m512 reciprocal = _mm512_set1_ps(1 / scale);
+    const float *from = row ? row : numbers;
+    for (long at = 0; at < width; at += QUADS, bytes += TILE * QUADS) {
+        __m512 four[4];
+        for (int part = 0; part < 4; part++) four[part] = _mm512_loadu_ps(from + at + part * TILE);
+        store_bytes(bytes, TILE * width, four, reciprocal, ZERO);
     }
-    return scale;
+    return row ? scale * 0.25f : scale;
 }
 
-/* Gelu's outputs in fp16 (width,) → bytes about LOW in tiles; returns the size of a step. */
+/* Gelu's outputs in fp16 (width,) → two bytes each about LOW in tiles; returns the size of a step. */
 static inline float gelu_to_bytes(const uint16_t *halves, long width, uint8_t *bytes) {
     /* Positive halves are in the order of their bits, and negative ones below them. */
-    __m512i most = _mm512_setzero_si512();
-    for (long at = 0; at < width; at += BLOCK) most = _mm512_max_epi16(most, _mm512_loadu_si512(halves + at));
+    __m512i most = _mm512_setzero_si512(), more = most;
+    for (long at = 0; at < width; at += QUADS) {
+        most = _mm512_max_epi16(most, _mm512_loadu_si512(halves + at));
+        more = _mm512_max_epi16(more, _mm512_loadu_si512(halves + at + BLOCK));
+    }
+    most = _mm512_max_epi16(most, more);
     __m256i folded = _mm256_max_epi16(_mm512_castsi512_si256(most), _mm512_extracti64x4_epi64(most, 1));
     float largest = _mm512_reduce_max_ps(_mm512_cvtph_ps(folded));
     if (largest < GELU_LEAST / LOW * HIGH) largest = GELU_LEAST / LOW * HIGH;
@@ -85,7 +104,7 @@ static inline float gelu_to_bytes(const uint16_t *halves, long width, uint8_t *b
         __m512 numbers[4];
         for (int part = 0; part < 4; part++)
             numbers[part] = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(halves + at + part * TILE)));
-        store_bytes(bytes, numbers, reciprocal, LOW);
+        store_bytes(bytes, TILE * width, numbers, reciprocal, LOW);
     }
     return scale;
 }

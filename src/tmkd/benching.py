@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.table import Table
 from tokenizers import Tokenizer
 
-from tmkd.bundle.format import BUNDLE, GRAPHS, Precision, check_file, read_bundle, tokenizer_file
+from tmkd.bundle.format import BUNDLE, GRAPHS, Engine, Precision, check_file, read_bundle, tokenizer_file
 from tmkd.bundle.kernel import kernel_fault
 from tmkd.bundle.processor import own_cores
-from tmkd.bundle.ranker import Engine, Ranker
+from tmkd.bundle.ranker import Ranker
 from tmkd.errors import TmkdError, UsageError
 from tmkd.evaluate.speed import machine_line
 from tmkd.text import PairTokenizer

@@ -65,13 +65,11 @@ def _bundle(run: RunFolder, settings: Export, row: str, folder: Path, verb: str,
         checks = [check_set(split, table) for split, table in tables.items()]
         some = _pairs(run.corpus(f"{task}/train").table().slice(0, settings.pairs))
         report = export_bundle(student, some, checks, folder, force)
-        told = {}
-        for what, faults, fate in (
-            ("int8", report["faults"], "left out (export.force: true ships it all the same): "),
-            ("kernel", report["kernel_faults"], "used only if asked for: "),
-        ):
+        told, kept = {}, [engine for engine, faults in report["faults"].items() if not faults]
+        fate = "used only if asked for: " if kept else "left out (export.force: true ships it all the same): "
+        for engine, faults in report["faults"].items():
             if faults:
-                told[what] = ("" if force else fate) + "; ".join(faults)
+                told[f"int8, {engine}"] = ("" if force and not kept else fate) + "; ".join(faults)
         return told
 
     needs = {"the student": student, f"collect/{task}": run.corpus_artifact(task)}

@@ -106,15 +106,16 @@ def test_an_int8_graph_that_loses_too_much_is_shipped_only_on_demand(
 ) -> None:
     monkeypatch.setattr(export, "int8_faults", losing)
     report = export.export_bundle(made[0], PAIRS, [checks()], tmp_path)
-    assert report["faults"] == ["test: 9.00 points of accuracy lost"]
+    assert report["faults"]["onnxruntime"] == ["test: 9.00 points of accuracy lost"]
     assert read_bundle_json(tmp_path)["precisions"] == ["fp32"]
     assert not (tmp_path / "model.int8.onnx").exists()
     card = (tmp_path / "README.md").read_text()
-    assert "left out, for it is beyond its limits:** test: 9.00 points" in card
+    assert "computed by onnxruntime is beyond its limits** (left out): test: 9.00 points" in card
     assert "`model.onnx` (fp32) takes input_ids" in card
     export.export_bundle(made[0], PAIRS, [checks()], tmp_path, force=True)
     assert read_bundle_json(tmp_path)["precisions"] == ["fp32", "int8"]
-    assert "is beyond its limits" in (tmp_path / "README.md").read_text()
+    assert read_bundle_json(tmp_path)["int8_engines"] == ["onnxruntime"]
+    assert "is beyond its limits** (served so all the same)" in (tmp_path / "README.md").read_text()
 
 
 def read_bundle_json(folder: Path) -> Any:

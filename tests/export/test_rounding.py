@@ -8,16 +8,22 @@ import numpy as np
 import pytest
 
 from tiny_bundle import PAIRS
-from tmkd.export.rounding import Rounded, input_moments, loud_neurons, quantise_eased, quantise_rows
+from tmkd.export.rounding import Rounded, input_moments, loud_neurons, quantise_rows, quantise_turned, turn
 from tmkd.network import Student
 
 
 def test_bytes_stand_for_steps_of_a_row() -> None:
     rounded = Rounded(np.array([[1, -2], [3, 0]], dtype=np.int8), np.array([0.5, 2.0], dtype=np.float32))
     assert rounded.matrix.tolist() == [[0.5, -1.0], [6.0, 0.0]]
-    # Its inputs will be half the first and three times the second.
-    eased = rounded._replace(ease=np.array([0.5, 3.0], dtype=np.float32))
-    assert eased.matrix.tolist() == [[0.25, -3.0], [3.0, 0.0]]
+
+
+def test_turning_mixes_sixteen_neighbours_and_is_its_own_reverse() -> None:
+    one = np.zeros((1, 32), dtype=np.float32)
+    one[0, 19] = 8
+    mixed = turn(one)
+    assert mixed[0, :16].tolist() == [0] * 16
+    assert mixed[0, 16:].tolist() == [2, -2, -2, 2] * 4  # 3 is 0011: of it and a column, an odd number of shared bits
+    np.testing.assert_array_equal(turn(mixed), one)
 
 
 def test_rows_in_bytes_lose_at_most_half_a_step() -> None:
@@ -60,12 +66,15 @@ def test_loud_neurons_are_those_of_large_outputs_with_large_weights_onward() -> 
     assert 5 not in found
 
 
-def test_loud_inputs_are_made_quieter_by_half_the_difference() -> None:
-    matrix = np.array([[1.0, -0.5, 0.25, 2.0]], dtype=np.float32)
-    rounded = quantise_eased(matrix, np.diag([100.0, 100.0, 1600.0, 0.0]))  # 1, 1, 4 times the median, and never seen
-    assert rounded.ease is not None
-    np.testing.assert_allclose(rounded.ease, [1, 1, 0.5, 10**0.5], rtol=1e-6)
-    np.testing.assert_allclose(rounded.matrix, matrix, atol=0.02)
+def test_turned_weights_stand_for_the_same_and_lose_less_to_one_large_column() -> None:
+    rng = np.random.default_rng(4)
+    matrix = rng.normal(size=(8, 32)).astype(np.float32)
+    matrix[:, 5] = 40
+    rounded = quantise_turned(matrix, np.eye(32))
+    assert rounded.turned
+    lost, before = (np.square(one.matrix - matrix).mean() for one in (rounded, quantise_rows(matrix, np.eye(32))))
+    assert lost < 0.3 * before
+    assert not quantise_turned(matrix[:, :20], np.eye(20)).turned  # no multiple of 16
 
 
 def test_moments_are_those_of_every_linear_layers_inputs_and_leave_no_hook(made: tuple[Path, Path]) -> None:

@@ -15,6 +15,8 @@ from tmkd.text import TOKENIZER, TextSettings
 VERSION = 1
 BUNDLE = "bundle.json"
 Precision = Literal["fp32", "int8"]
+Engine = Literal["kernel", "onnxruntime"]
+ENGINES: tuple[Engine, ...] = ("kernel", "onnxruntime")  # the faster first
 GRAPHS: dict[Precision, str] = {"fp32": "model.onnx", "int8": "model.int8.onnx"}
 
 
@@ -22,14 +24,14 @@ GRAPHS: dict[Precision, str] = {"fp32": "model.onnx", "int8": "model.int8.onnx"}
 class Bundle:
     """What bundle.json says: the classes and how a pair becomes token ids; `precisions` are the graphs there are.
 
-    `kernel` says that our own encoder has passed the int8 graph's check.
+    `engines` are those that computed the int8 graph within its limits: our own kernel, onnxruntime.
     """
 
     labels: LabelSet
     text: TextSettings
     headers: tuple[str, ...]
     precisions: tuple[Precision, ...]
-    kernel: bool = False
+    engines: tuple[Engine, ...] = ()
 
     def write(self, folder: Path) -> None:
         """Write bundle.json."""
@@ -41,7 +43,7 @@ class Bundle:
             "text": asdict(self.text),
             "headers": list(self.headers),
             "precisions": list(self.precisions),
-            "kernel": self.kernel,
+            "int8_engines": list(self.engines),
         }
         write_atomic(folder / BUNDLE, (json.dumps(content, indent=1) + "\n").encode())
 
@@ -68,7 +70,7 @@ def read_bundle(folder: Path) -> Bundle:
             text=TextSettings(**told["text"]),
             headers=tuple(told["headers"]),
             precisions=tuple(precision for precision in GRAPHS if precision in told["precisions"]),
-            kernel=told.get("kernel") is True,
+            engines=tuple(engine for engine in ENGINES if engine in told.get("int8_engines", ())),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise TmkdError(f"{path}: damaged ({error}); export the bundle again") from None

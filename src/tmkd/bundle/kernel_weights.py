@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from functools import reduce
 
 import numpy as np
 
@@ -17,7 +18,7 @@ Settings = dict[str, str]
 
 
 class _Bytes(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_void_p) for name in ("steps", "scales", "bias", "sums", "ease")]
+    _fields_ = [(name, ctypes.c_void_p) for name in ("steps", "scales", "bias", "sums")]
 
 
 class _Pair(ctypes.Structure):
@@ -60,11 +61,11 @@ def unsuitable(constants: Constants, settings: Settings) -> str | None:
         return f"its activation is {settings['activation']}, not gelu"
     if layers < 1 or heads < 1 or width % heads or width % _QUAD or width // heads % _BLOCK:
         return f"{width} channels in {heads} heads are no multiples of {_QUAD} and {_BLOCK}"
+    turn = reduce(np.kron, [np.array([[0.5, 0.5], [0.5, -0.5]]) * 2**0.5] * 4)
+    if "turn" not in constants or not np.allclose(constants["turn"], turn):
+        return f"its hidden states are not turned by Hadamard's matrix of {_TILE}"
     for layer in range(layers):
-        name = f"encoder.layer.{layer}"
-        if any(f"{name}.attention.self.{part}.ease" in constants for part in _joined(layer == layers - 1)[1:]):
-            return "query, key and value are eased apart"
-        if len(constants.get(f"{name}.intermediate.loud.bias", np.empty(_LOUD))) != _LOUD:
+        if len(constants.get(f"encoder.layer.{layer}.intermediate.loud.bias", np.empty(_LOUD))) != _LOUD:
             return f"it has another number of loud neurons than {_LOUD}"
     return None
 
@@ -102,7 +103,7 @@ class Weights:
             outputs=outputs,
             epsilon=float(settings["epsilon"]),
             words=self._keep(words, np.int8, len(words), width),
-            word_scales=self._keep(constants["words.scales"], np.float32, len(words), 1),
+            word_scales=self._keep(constants["words.scales"], np.float32, len(words), width // _QUAD, 1),
             positions=self._keep(positions, np.float32, len(positions), width),
             types=self._keep(types, np.float32, len(types), width),
             embedded=self._norm(constants, "embeddings.LayerNorm", width),
@@ -157,13 +158,11 @@ class Weights:
                 bias[rows] = _vector(constants, f"{name}.bias", len(own))
             at += len(own)
         tiles = steps.reshape(outputs // _TILE, _TILE, inputs // _QUAD, _TILE, 4).transpose(0, 2, 3, 1, 4)
-        ease = constants.get(f"{names[0]}.ease")
         return _Bytes(
             steps=self._keep(tiles, np.int8, *tiles.shape),
             scales=self._keep(scales, np.float32, outputs),
             bias=self._keep(bias, np.float32, outputs),
             sums=self._keep(zero * steps.sum(axis=1, dtype=np.int32), np.int32, outputs),
-            ease=None if ease is None else self._keep(ease, np.float32, inputs),
         )
 
     def _fine(self, constants: Constants, name: str, inputs: int, outputs: int) -> _Pair:

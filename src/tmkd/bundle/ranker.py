@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from tmkd.bundle.format import GRAPHS, Precision, check_file, read_bundle, tokenizer_file
+from tmkd.bundle.format import GRAPHS, Engine, Precision, check_file, read_bundle, tokenizer_file
 from tmkd.bundle.kernel import Kernel, kernel_fault
 from tmkd.bundle.processor import own_precision
 from tmkd.bundle.session import Session
@@ -18,7 +18,6 @@ from tmkd.errors import TmkdError
 from tmkd.text import PairTokenizer
 from tmkd.tokens import TokenIds
 
-Engine = Literal["kernel", "onnxruntime"]
 Probabilities = npt.NDArray[np.float32]
 
 _AT_ONCE = 4096  # pairs tokenised together: bounds memory, and the next ones are read while these are computed
@@ -27,9 +26,9 @@ _AT_ONCE = 4096  # pairs tokenised together: bounds memory, and the next ones ar
 class Ranker:
     """A student as it is served. Safe to call from several threads; a pair's score depends on that pair alone.
 
-    `precision` is fp32, int8 or None: int8 where the processor multiplies bytes exactly and the bundle has it.
-    `engine` is kernel (our own, for int8), onnxruntime or None: the kernel where the bundle was checked with it and
-    the processor has what it needs.
+    `precision` is fp32, int8 or None: int8 where the processor multiplies bytes exactly and an engine that kept the
+    int8 graph's limits is there. `engine` is kernel (our own, for int8), onnxruntime or None: the first of the two that
+    kept them and runs here.
     `threads` batches are computed side by side (default: all cores), each on one thread.
     Raises: TmkdError when the folder is no bundle of this version, a file is damaged, or the engine can't run it.
     """
@@ -43,14 +42,7 @@ class Ranker:
     ) -> None:
         self.folder = Path(folder)
         self.bundle = read_bundle(self.folder)
-        there = self.bundle.precisions
-        chosen = precision or (own_precision() if own_precision() in there else there[0])
-        if chosen not in there:
-            raise TmkdError(f"{self.folder}: has no {chosen} graph; it has {', '.join(there)}")
-        self.precision: Precision = chosen
-        graph = check_file(self.folder, GRAPHS[chosen]).read_bytes()
-        suits = chosen == "int8" and engine is None and self.bundle.kernel and kernel_fault(graph) is None
-        self.engine: Engine = engine or ("kernel" if suits else "onnxruntime")
+        self.precision, self.engine, graph = self._chosen(precision, engine)
         self._logits: Callable[[TokenIds], npt.NDArray[np.float32]]
         if self.engine == "kernel":
             self._logits = Kernel(graph, self.folder, threads).logits
@@ -58,6 +50,23 @@ class Ranker:
             session, pad_id = Session(graph, self.folder, threads), self.bundle.text.pad_id
             self._logits = lambda tokens: session.logits(tokens, pad_id)
         self.tokenizer = PairTokenizer(_tokenizer(tokenizer_file(self.folder)), self.bundle.text)
+
+    def _chosen(self, precision: Precision | None, engine: Engine | None) -> tuple[Precision, Engine, bytes]:
+        """What is asked for, or else the fastest that kept its limits; with the graph's bytes."""
+        there = self.bundle.precisions
+        if precision is not None and precision not in there:
+            raise TmkdError(f"{self.folder}: has no {precision} graph; it has {', '.join(there)}")
+        if "int8" in there and (precision or own_precision()) == "int8":
+            graph = self._graph("int8")
+            for kept in self.bundle.engines:
+                if engine in (None, kept) and (kept == "onnxruntime" or kernel_fault(graph) is None):
+                    return "int8", kept, graph
+            if precision or engine == "kernel":
+                return "int8", engine or "onnxruntime", graph
+        return "fp32", engine or "onnxruntime", self._graph("fp32")
+
+    def _graph(self, precision: Precision) -> bytes:
+        return check_file(self.folder, GRAPHS[precision]).read_bytes()
 
     def predict_proba(self, pairs: Sequence[tuple[str, str]]) -> Probabilities:
         """Eq. 6 for (question, passage) pairs: probabilities float32 (pairs, classes)."""

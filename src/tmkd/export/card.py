@@ -11,6 +11,7 @@ _PARTS = (
     ("int8", "int8 graph, onnxruntime", "fp32"),
     ("kernel", "int8 graph, tmkd's kernel", "fp32"),
 )
+_NAMES = {"kernel": "tmkd's kernel", "onnxruntime": "onnxruntime"}
 
 
 def model_card(bundle: Bundle, report: dict[str, Any]) -> str:
@@ -47,12 +48,11 @@ def model_card(bundle: Bundle, report: dict[str, Any]) -> str:
                 f"| {row['set']} | {row['pairs']} | {computed} | {against} | {accuracy} | {row['max_difference']:.1e} "
                 f"| {_number(row['kendall_tau'])} | {_percent(row['top_1_agreement'])} |"
             )
-    if report["faults"]:
-        what = "is beyond its limits" if int8 else "is left out, for it is beyond its limits"
-        lines += ["", f"**The int8 graph {what}:** " + "; ".join(report["faults"]) + "."]
-    if report["kernel_faults"]:
-        what = "is beyond the int8 graph's limits" + ("" if bundle.kernel else " and not used unless asked for")
-        lines += ["", f"**tmkd's own kernel {what}:** " + "; ".join(report["kernel_faults"]) + "."]
+    for engine, faults in report["faults"].items():
+        if faults:
+            fate = "served so all the same" if engine in bundle.engines else "not used so unless asked for"
+            what = f"The int8 graph computed by {_NAMES[engine]} is beyond its limits"
+            lines += ["", f"**{what}** ({fate if int8 else 'left out'}): " + "; ".join(faults) + "."]
     return "\n".join(lines) + "\n"
 
 

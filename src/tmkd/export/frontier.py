@@ -61,12 +61,12 @@ def _point(row: str, precision: Precision, ranker: Ranker, pairs: Pairs, taken: 
     return Point(
         row=row,
         precision=precision,
-        accuracy=report[precision][0]["accuracy_after"],
+        accuracy=report["kernel" if ranker.engine == "kernel" else precision][0]["accuracy_after"],
         pairs_per_second=len(pairs) / float(np.median(taken)),
         p50_ms=float(half),
         p99_ms=float(rarest),
         bytes=(ranker.folder / GRAPHS[precision]).stat().st_size,
-        faults=tuple(report["faults"]) if precision == "int8" else (),
+        faults=tuple(report["faults"][ranker.engine]) if precision == "int8" else (),
     )
 
 

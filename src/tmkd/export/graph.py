@@ -10,12 +10,13 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from tmkd.export.rounding import LEVELS, Rounded, quantise_rows
+from tmkd.export.rounding import LEVELS, TURNED, Rounded, hadamard, quantise_rows
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")  # int64 (pairs, longest)
 OPSET = 20  # the first with Gelu
 IR_VERSION = 10
 ZERO = 128  # where an unsigned byte has its 0 for numbers of both signs
+SHARED = 64  # numbers of a word's vector that have one scale
 LOW = 16  # and for the outputs of Gelu, which hardly go below 0
 GELU_LEAST = 0.17  # no output of Gelu is less than −0.17
 
@@ -32,7 +33,7 @@ class Graph:
         self.int8 = int8
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
-        self._bytes: dict[tuple[str, bytes], tuple[str, str]] = {}
+        self._bytes: dict[tuple[str, bool], tuple[str, str]] = {}
 
     def constant(self, value: Any, name: str = "") -> str:
         """A tensor that never changes; one with a name, by which `tmkd.bundle.kernel` finds it, is written once."""
@@ -59,13 +60,13 @@ class Graph:
         """inputs · weightᵀ + bias: inputs (…, in), weight (out, in), bias (out,) float32 → (…, out).
 
         With `rounded`, the weight in bytes, the inputs become bytes too; `after_gelu` says that none of them is below
-        −GELU_LEAST. Constants are called `name`.steps, .scales and .ease or .weight (in, out), and .bias.
+        −GELU_LEAST. Constants are called `name`.steps and .scales or .weight (in, out), and .bias.
         """
         if rounded is not None:
             zeros = self.constant(np.zeros(len(rounded.scales), dtype=np.int8))
             constants = self.constant(rounded.steps.T, f"{name}.steps"), self.constant(rounded.scales, f"{name}.scales")
             whole = self.node("DequantizeLinear", *constants, zeros, axis=1)
-            steps, scale = self._in_bytes(inputs, rounded.ease, after_gelu, f"{name}.ease")
+            steps, scale = self._in_bytes(inputs, rounded.turned, after_gelu)
             product = self.node("Mul", self.node("MatMul", steps, whole), scale)
         else:
             product = self.node("MatMul", inputs, self.constant(weight.T.astype(np.float32), f"{name}.weight"))
@@ -74,19 +75,29 @@ class Graph:
         return self.node("Add", product, self.constant(bias.astype(np.float32), f"{name}.bias"))
 
     def embedding(self, table: np.ndarray, ids: str, name: str) -> str:
-        """Rows of a table (words, width) float32 by ids; in int8 a row is bytes and one scale."""
+        """Rows of a table (words, width) float32 by ids; in int8 SHARED numbers of a row are bytes and a scale."""
         if not self.int8:
             return self.node("Gather", self.constant(table.astype(np.float32), f"{name}.weight"), ids)
-        values, scales, _ = quantise_rows(table)
-        rows = self.node("Cast", self.node("Gather", self.constant(values, f"{name}.steps"), ids), to=TensorProto.FLOAT)
-        return self.node("Mul", rows, self.node("Gather", self.constant(scales[:, None], f"{name}.scales"), ids))
+        words, width = table.shape
+        shared = width if width % SHARED else SHARED
+        rounded = quantise_rows(table.reshape(-1, shared))
+        steps = self.constant(rounded.steps.reshape(words, width), f"{name}.steps")
+        scales = self.constant(rounded.scales.reshape(words, -1, 1), f"{name}.scales")
+        rows = self.node("Cast", self.node("Gather", steps, ids), to=TensorProto.FLOAT)
+        apart = self._reshaped(rows, (0, 0, -1, shared))
+        return self._reshaped(self.node("Mul", apart, self.node("Gather", scales, ids)), (0, 0, width))
 
-    def _in_bytes(self, inputs: str, ease: np.ndarray | None, after_gelu: bool, name: str) -> tuple[str, str]:
-        """The inputs, eased, in whole steps that fit a byte, and the size of a step per token, (…, 1)."""
-        key = inputs, b"" if ease is None else ease.tobytes()
+    def _reshaped(self, inputs: str, shape: Sequence[int]) -> str:
+        return self.node("Reshape", inputs, self.constant(np.array(shape, dtype=np.int64)))
+
+    def _in_bytes(self, inputs: str, turned: bool, after_gelu: bool) -> tuple[str, str]:
+        """The inputs, turned or not, in whole steps that fit a byte, and the size of a step per token, (…, 1)."""
+        key = inputs, turned
         if key not in self._bytes:
-            if ease is not None:
-                inputs = self.node("Mul", inputs, self.constant(ease, name))
+            if turned:
+                apart = self._reshaped(inputs, (0, -1, TURNED))
+                mixed = self.node("MatMul", apart, self.constant(hadamard(), "turn"))
+                inputs = self.node("Reshape", mixed, self.node("Shape", inputs))
             last = self.constant(np.array([-1], dtype=np.int64))
             largest = self.node("ReduceMax", inputs, last, keepdims=1)
             if after_gelu:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from tmkd.bundle.format import GRAPHS, Bundle, Precision
+from tmkd.bundle.format import ENGINES, GRAPHS, Bundle, Engine, Precision
 from tmkd.bundle.kernel import Kernel, kernel_fault
 from tmkd.bundle.session import Session
 from tmkd.errors import TmkdError
@@ -36,8 +36,8 @@ def export_bundle(
 
     The int8 weights are rounded by what `calibration` pairs, (question, passage), put in. On each of `checks` the fp32
     graph is compared with the student in PyTorch and the int8 graph with fp32, as onnxruntime computes it and, where it
-    can, our own kernel. An int8 graph beyond its limits is left out, a kernel beyond them is not taken by default, or
-    both with `force` all the same; the report's `faults` and `kernel_faults` say which limits.
+    can, our own kernel. The bundle names the engines that kept the int8 graph's limits; where none did, the graph is left
+    out or, with `force`, served all the same. The report's `faults` say by engine which limits.
     Raises: TmkdError when there is nothing to check with, the body has no export, or the fp32 graph differs from the
     student.
     """
@@ -52,11 +52,12 @@ def export_bundle(
         "int8": student_graph(student, round_layers(student, input_moments(student, calibration))),
     }
     report: dict[str, Any] = {"calibration_pairs": len(calibration), "fp32": [], "int8": [], "kernel": []}
-    kernel_faults: list[str] = []
-    faults: list[str] = []
+    faults: dict[Engine, list[str]] = {"onnxruntime": []}
     sessions = {precision: Session(graph.SerializeToString(), precision) for precision, graph in graphs.items()}
     in_bytes = graphs["int8"].SerializeToString()
     kernel = None if kernel_fault(in_bytes) else Kernel(in_bytes, "int8")
+    if kernel is not None:
+        faults["kernel"] = []
     for check in checks:
         read = tokenizer.encode(check.questions, check.passages)
         said = student.predict_proba(list(zip(check.questions, check.passages, strict=True)))
@@ -66,26 +67,32 @@ def export_bundle(
         wrong = fp32_faults(report["fp32"][-1])
         if wrong:
             raise TmkdError(f"the ONNX graph is not the student: {'; '.join(wrong)}")
-        faults += int8_faults(report["int8"][-1])
+        faults["onnxruntime"] += int8_faults(report["int8"][-1])
         if kernel is not None:
             report["kernel"].append(compare(exact, np.exp(kernel.logits(read)), check, positive))
-            kernel_faults += int8_faults(report["kernel"][-1])
-    if faults and not force:
+            faults["kernel"] += int8_faults(report["kernel"][-1])
+    kept = [engine for engine in ENGINES if faults.get(engine) == []]
+    engines = kept or [engine for engine in ENGINES if force and engine in faults]
+    if not engines:
         del graphs["int8"]
-    report |= {"faults": faults, "kernel_faults": kernel_faults}
-    _write(student, graphs, report, folder, "int8" in graphs and kernel is not None and (force or not kernel_faults))
+    report["faults"] = faults
+    _write(student, graphs, report, folder, engines)
     return report
 
 
 def _write(
-    student: Student, graphs: dict[Precision, onnx.ModelProto], report: dict[str, Any], folder: Path, kernel: bool
+    student: Student,
+    graphs: dict[Precision, onnx.ModelProto],
+    report: dict[str, Any],
+    folder: Path,
+    engines: Sequence[Engine],
 ) -> None:
     for precision, graph in graphs.items():
         onnx.checker.check_model(graph)
         write_atomic(folder / GRAPHS[precision], graph.SerializeToString())
     student.tokenizer.save(folder)
     headers = tuple(header.name for header in student.headers.named)
-    bundle = Bundle(student.labels, student.tokenizer.settings, headers, tuple(graphs), kernel)
+    bundle = Bundle(student.labels, student.tokenizer.settings, headers, tuple(graphs), tuple(engines))
     bundle.write(folder)
     write_atomic(folder / REPORT, (json.dumps(report, indent=1) + "\n").encode())
     write_atomic(folder / CARD, model_card(bundle, report).encode())

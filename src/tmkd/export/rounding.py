@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from functools import reduce
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from tmkd.network import Student
 
 LEVELS = 127  # of a signed byte, on each side of 0
 LOUD = 4  # neurons of a feed-forward that stay fp32
-FAINT = 0.1  # of the median: no input is taken to be quieter, for there may be some that were never seen
+TURNED = 16  # neighbouring inputs that are mixed before they become bytes
 DAMPING = 0.01  # of the mean diagonal, added to it: pairs are few, and some inputs hardly vary
 
 Moments = dict[str, npt.NDArray[np.float64]]
@@ -24,18 +25,18 @@ Moments = dict[str, npt.NDArray[np.float64]]
 class Rounded(NamedTuple):
     """A matrix in bytes: whole steps, int8 (rows, columns), and the size of each row's step, float32 (rows,).
 
-    With `ease`, float32 (columns,), it is meant for inputs that are multiplied by that before they become bytes.
+    If `turned`, it is meant for inputs that are turned as well before they become bytes (`turn`).
     """
 
     steps: npt.NDArray[np.int8]
     scales: npt.NDArray[np.float32]
-    ease: npt.NDArray[np.float32] | None = None
+    turned: bool = False
 
     @property
     def matrix(self) -> npt.NDArray[np.float32]:
         """What it stands for, for the inputs as they are: float32 (rows, columns)."""
         whole = self.steps * self.scales[:, None]
-        return whole if self.ease is None else whole * self.ease
+        return turn(whole) if self.turned else whole
 
 
 def quantise_rows(matrix: npt.NDArray[np.float32], moments: npt.NDArray[np.float64] | None = None) -> Rounded:
@@ -62,14 +63,26 @@ def quantise_rows(matrix: npt.NDArray[np.float32], moments: npt.NDArray[np.float
     return Rounded(values, scales)
 
 
-def quantise_eased(matrix: npt.NDArray[np.float32], moments: npt.NDArray[np.float64]) -> Rounded:
-    """As `quantise_rows`, with inputs that are loud for every token made quieter and their weights larger.
+def quantise_turned(matrix: npt.NDArray[np.float32], moments: npt.NDArray[np.float64]) -> Rounded:
+    """As `quantise_rows`, turned: no input is then much louder than others, and a token's share a scale with less loss.
 
-    Half of the difference each (SmoothQuant, arXiv 2211.10438): a token's inputs then share a scale with less loss.
+    Where the columns are no multiple of TURNED, they stay as they are.
     """
-    loudness = np.sqrt(np.diag(moments))
-    ease = (np.maximum(loudness / max(np.median(loudness), 1e-12), FAINT) ** -0.5).astype(np.float32)
-    return quantise_rows(matrix / ease, moments * np.outer(ease, ease))._replace(ease=ease)
+    if matrix.shape[1] % TURNED:
+        return quantise_rows(matrix, moments)
+    return quantise_rows(turn(matrix), turn(turn(moments).T))._replace(turned=True)
+
+
+def turn(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """rows (rows, columns), each TURNED neighbours of a row mixed by `hadamard`; turned twice they are as before."""
+    mixed: npt.NDArray[Any] = rows.reshape(-1, TURNED) @ hadamard().astype(rows.dtype)
+    return mixed.reshape(rows.shape)
+
+
+def hadamard() -> npt.NDArray[np.float32]:
+    """Orthonormal, (TURNED, TURNED): spreads what is in one input over all of them (as in arXiv 2404.00456)."""
+    mixed = reduce(np.kron, [np.array([[1, 1], [1, -1]])] * 4)
+    return (mixed / TURNED**0.5).astype(np.float32)
 
 
 def loud_neurons(onward: npt.NDArray[np.float32], moments: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

@@ -12,7 +12,7 @@ from tmkd.errors import TmkdError
 from tmkd.export.bert import bert_vector, layers_in_bytes
 from tmkd.export.graph import INPUTS, Graph, array
 from tmkd.export.lstm import lstm_vector
-from tmkd.export.rounding import Moments, Rounded, loud_neurons, quantise_eased, quantise_rows
+from tmkd.export.rounding import Moments, Rounded, loud_neurons, quantise_rows, quantise_turned
 from tmkd.network import Student
 from tmkd.network.bilstm import BiLSTM
 
@@ -22,7 +22,7 @@ OUTPUT = "logits"
 def round_layers(student: Student, moments: Moments) -> dict[str, Rounded]:
     """The student's layers in bytes, by their names in its body, rounded by the `moments` of their inputs.
 
-    Of each feed-forward the loud neurons have none: their steps are all 0. Hidden states are eased before they become
+    Of each feed-forward the loud neurons have none: their steps are all 0. Hidden states are turned before they become
     bytes; attention's and the feed-forward's own outputs are not. Of a Bi-LSTM no layer is there.
     """
     if isinstance(student.encoder, BiLSTM):
@@ -36,7 +36,7 @@ def round_layers(student: Student, moments: Moments) -> dict[str, Rounded]:
         weights[inner][loud], weights[outer][:, loud] = 0, 0
         within[outer][loud], within[outer][:, loud] = 0, 0
     return {
-        name: (quantise_rows if name.endswith("output.dense") else quantise_eased)(weights[name], within[name])
+        name: (quantise_rows if name.endswith("output.dense") else quantise_turned)(weights[name], within[name])
         for name in names
     }
 
