@@ -61,7 +61,7 @@ def unsuitable(constants: Constants, settings: Settings) -> str | None:
         return f"its activation is {settings['activation']}, not gelu"
     if layers < 1 or heads < 1 or width % heads or width % _QUAD or width // heads % _BLOCK:
         return f"{width} channels in {heads} heads are no multiples of {_QUAD} and {_BLOCK}"
-    turn = reduce(np.kron, [np.array([[0.5, 0.5], [0.5, -0.5]]) * 2**0.5] * 4)
+    turn = reduce(lambda one, two: np.kron(one, two), [np.array([[1, 1], [1, -1]]) * 0.5**0.5] * 4)
     if "turn" not in constants or not np.allclose(constants["turn"], turn):
         return f"its hidden states are not turned by Hadamard's matrix of {_TILE}"
     for layer in range(layers):

@@ -36,8 +36,8 @@ def export_bundle(
 
     The int8 weights are rounded by what `calibration` pairs, (question, passage), put in. On each of `checks` the fp32
     graph is compared with the student in PyTorch and the int8 graph with fp32, as onnxruntime computes it and, where it
-    can, our own kernel. The bundle names the engines that kept the int8 graph's limits; where none did, the graph is left
-    out or, with `force`, served all the same. The report's `faults` say by engine which limits.
+    can, our own kernel. The bundle names the engines that kept the int8 graph's limits; where none did, the graph is
+    left out or, with `force`, served all the same. The report's `faults` say by engine which limits.
     Raises: TmkdError when there is nothing to check with, the body has no export, or the fp32 graph differs from the
     student.
     """
