@@ -1,4 +1,4 @@
-/* Attention of one pair: softmax(query · keyᵀ) · value for each head, in bf16 with fp32 sums. */
+/* Attention of one pair: softmax(query · keyᵀ) · value for each head, in bf16 with fp32 sums. Scores are in powers of 2. */
 #pragma once
 #include "rows.h"
 
@@ -6,7 +6,7 @@ typedef struct {
     uint16_t *queries; /* 16 of them: (steps of 32 channels, 16 couples of channels, 16 queries, 2) */
     uint16_t *values;  /* one head: (tiles of 16 channels, blocks of 32 tokens, 16 couples of tokens, 16 channels, 2) */
     float *scores;     /* (tokens, 16 queries) */
-    uint16_t *shares;  /* e to the score less the query's largest: (blocks of 32 tokens, 16 queries, 32 tokens) */
+    uint16_t *shares;  /* 2 to the score less the query's largest: (blocks of 32 tokens, 16 queries, 32 tokens) */
     float *mixed;      /* (16 queries, channels) */
 } Scratch;
 
@@ -46,9 +46,13 @@ static inline void interleave(__m512i even, __m512i odd, uint16_t *first, uint16
 static __attribute__((noinline)) __m512 softmax(int amx, const float *scores, long tokens, uint16_t *shares) {
     const __m512i couples = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
                                              21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-    __m512 largest = _mm512_loadu_ps(scores), sum = _mm512_setzero_ps();
-    for (long token = 1; token < tokens; token++)
-        largest = _mm512_max_ps(largest, _mm512_loadu_ps(scores + token * TILE));
+    __m512 most[4], sum = _mm512_setzero_ps();
+    for (int part = 0; part < 4; part++) most[part] = _mm512_loadu_ps(scores + (part < tokens ? part : 0) * TILE);
+    for (long token = 4; token < tokens; token += 4)
+        for (int part = 0; part < 4; part++)
+            if (token + part < tokens)
+                most[part] = _mm512_max_ps(most[part], _mm512_loadu_ps(scores + (token + part) * TILE));
+    __m512 largest = _mm512_max_ps(_mm512_max_ps(most[0], most[1]), _mm512_max_ps(most[2], most[3]));
     for (long from = 0; from < tokens; from += BLOCK, shares += TILE * BLOCK) {
         __m512i rows[16];
         for (int row = 0; row < 16; row++) {
@@ -57,7 +61,7 @@ static __attribute__((noinline)) __m512 softmax(int amx, const float *scores, lo
                 long token = from + 2 * row + part;
                 both[part] = _mm512_setzero_ps();
                 if (token < tokens) {
-                    both[part] = exponential(_mm512_sub_ps(_mm512_loadu_ps(scores + token * TILE), largest));
+                    both[part] = power_of_two(_mm512_sub_ps(_mm512_loadu_ps(scores + token * TILE), largest));
                     sum = _mm512_add_ps(sum, both[part]);
                 }
             }

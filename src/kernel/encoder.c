@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { ROWS = 512 /* tokens that attend together */, PANEL = 128 /* rows between two attentions */ };
+enum { ROWS = 512 /* tokens that attend together */, PANEL = 128 /* rows between two attentions */, AHEAD = 4 /* words */ };
 
 typedef struct {
     const uint16_t *weight; /* bf16 (outputs / 16, inputs / 32, 16 couples, 16, 2) */
@@ -100,44 +100,81 @@ long tmkd_work_space(const Model *m, long pairs, long longest) {
 
 enum Then { TO_BF16, ADDED, TO_GELU };
 
-/* left (rows, inputs) in tiles of two bytes a number, with a scale per row → products with bias, as bf16, added to fp32, or Gelu's as
-   fp16. Rows are computed up to a multiple of 32. */
+/* A block's sums, (2, 16, 32), and where their numbers belong. */
+typedef struct {
+    const int32_t *sums;
+    long row, column;
+} Block;
+
+/* One row of a block: sums → numbers with bias, as bf16, added to fp32, or Gelu's as fp16. */
+static inline __attribute__((always_inline)) void end_row(int amx, Block block, long row, const float *left_scales,
+                                                          Bytes layer, long outputs, enum Then then, void *out) {
+    __m512 scale = _mm512_set1_ps(left_scales[block.row + row]), number[2];
+    long at = (block.row + row) * outputs + block.column;
+    for (int part = 0; part < 2; part++) {
+        const int32_t *upper = block.sums + row * BLOCK + part * TILE, *lower = upper + TILE * BLOCK;
+        const long column = block.column + part * TILE;
+        __m512 sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_load_si512(upper)), _mm512_set1_ps(256),
+                                     _mm512_cvtepi32_ps(_mm512_load_si512(lower)));
+        __m512 step = _mm512_mul_ps(scale, _mm512_loadu_ps(layer.scales + column));
+        number[part] = _mm512_fmadd_ps(sum, step, _mm512_loadu_ps(layer.bias + column));
+        float *to = (float *)out + at + part * TILE;
+        if (then == ADDED) _mm512_storeu_ps(to, _mm512_add_ps(_mm512_loadu_ps(to), number[part]));
+        if (then == TO_GELU)
+            _mm256_storeu_si256((__m256i *)((uint16_t *)out + at + part * TILE),
+                                _mm512_cvtps_ph(gelu(number[part]), _MM_FROUND_TO_NEAREST_INT));
+    }
+    if (then == TO_BF16) _mm512_storeu_si512((uint16_t *)out + at, to_bf16(amx, number[0], number[1]));
+}
+
+/* left (rows, inputs) in tiles of two bytes a number, with a scale per row → products with bias, ended as `then` says.
+   Rows are computed up to a multiple of 16. While the tiles multiply one block, the sums of the one before are ended, and
+   the weights of the next columns fetched. */
 static inline __attribute__((always_inline)) void linear(int amx, const uint8_t *left, const float *left_scales,
                                                          long rows, long inputs, Bytes layer, long outputs,
                                                          enum Then then, void *out) {
-    _Alignas(64) int32_t sums[2 * BLOCK * BLOCK];
-    const __m512 more = _mm512_set1_ps(256); /* an upper byte's step in lower ones' */
-    long lines = BLOCK / ((rows + BLOCK - 1) / BLOCK);
+    _Alignas(64) int32_t sums[2][2 * TILE * BLOCK];
+    const long steps = inputs / QUADS, half = TILE * inputs, some = (TILE + steps - 1) / steps;
+    const long lines = BLOCK / ((rows + TILE - 1) / TILE) + 1;
+    Block last = {NULL, 0, 0};
     for (long column = 0; column < outputs; column += BLOCK) {
-        const int8_t *right = layer.steps + column * inputs;
-        const __m512i zero[2] = {_mm512_loadu_si512(layer.sums + column), _mm512_loadu_si512(layer.sums + column + TILE)};
-        const __m512 step[2] = {_mm512_loadu_ps(layer.scales + column), _mm512_loadu_ps(layer.scales + column + TILE)};
-        const __m512 bias[2] = {_mm512_loadu_ps(layer.bias + column), _mm512_loadu_ps(layer.bias + column + TILE)};
-        for (long block = 0; block < rows; block += BLOCK) {
-            const int8_t *ahead = right + BLOCK * inputs + block / BLOCK * lines * inputs;
-            block_of_bytes(amx, left + 2 * block * inputs, right, inputs / QUADS, ahead, lines, sums);
-            for (long row = 0; row < BLOCK; row++) {
-                __m512 scale = _mm512_set1_ps(left_scales[block + row]), number[2];
-                long at = (block + row) * outputs + column;
-                for (int part = 0; part < 2; part++) {
-                    const int32_t *upper = sums + row * BLOCK + part * TILE, *lower = upper + BLOCK * BLOCK;
-                    __m512 sum = _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_load_si512(upper), zero[part]));
-                    sum = _mm512_fmadd_ps(sum, more, _mm512_cvtepi32_ps(_mm512_load_si512(lower)));
-                    number[part] = _mm512_fmadd_ps(sum, _mm512_mul_ps(scale, step[part]), bias[part]);
+        const int8_t *right = layer.steps + column * inputs, *ahead = right + BLOCK * inputs;
+        const int32_t *none = layer.none + column;
+        for (long block = 0; block < rows; block += TILE) {
+            const uint8_t *from = left + 2 * block * inputs;
+            int32_t *to = sums[last.sums == sums[0]];
+            long row = last.sums ? 0 : TILE;
+            if (amx) {
+                STORED;
+                _tile_loadd(0, none, 0);
+                _tile_loadd(1, none + TILE, 0);
+                _tile_zero(2);
+                _tile_zero(3);
+                for (long step = 0; step < half; step += TILE * QUADS) {
+                    for (long line = 0; line < lines; line++, ahead += QUADS) _mm_prefetch(ahead, _MM_HINT_T1);
+                    _tile_loadd(4, from + step, QUADS);
+                    _tile_loadd(6, right + step, QUADS);
+                    _tile_loadd(7, right + half + step, QUADS);
+                    _tile_dpbusd(0, 4, 6);
+                    _tile_loadd(5, from + half + step, QUADS);
+                    _tile_dpbusd(1, 4, 7);
+                    _tile_dpbusd(2, 5, 6);
+                    _tile_dpbusd(3, 5, 7);
+                    for (long end = row + some < TILE ? row + some : TILE; row < end; row++)
+                        end_row(amx, last, row, left_scales, layer, outputs, then, out);
                 }
-                if (then == TO_BF16) _mm512_storeu_si512((uint16_t *)out + at, to_bf16(amx, number[0], number[1]));
-                if (then == ADDED)
-                    for (int part = 0; part < 2; part++) {
-                        float *to = (float *)out + at + part * TILE;
-                        _mm512_storeu_ps(to, _mm512_add_ps(_mm512_loadu_ps(to), number[part]));
-                    }
-                if (then == TO_GELU)
-                    for (int part = 0; part < 2; part++)
-                        _mm256_storeu_si256((__m256i *)((uint16_t *)out + at + part * TILE),
-                                            _mm512_cvtps_ph(gelu(number[part]), _MM_FROUND_TO_NEAREST_INT));
+                _tile_stored(0, to, BLOCK * 4);
+                _tile_stored(1, to + TILE, BLOCK * 4);
+                _tile_stored(2, to + TILE * BLOCK, BLOCK * 4);
+                _tile_stored(3, to + TILE * BLOCK + TILE, BLOCK * 4);
+            } else {
+                for (; row < TILE; row++) end_row(amx, last, row, left_scales, layer, outputs, then, out);
+                block_of_bytes(from, right, none, steps, to);
             }
+            last = (Block){to, block, column};
         }
     }
+    for (long row = 0; row < TILE; row++) end_row(amx, last, row, left_scales, layer, outputs, then, out);
 }
 
 /* left (rows, inputs) · weight + bias → out (rows, outputs) in fp32, from bf16. Rows may be read and written up to a
@@ -160,11 +197,14 @@ static void fine(int amx, const float *left, long rows, long inputs, Fine layer,
 }
 
 static void embed(const Model *m, const int32_t *ids, const int32_t *types, const int64_t *lengths, long pairs,
-                  Room *room) {
+                  long tokens, Room *room) {
     long width = m->width, row = 0;
     for (long pair = 0; pair < pairs; pair++)
         for (long place = 0; place < lengths[pair]; place++, row++) {
             const int8_t *word = m->words + ids[row] * width;
+            if (row + AHEAD < tokens)
+                for (long at = 0; at < width; at += QUADS)
+                    _mm_prefetch(m->words + ids[row + AHEAD] * width + at, _MM_HINT_T0);
             const float *position = m->positions + place * width, *type = m->types + types[row] * width;
             float *hidden = room->hidden + row * width;
             const float *scales = m->word_scales + ids[row] * (width / QUADS);
@@ -228,7 +268,7 @@ static void after_attention(const Model *m, int amx, const Layer *layer, long fr
 static void layers(const Model *m, int amx, const int32_t *ids, const int32_t *types, const int64_t *lengths, long pairs,
                    long tokens, Room *room, float *first, float *attended) {
     long width = m->width, heads = m->heads, channels = width / heads;
-    embed(m, ids, types, lengths, pairs, room);
+    embed(m, ids, types, lengths, pairs, tokens, room);
     for (long number = 0; number < m->layers; number++) {
         const Layer *layer = m->layer + number;
         int last = number == m->layers - 1;

@@ -1,4 +1,4 @@
-/* Products of matrices: pairs of bytes × bytes → int32 in blocks of 32 × 32, bf16 × bf16 → fp32 in tiles of 16 × 16.
+/* Products of matrices: pairs of bytes × bytes → int32 in blocks of 16 × 32, bf16 × bf16 → fp32 in tiles of 16 × 16.
 
    On a processor with AMX a tile is one instruction; elsewhere AVX-512 does the same sums, those of bytes to the bit. */
 #pragma once
@@ -12,7 +12,7 @@ typedef struct {
     const int8_t *steps;  /* (outputs / 16, inputs / 64, 16, 16, 4): tiles of [quad of inputs][output][input] */
     const float *scales;  /* (outputs,) size of a step */
     const float *bias;    /* (outputs,) */
-    const int32_t *sums;  /* (outputs,) sum of a row's steps times the upper byte of what stands for 0 in the inputs */
+    const int32_t *none;  /* (outputs,) what a row's sum of upper bytes begins with, to be 0 for inputs of 0 */
 } Bytes;
 
 /* Compilers do not know that tile loads read memory: what was stored before must not wait until after them. */
@@ -26,56 +26,31 @@ static void use_tiles(void) {
     _tile_loadconfig(&all);
 }
 
-/* sums (2, 32, 32) = left (32, 64 · steps) · right, of left's upper bytes and of its lower ones: left lies in tiles
-   (2, upper and lower, steps, 16, 64). Meanwhile `lines` of 64 bytes a step are fetched from `ahead`, what is multiplied
-   with next. */
-static __attribute__((noinline)) void block_of_bytes(int amx, const uint8_t *left, const int8_t *right, long steps,
-                                                     const int8_t *ahead, long lines, int32_t *sums) {
+/* sums (2, 16, 32) = none + left (2, steps, 16, 64) · right (2, steps, 16, 16, 4), of left's upper bytes and of its lower
+   ones; none (32,) only for the upper. */
+static __attribute__((noinline)) void block_of_bytes(const uint8_t *left, const int8_t *right, const int32_t *none,
+                                                     long steps, int32_t *sums) {
     const long half = steps * TILE * QUADS;
-    const int8_t *other = right + half;
-    for (int lower = 0; lower < 2; lower++, left += half, sums += BLOCK * BLOCK) {
-        const uint8_t *below = left + 2 * half;
-        if (amx) {
-            STORED;
-            _tile_zero(0);
-            _tile_zero(1);
-            _tile_zero(2);
-            _tile_zero(3);
-            for (long step = 0; step < half; step += TILE * QUADS) {
-                if (!lower)
-                    for (long line = 0; line < lines; line++, ahead += QUADS) _mm_prefetch(ahead, _MM_HINT_T1);
-                _tile_loadd(4, left + step, QUADS);
-                _tile_loadd(6, right + step, QUADS);
-                _tile_loadd(7, other + step, QUADS);
-                _tile_dpbusd(0, 4, 6);
-                _tile_loadd(5, below + step, QUADS);
-                _tile_dpbusd(1, 4, 7);
-                _tile_dpbusd(2, 5, 6);
-                _tile_dpbusd(3, 5, 7);
-            }
-            _tile_stored(0, sums, BLOCK * 4);
-            _tile_stored(1, sums + TILE, BLOCK * 4);
-            _tile_stored(2, sums + TILE * BLOCK, BLOCK * 4);
-            _tile_stored(3, sums + TILE * BLOCK + TILE, BLOCK * 4);
-            continue;
+    for (int first = 0; first < 2 * TILE; first += 8) {
+        const uint8_t *rows = left + first / TILE * half + first % TILE * QUADS;
+        const __mmask16 upper = first < TILE ? -1 : 0;
+        __m512i one[8], two[8];
+        for (int row = 0; row < 8; row++) {
+            one[row] = _mm512_maskz_loadu_epi32(upper, none);
+            two[row] = _mm512_maskz_loadu_epi32(upper, none + TILE);
         }
-        for (int first = 0; first < BLOCK; first += 8) {
-            const uint8_t *rows = (first < TILE ? left : below) + first % TILE * QUADS;
-            __m512i one[8], two[8];
-            for (int row = 0; row < 8; row++) one[row] = two[row] = _mm512_setzero_si512();
-            for (long quad = 0; quad < steps * TILE; quad++) {
-                __m512i a = _mm512_load_si512(right + quad * QUADS), b = _mm512_load_si512(other + quad * QUADS);
-                for (int row = 0; row < 8; row++) {
-                    int32_t four;
-                    memcpy(&four, rows + quad / TILE * TILE * QUADS + row * QUADS + quad % TILE * 4, 4);
-                    one[row] = _mm512_dpbusd_epi32(one[row], _mm512_set1_epi32(four), a);
-                    two[row] = _mm512_dpbusd_epi32(two[row], _mm512_set1_epi32(four), b);
-                }
-            }
+        for (long quad = 0; quad < steps * TILE; quad++) {
+            __m512i a = _mm512_load_si512(right + quad * QUADS), b = _mm512_load_si512(right + half + quad * QUADS);
             for (int row = 0; row < 8; row++) {
-                _mm512_store_si512(sums + (first + row) * BLOCK, one[row]);
-                _mm512_store_si512(sums + (first + row) * BLOCK + TILE, two[row]);
+                int32_t four;
+                memcpy(&four, rows + quad / TILE * TILE * QUADS + row * QUADS + quad % TILE * 4, 4);
+                one[row] = _mm512_dpbusd_epi32(one[row], _mm512_set1_epi32(four), a);
+                two[row] = _mm512_dpbusd_epi32(two[row], _mm512_set1_epi32(four), b);
             }
+        }
+        for (int row = 0; row < 8; row++) {
+            _mm512_store_si512(sums + (first + row) * BLOCK, one[row]);
+            _mm512_store_si512(sums + (first + row) * BLOCK + TILE, two[row]);
         }
     }
 }

@@ -1,6 +1,7 @@
 /* What is done with one token's numbers between two products: norms, Gelu, exponentials, and turning them into bytes. */
 #pragma once
 #include "products.h"
+#include <math.h>
 
 /* In two bytes: what stands for 0 in numbers of both signs, for 0 in Gelu's outputs, and the steps above either. */
 enum { ZERO = 128 * 256, LEVELS = 32767, LOW = 16 * 256, HIGH = 65535 - LOW, LOUD = 4 };
@@ -8,30 +9,26 @@ enum { ZERO = 128 * 256, LEVELS = 32767, LOW = 16 * 256, HIGH = 65535 - LOW, LOU
 
 typedef struct { const float *weight, *bias; } Norm;
 
-/* x · Φ(x), to 2e-5 within ±4.25, where a polynomial in x² gives (Φ(x) − ½) / x; beyond it Φ is taken as 0 or 1. */
+/* x · Φ(x), to 1.4e-4: max(x, 0) less |x| · Φ(−|x|), which beyond 3.875 stays as it is there, near 0. */
 static inline __m512 gelu(__m512 x) {
-    static const float terms[] = {-4.51530731e-09f, 1.9861602e-07f,  -5.14751617e-06f, 8.84891658e-05f,
-                                  -0.00107907813f,  0.00971877927f, -0.0661902817f,   0.398819219f};
-    const __m512 end = _mm512_set1_ps(4.25f);
-    __m512 within = _mm512_max_ps(_mm512_min_ps(x, end), _mm512_sub_ps(_mm512_setzero_ps(), end));
-    __m512 square = _mm512_mul_ps(within, within), sum = _mm512_set1_ps(4.54707715e-11f);
-    for (int term = 0; term < 8; term++) sum = _mm512_fmadd_ps(sum, square, _mm512_set1_ps(terms[term]));
-    return _mm512_mul_ps(x, _mm512_fmadd_ps(within, sum, _mm512_set1_ps(0.5f)));
+    static const float terms[] = {0.0106326431f, -0.061186303f, 0.149076361f, -0.0544914962f, -0.383804113f, 0.499036736f};
+    enum { SMALLER_SIZE = 10 };
+    __m512 size = _mm512_range_ps(x, _mm512_set1_ps(3.875f), SMALLER_SIZE), sum = _mm512_set1_ps(-0.000697577444f);
+    for (int term = 0; term < 6; term++) sum = _mm512_fmadd_ps(sum, size, _mm512_set1_ps(terms[term]));
+    return _mm512_fnmadd_ps(sum, size, _mm512_max_ps(x, _mm512_setzero_ps()));
 }
 
-/* e^x, to 3e-7 of it. */
-static inline __m512 exponential(__m512 x) {
-    static const float terms[] = {0.00967081523f, 0.0555034054f, 0.240222109f, 0.6931472f, 1.00000005f};
-    __m512 power = _mm512_mul_ps(x, _mm512_set1_ps(1.44269504f));
-    __m512 whole = _mm512_roundscale_ps(power, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    __m512 part = _mm512_sub_ps(power, whole), sum = _mm512_set1_ps(0.00133953408f);
-    for (int term = 0; term < 5; term++) sum = _mm512_fmadd_ps(sum, part, _mm512_set1_ps(terms[term]));
-    return _mm512_scalef_ps(sum, whole);
+/* 2^x, to 4e-6 of it. */
+static inline __m512 power_of_two(__m512 x) {
+    static const float terms[] = {0.0516903595f, 0.241638444f, 0.692966123f, 1.0000037f};
+    __m512 part = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC), sum = _mm512_set1_ps(0.0136976644f);
+    for (int term = 0; term < 4; term++) sum = _mm512_fmadd_ps(sum, part, _mm512_set1_ps(terms[term]));
+    return _mm512_scalef_ps(sum, x);
 }
 
 static inline __m512 hyperbolic_tangent(__m512 x) {
     const __m512 one = _mm512_set1_ps(1), two = _mm512_set1_ps(2);
-    return _mm512_sub_ps(one, _mm512_div_ps(two, _mm512_add_ps(one, exponential(_mm512_mul_ps(two, x)))));
+    return _mm512_sub_ps(one, _mm512_div_ps(two, _mm512_add_ps(one, power_of_two(_mm512_mul_ps(x, _mm512_set1_ps(2 * 1.44269504f))))));
 }
 
 /* 64 numbers → two bytes each about `zero`: one row of a tile of upper bytes, and one of lower ones `half` further. */
@@ -109,17 +106,26 @@ static inline float gelu_to_bytes(const uint16_t *halves, long width, uint8_t *b
     return scale;
 }
 
+/* Sums and the largest of a row are taken in four parts, for one must not wait for the other. */
+static inline __m512 joined_sum(const __m512 *four) {
+    return _mm512_add_ps(_mm512_add_ps(four[0], four[1]), _mm512_add_ps(four[2], four[3]));
+}
+
 /* LayerNorm of hidden (width,), in place. */
 static inline void normalise(float *hidden, Norm norm, float epsilon, long width) {
-    __m512 sum = _mm512_setzero_ps(), squares = _mm512_setzero_ps();
-    for (long at = 0; at < width; at += TILE) sum = _mm512_add_ps(sum, _mm512_loadu_ps(hidden + at));
-    __m512 mean = _mm512_set1_ps(_mm512_reduce_add_ps(sum) / width);
-    for (long at = 0; at < width; at += TILE) {
-        __m512 away = _mm512_sub_ps(_mm512_loadu_ps(hidden + at), mean);
-        squares = _mm512_fmadd_ps(away, away, squares);
-    }
-    __m512 variance = _mm512_set1_ps(_mm512_reduce_add_ps(squares) / width + epsilon);
-    __m512 factor = _mm512_div_ps(_mm512_set1_ps(1), _mm512_sqrt_ps(variance));
+    __m512 sums[4], squares[4];
+    for (int part = 0; part < 4; part++) sums[part] = squares[part] = _mm512_setzero_ps();
+    for (long at = 0; at < width; at += QUADS)
+        for (int part = 0; part < 4; part++)
+            sums[part] = _mm512_add_ps(sums[part], _mm512_loadu_ps(hidden + at + part * TILE));
+    __m512 mean = _mm512_set1_ps(_mm512_reduce_add_ps(joined_sum(sums)) / width);
+    for (long at = 0; at < width; at += QUADS)
+        for (int part = 0; part < 4; part++) {
+            __m512 away = _mm512_sub_ps(_mm512_loadu_ps(hidden + at + part * TILE), mean);
+            squares[part] = _mm512_fmadd_ps(away, away, squares[part]);
+        }
+    float variance = _mm512_reduce_add_ps(joined_sum(squares)) / width + epsilon;
+    __m512 factor = _mm512_set1_ps(1 / sqrtf(variance));
     for (long at = 0; at < width; at += TILE) {
         __m512 scaled = _mm512_mul_ps(_mm512_sub_ps(_mm512_loadu_ps(hidden + at), mean), factor);
         scaled = _mm512_fmadd_ps(scaled, _mm512_loadu_ps(norm.weight + at), _mm512_loadu_ps(norm.bias + at));

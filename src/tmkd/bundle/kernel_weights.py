@@ -18,7 +18,7 @@ Settings = dict[str, str]
 
 
 class _Bytes(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_void_p) for name in ("steps", "scales", "bias", "sums")]
+    _fields_ = [(name, ctypes.c_void_p) for name in ("steps", "scales", "bias", "none")]
 
 
 class _Pair(ctypes.Structure):
@@ -153,24 +153,24 @@ class Weights:
             own = constants[f"{name}.steps"].T
             rows = slice(at, at + len(own))
             steps[rows, : own.shape[1]] = own
-            scales[rows] = _vector(constants, f"{name}.scales", len(own))
+            scales[rows] = _vector(constants, f"{name}.scales", len(own)) * _share(name)
             if f"{name}.bias" in constants:
-                bias[rows] = _vector(constants, f"{name}.bias", len(own))
+                bias[rows] = _vector(constants, f"{name}.bias", len(own)) * _share(name)
             at += len(own)
         tiles = steps.reshape(outputs // _TILE, _TILE, inputs // _QUAD, _TILE, 4).transpose(0, 2, 3, 1, 4)
         return _Bytes(
             steps=self._keep(tiles, np.int8, *tiles.shape),
             scales=self._keep(scales, np.float32, outputs),
             bias=self._keep(bias, np.float32, outputs),
-            sums=self._keep(zero * steps.sum(axis=1, dtype=np.int32), np.int32, outputs),
+            none=self._keep(-zero * steps.sum(axis=1, dtype=np.int32), np.int32, outputs),
         )
 
     def _fine(self, constants: Constants, name: str, inputs: int, outputs: int) -> _Pair:
         """A layer that the graph computes in fp32, in bf16 tiles."""
         weight, bias = np.zeros((inputs, outputs), dtype=np.float32), np.zeros(outputs, dtype=np.float32)
         own = constants[f"{name}.weight"]
-        weight[: own.shape[0], : own.shape[1]] = own
-        bias[: own.shape[1]] = _vector(constants, f"{name}.bias", own.shape[1])
+        weight[: own.shape[0], : own.shape[1]] = own * _share(name)
+        bias[: own.shape[1]] = _vector(constants, f"{name}.bias", own.shape[1]) * _share(name)
         bits = weight.view(np.uint32)
         halves = ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)  # to the nearest, ties to even
         tiles = halves.reshape(inputs // _BLOCK, _TILE, 2, outputs // _TILE, _TILE).transpose(3, 0, 1, 4, 2)
@@ -193,6 +193,11 @@ class Weights:
 
 def _joined(last: bool) -> tuple[str, ...]:
     return ("key", "value") if last else ("query", "key", "value")
+
+
+def _share(name: str) -> np.float32:
+    """Scores are in powers of 2, not of e: so much larger are queries."""
+    return np.float32(1 / np.log(2) if name.endswith("attention.self.query") else 1)
 
 
 def _vector(constants: Constants, name: str, length: int) -> np.ndarray:
