@@ -11,9 +11,11 @@ reached, nothing is asserted: read the numbers with the machine they were made o
 from __future__ import annotations
 
 import argparse
+import ctypes
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,7 +28,7 @@ from onnx import TensorProto, helper
 from transformers import AutoModelForSequenceClassification, BertConfig, BertForSequenceClassification, BertModel
 
 from tmkd.bundle import Ranker
-from tmkd.bundle.kernel import Kernel
+from tmkd.bundle.kernel import Kernel, _library, kernel_level
 from tmkd.bundle.session import Session
 from tmkd.evaluate.speed import machine_line
 from tmkd.export.compat import export_compat
@@ -214,31 +216,71 @@ def bert_3() -> Student:
 
 
 def peak(ranker: Ranker, pairs: Pairs, repeats: int, threads: int) -> None:
-    """The share of the processor's int8 peak that the encoder reaches; the peak is the best of its own products."""
+    """The share of the processor's int8 peak that the encoder reaches.
+
+    The peak is the best of its own products with 2,048 rows, by onnxruntime or by our kernel, whichever is faster. The
+    kernel's inputs have two bytes, so it multiplies twice: both counts are told.
+    """
     graph = onnx.load(ranker.folder / "model.int8.onnx").graph
     large = 20_000  # more rows than this are a vocabulary, which nothing is multiplied with
     stored = [tuple(one.dims) for one in graph.initializer if one.data_type == TensorProto.INT8]
     shapes = sorted({shape for shape in stored if len(shape) == 2 and max(shape) < large})
-    rates = {}
+    engines = {"onnxruntime": onnxruntime_rate} | ({"kernel": kernel_rate} if kernel_level() else {})
+    print("the processor's int8 peak")
+    best = 0.0
     for inner, outer in shapes:
-        rates[inner, outer] = product_rate(inner, outer, threads, repeats)
-    best = max(rates.values())
+        for name, rate_of in engines.items():
+            rate = rate_of(inner, outer, threads, repeats)
+            best = max(best, rate)
+            print(f"  2,048 × {inner} × {outer}, {name}: {rate / 1e9:,.0f} GOP/s")
     tokens = ranker.tokenizer.encode(*map(list, zip(*pairs, strict=True)))
     encode = encoder((ranker.folder / "model.int8.onnx").read_bytes(), ranker, threads)
-    taken = min(seconds(lambda: encode(tokens)) for _ in range(repeats + 1))
+    taken = min(seconds(lambda: encode(tokens)) for _ in range(3 * repeats))
     width, wide = min(map(min, shapes)), max(map(max, shapes))
     layers = sum(one.op_type == "Softmax" for one in graph.node)
     whole = 2 * (4 * width * width + 2 * width * wide)
-    every, first = (layers - 1) * whole + 4 * width * width, whole - 4 * width * width
-    done = float(tokens.lengths.sum()) * every + len(pairs) * first
-    print("the processor's int8 peak")
-    for (inner, outer), rate in rates.items():
-        print(f"  2,048 × {inner} × {outer}: {rate / 1e9:,.0f} GOP/s")
-    print(f"  the encoder's products, whole runs: {done / taken / 1e9:,.0f} GOP/s")
-    target("share of the peak", 100 * done / taken / best, 65, "%")
+    times = 2 if ranker.engine == "kernel" else 1
+    every = (layers - 1) * whole + 4 * width * width
+    done = times * float(tokens.lengths.sum()) * every
+    print(f"  the encoder's products, whole runs: {done / taken / 1e9:,.0f} GOP/s, {len(pairs) / taken:,.0f} pairs/s")
+    target("share of the peak, products as they are made", 100 * done / taken / best, 65, "%")
+    if times > 1:
+        target("share of the peak, one product for each input", 100 * done / times / taken / best, 65, "%")
 
 
-def product_rate(inner: int, outer: int, threads: int, repeats: int) -> float:
+def kernel_rate(inner: int, outer: int, threads: int, repeats: int) -> float:
+    """Operations a second of the kernel's own product: 2,048 rows of two bytes × bytes → bf16, one a thread."""
+    rng = np.random.default_rng(1)
+    weight = aligned(rng.integers(-127, 127, (inner, outer), dtype=np.int8))
+    scales, bias, none = (aligned(np.zeros(outer, dtype=kind)) for kind in (np.float32, np.float32, np.int32))
+    layer = (ctypes.c_void_p * 4)(*(one.ctypes.data for one in (weight, scales, bias, none)))
+    sizes = aligned(np.zeros(2048, dtype=np.float32))
+    lefts = [aligned(rng.integers(0, 255, (2, 2048, inner), dtype=np.uint8)) for _ in range(threads)]
+    outs = [aligned(np.zeros(2048 * outer, dtype=np.uint16)) for _ in range(threads)]
+    product = _library().tmkd_product
+    product.argtypes = [ctypes.c_int, *[ctypes.c_void_p] * 2, *[ctypes.c_long] * 2, ctypes.c_void_p, ctypes.c_long]
+    product.argtypes += [ctypes.c_void_p]
+
+    def ten(left: np.ndarray, out: np.ndarray) -> None:
+        for _ in range(10):
+            told = (kernel_level(), left.ctypes.data, sizes.ctypes.data, 2048, inner, layer, outer, out.ctypes.data)
+            product(*told)
+
+    with ThreadPoolExecutor(threads) as pool:
+        best = min(seconds(lambda: list(pool.map(ten, lefts, outs))) for _ in range(repeats + 1))
+    return 10 * threads * 2 * 2 * 2048 * inner * outer / best
+
+
+def aligned(values: np.ndarray) -> np.ndarray:
+    """The same numbers, beginning at a multiple of 64."""
+    room = np.empty(values.nbytes + 64, dtype=np.uint8)
+    start = -room.ctypes.data % 64
+    placed: np.ndarray = room[start : start + values.nbytes].view(values.dtype).reshape(values.shape)
+    placed[...] = values
+    return placed
+
+
+def onnxruntime_rate(inner: int, outer: int, threads: int, repeats: int) -> float:
     """Operations a second of bytes × bytes → fp32 on 2,048 rows, as many sessions side by side as there are threads."""
     rng = np.random.default_rng(1)
     graph = Graph(int8=True)

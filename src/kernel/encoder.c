@@ -328,6 +328,16 @@ static void finish(const Model *m, int amx, long pairs, Room *room, float *out) 
     memcpy(out, room->wide, pairs * m->outputs * 4);
 }
 
+/* One product alone, for what there is to reach (benchmarks/serve_speed.py): left in tiles of two bytes → bf16. */
+void tmkd_product(int level, const uint8_t *left, const float *left_scales, long rows, long inputs, const Bytes *layer,
+                  long outputs, uint16_t *out) {
+    if (level > 1) use_tiles();
+    for (long from = 0; from < rows; from += PANEL)
+        linear(level > 1, left + 2 * from * inputs, left_scales + from, rows - from < PANEL ? rows - from : PANEL, inputs,
+               *layer, outputs, TO_BF16, out + from * outputs);
+    if (level > 1) _tile_release();
+}
+
 /* ids and types, one pair after the other, `lengths` of each → out (pairs, outputs): what the headers' product gives.
    `work` has tmkd_work_space bytes and begins at a multiple of 64. */
 void tmkd_encode(const Model *m, int level, long pairs, const int32_t *ids, const int32_t *types, const int64_t *lengths,
