@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { ROWS = 512 /* tokens that attend together */, PANEL = 128 /* rows between two attentions */, AHEAD = 4 /* words */ };
+enum { ROWS = 512 /* tokens that attend together */, PANEL = 128 /* rows between two attentions */, AHEAD = 4 /* words */, ALL_LOUD = (1 << LOUD) - 1 };
 
 typedef struct {
     const uint16_t *weight; /* bf16 (outputs / 16, inputs / 32, 16 couples, 16, 2) */
@@ -71,7 +71,7 @@ static char *lay_out(const Model *m, long pairs, long longest, char *at, Room *r
     if (m->outputs > wide) wide = m->outputs;
     room->hidden = (float *)take(&at, rows * m->width * 4);
     room->mixed = (float *)take(&at, rows * m->width * 4);
-    room->row = (float *)take(&at, m->width * 4);
+    room->row = (float *)take(&at, FEW * m->width * 4);
     room->scales = (float *)take(&at, rows * 4);
     room->loud = (float *)take(&at, PANEL * LOUD * 4);
     room->projected = (uint16_t *)take(&at, rows * 3 * m->width * 2);
@@ -214,26 +214,21 @@ static void embed(const Model *m, const int32_t *ids, const int32_t *types, cons
                 __m512 around = _mm512_add_ps(_mm512_loadu_ps(position + at), _mm512_loadu_ps(type + at));
                 _mm512_storeu_ps(hidden + at, _mm512_fmadd_ps(steps, scale, around));
             }
-            normalise(hidden, m->embedded, m->epsilon, width);
-            room->scales[row] = row_to_bytes(hidden, room->row, width, tile_row(room->bytes, row, width));
         }
+    for (long few = 0; few < tokens; few += FEW)
+        normalise_to_bytes(room->hidden, few, tokens - few < FEW ? tokens - few : FEW, m->embedded, m->epsilon, width,
+                           room->row, room->bytes, room->scales, NULL, NULL);
 }
 
-/* The loudest neurons, in fp32 beside the bytes: what they get from a token's hidden state, then what they add to it. */
-static inline void hear(const Layer *layer, const float *hidden, long width, float *loud) {
-    __m512 told = _mm512_setzero_ps();
-    for (int neuron = 0; neuron < LOUD; neuron++) {
-        float sum = dot(hidden, layer->loud_weight + neuron * width, width) + layer->loud_bias[neuron];
-        told = _mm512_mask_mov_ps(told, 1u << neuron, _mm512_set1_ps(sum));
-    }
-    _mm512_mask_storeu_ps(loud, (1u << LOUD) - 1, gelu(told));
-}
-
-static inline void tell(const Layer *layer, float *hidden, long width, const float *loud) {
+/* What the loudest neurons, in fp32 beside the bytes, add to a token's hidden state. */
+static inline void tell(const Layer *layer, float *hidden, long width, const float *heard) {
+    __m512 loud = _mm512_maskz_loadu_ps(ALL_LOUD, heard), bias = _mm512_maskz_loadu_ps(ALL_LOUD, layer->loud_bias);
+    float said[TILE];
+    _mm512_storeu_ps(said, gelu(_mm512_add_ps(loud, bias)));
     for (long at = 0; at < width; at += TILE) {
         __m512 sum = _mm512_loadu_ps(hidden + at);
         for (int neuron = 0; neuron < LOUD; neuron++)
-            sum = _mm512_fmadd_ps(_mm512_set1_ps(loud[neuron]), _mm512_loadu_ps(layer->loud_onward + neuron * width + at),
+            sum = _mm512_fmadd_ps(_mm512_set1_ps(said[neuron]), _mm512_loadu_ps(layer->loud_onward + neuron * width + at),
                                   sum);
         _mm512_storeu_ps(hidden + at, sum);
     }
@@ -243,23 +238,29 @@ static inline void tell(const Layer *layer, float *hidden, long width, const flo
 static void after_attention(const Model *m, int amx, const Layer *layer, long from, long rows, Room *room) {
     long width = m->width, neurons = m->neurons;
     float *hidden = room->hidden + from * width, *scales = room->scales + from;
-    for (long row = 0; row < rows; row++)
-        scales[row] = row_to_bytes(room->mixed + (from + row) * width, NULL, width, tile_row(room->some, row, width));
-    linear(amx, room->some, scales, rows, width, layer->mixed, width, ADDED, hidden);
-    for (long row = 0; row < rows; row++) {
-        normalise(hidden + row * width, layer->attended, m->epsilon, width);
-        scales[row] = row_to_bytes(hidden + row * width, room->row, width, tile_row(room->some, row, width));
-        hear(layer, hidden + row * width, width, room->loud + row * LOUD);
+    for (long few = 0; few < rows; few += FEW) {
+        long end = rows < few + FEW ? rows : few + FEW;
+        for (long row = few; row < end; row++) scales[row] = row_step(room->mixed + (from + row) * width, width);
+        for (long row = few; row < end; row++)
+            row_to_bytes(room->mixed + (from + row) * width, scales[row], width, tile_row(room->some, row, width));
     }
+    linear(amx, room->some, scales, rows, width, layer->mixed, width, ADDED, hidden);
+    for (long few = 0; few < rows; few += FEW)
+        normalise_to_bytes(hidden, few, rows - few < FEW ? rows - few : FEW, layer->attended, m->epsilon, width, room->row,
+                           room->some, scales, layer->loud_weight, room->loud);
     linear(amx, room->some, scales, rows, width, layer->inner, neurons, TO_GELU, room->halves);
-    for (long row = 0; row < rows; row++)
-        scales[row] = gelu_to_bytes(room->halves + row * neurons, neurons, tile_row(room->inner, row, neurons));
+    for (long few = 0; few < rows; few += FEW) {
+        long end = rows < few + FEW ? rows : few + FEW;
+        for (long row = few; row < end; row++) scales[row] = gelu_step(room->halves + row * neurons, neurons);
+        for (long row = few; row < end; row++)
+            gelu_to_bytes(room->halves + row * neurons, scales[row], neurons, tile_row(room->inner, row, neurons));
+    }
     linear(amx, room->inner, scales, rows, neurons, layer->outer, width, ADDED, hidden);
-    for (long row = 0; row < rows; row++) {
-        tell(layer, hidden + row * width, width, room->loud + row * LOUD);
-        normalise(hidden + row * width, layer->fed, m->epsilon, width);
-        scales[row] = row_to_bytes(hidden + row * width, room->row, width,
-                                   tile_row(room->bytes, from + row, width));
+    for (long few = 0; few < rows; few += FEW) {
+        long some = rows - few < FEW ? rows - few : FEW;
+        for (long row = few; row < few + some; row++) tell(layer, hidden + row * width, width, room->loud + row * LOUD);
+        normalise_to_bytes(hidden, few, some, layer->fed, m->epsilon, width, room->row, room->bytes + 2 * from * width,
+                           scales, NULL, NULL);
     }
 }
 

@@ -4,7 +4,7 @@
 #include <math.h>
 
 /* In two bytes: what stands for 0 in numbers of both signs, for 0 in Gelu's outputs, and the steps above either. */
-enum { ZERO = 128 * 256, LEVELS = 32767, LOW = 16 * 256, HIGH = 65535 - LOW, LOUD = 4 };
+enum { ZERO = 128 * 256, LEVELS = 32767, LOW = 16 * 256, HIGH = 65535 - LOW, LOUD = 4, FEW = 4 };
 #define GELU_LEAST 0.17f
 
 typedef struct { const float *weight, *bias; } Norm;
@@ -60,31 +60,39 @@ static inline __m512 turned(__m512 x) {
     return _mm512_fmadd_ps(x, _mm512_mask_mov_ps(one, 0xff00, minus), _mm512_shuffle_f32x4(x, x, 0x4e));
 }
 
-/* numbers (width,) → two bytes each in tiles; returns the size of a step. Where there is a row (width,) to work in, the
-   numbers are turned. */
-static inline float row_to_bytes(const float *numbers, float *row, long width, uint8_t *bytes) {
-    __m512 largest[4];
-    for (int part = 0; part < 4; part++) largest[part] = _mm512_set1_ps(1e-6f);
-    for (long at = 0; at < width; at += QUADS)
-        for (int part = 0; part < 4; part++) {
-            __m512 number = _mm512_loadu_ps(numbers + at + part * TILE);
-            if (row) _mm512_storeu_ps(row + at + part * TILE, number = turned(number));
-            largest[part] = _mm512_max_ps(largest[part], _mm512_abs_ps(number));
-        }
-    __m512 most = _mm512_max_ps(_mm512_max_ps(largest[0], largest[1]), _mm512_max_ps(largest[2], largest[3]));
-    float scale = _mm512_reduce_max_ps(most) * (1.0f / LEVELS);
-    __m512 reciprocal = _mm512_set1_ps(1 / scale);
-    const float *from = row ? row : numbers;
-    for (long at = 0; at < width; at += QUADS, bytes += TILE * QUADS) {
-        __m512 four[4];
-        for (int part = 0; part < 4; part++) four[part] = _mm512_loadu_ps(from + at + part * TILE);
-        store_bytes(bytes, TILE * width, four, reciprocal, ZERO);
-    }
-    return row ? scale * 0.25f : scale;
+/* Sums and the largest of a row are taken in four parts, for one must not wait for the other. */
+static inline __m512 joined_sum(const __m512 *four) {
+    return _mm512_add_ps(_mm512_add_ps(four[0], four[1]), _mm512_add_ps(four[2], four[3]));
 }
 
-/* Gelu's outputs in fp16 (width,) → two bytes each about LOW in tiles; returns the size of a step. */
-static inline float gelu_to_bytes(const uint16_t *halves, long width, uint8_t *bytes) {
+static inline float joined_largest(const __m512 *four) {
+    return _mm512_reduce_max_ps(_mm512_max_ps(_mm512_max_ps(four[0], four[1]), _mm512_max_ps(four[2], four[3])));
+}
+
+/* The size of a step that takes a number of this size into two bytes. */
+static inline float step_for(float largest) { return (largest < 1e-6f ? 1e-6f : largest) * (1.0f / LEVELS); }
+
+static inline float row_step(const float *numbers, long width) {
+    __m512 largest[4];
+    for (int part = 0; part < 4; part++) largest[part] = _mm512_setzero_ps();
+    for (long at = 0; at < width; at += QUADS)
+        for (int part = 0; part < 4; part++)
+            largest[part] = _mm512_max_ps(largest[part], _mm512_abs_ps(_mm512_loadu_ps(numbers + at + part * TILE)));
+    return step_for(joined_largest(largest));
+}
+
+/* numbers (width,) → two bytes each about ZERO in tiles. */
+static inline void row_to_bytes(const float *numbers, float step, long width, uint8_t *bytes) {
+    __m512 reciprocal = _mm512_set1_ps(1 / step);
+    for (long at = 0; at < width; at += QUADS, bytes += TILE * QUADS) {
+        __m512 four[4];
+        for (int part = 0; part < 4; part++) four[part] = _mm512_loadu_ps(numbers + at + part * TILE);
+        store_bytes(bytes, TILE * width, four, reciprocal, ZERO);
+    }
+}
+
+/* The same of Gelu's outputs in fp16, whose bytes are about LOW. */
+static inline float gelu_step(const uint16_t *halves, long width) {
     /* Positive halves are in the order of their bits, and negative ones below them. */
     __m512i most = _mm512_setzero_si512(), more = most;
     for (long at = 0; at < width; at += QUADS) {
@@ -94,48 +102,84 @@ static inline float gelu_to_bytes(const uint16_t *halves, long width, uint8_t *b
     most = _mm512_max_epi16(most, more);
     __m256i folded = _mm256_max_epi16(_mm512_castsi512_si256(most), _mm512_extracti64x4_epi64(most, 1));
     float largest = _mm512_reduce_max_ps(_mm512_cvtph_ps(folded));
-    if (largest < GELU_LEAST / LOW * HIGH) largest = GELU_LEAST / LOW * HIGH;
-    float scale = largest * (1.0f / HIGH);
-    __m512 reciprocal = _mm512_set1_ps(1 / scale);
+    return (largest < GELU_LEAST / LOW * HIGH ? GELU_LEAST / LOW * HIGH : largest) * (1.0f / HIGH);
+}
+
+static inline void gelu_to_bytes(const uint16_t *halves, float step, long width, uint8_t *bytes) {
+    __m512 reciprocal = _mm512_set1_ps(1 / step);
     for (long at = 0; at < width; at += QUADS, bytes += TILE * QUADS) {
         __m512 numbers[4];
         for (int part = 0; part < 4; part++)
             numbers[part] = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(halves + at + part * TILE)));
         store_bytes(bytes, TILE * width, numbers, reciprocal, LOW);
     }
-    return scale;
 }
 
-/* Sums and the largest of a row are taken in four parts, for one must not wait for the other. */
-static inline __m512 joined_sum(const __m512 *four) {
-    return _mm512_add_ps(_mm512_add_ps(four[0], four[1]), _mm512_add_ps(four[2], four[3]));
-}
+/* What LayerNorm multiplies a row's numbers by, and then adds, before its own weight and bias. */
+typedef struct { __m512 factor, shift; } Standard;
 
-/* LayerNorm of hidden (width,), in place. */
-static inline void normalise(float *hidden, Norm norm, float epsilon, long width) {
+static inline Standard standard(const float *numbers, float epsilon, long width) {
     __m512 sums[4], squares[4];
     for (int part = 0; part < 4; part++) sums[part] = squares[part] = _mm512_setzero_ps();
     for (long at = 0; at < width; at += QUADS)
         for (int part = 0; part < 4; part++)
-            sums[part] = _mm512_add_ps(sums[part], _mm512_loadu_ps(hidden + at + part * TILE));
-    __m512 mean = _mm512_set1_ps(_mm512_reduce_add_ps(joined_sum(sums)) / width);
+            sums[part] = _mm512_add_ps(sums[part], _mm512_loadu_ps(numbers + at + part * TILE));
+    float mean = _mm512_reduce_add_ps(joined_sum(sums)) / width;
     for (long at = 0; at < width; at += QUADS)
         for (int part = 0; part < 4; part++) {
-            __m512 away = _mm512_sub_ps(_mm512_loadu_ps(hidden + at + part * TILE), mean);
+            __m512 away = _mm512_sub_ps(_mm512_loadu_ps(numbers + at + part * TILE), _mm512_set1_ps(mean));
             squares[part] = _mm512_fmadd_ps(away, away, squares[part]);
         }
-    float variance = _mm512_reduce_add_ps(joined_sum(squares)) / width + epsilon;
-    __m512 factor = _mm512_set1_ps(1 / sqrtf(variance));
-    for (long at = 0; at < width; at += TILE) {
-        __m512 scaled = _mm512_mul_ps(_mm512_sub_ps(_mm512_loadu_ps(hidden + at), mean), factor);
-        scaled = _mm512_fmadd_ps(scaled, _mm512_loadu_ps(norm.weight + at), _mm512_loadu_ps(norm.bias + at));
-        _mm512_storeu_ps(hidden + at, scaled);
-    }
+    float factor = 1 / sqrtf(_mm512_reduce_add_ps(joined_sum(squares)) / width + epsilon);
+    return (Standard){_mm512_set1_ps(factor), _mm512_set1_ps(-mean * factor)};
 }
 
-static inline float dot(const float *one, const float *two, long width) {
-    __m512 sum = _mm512_setzero_ps();
-    for (long at = 0; at < width; at += TILE)
-        sum = _mm512_fmadd_ps(_mm512_loadu_ps(one + at), _mm512_loadu_ps(two + at), sum);
-    return _mm512_reduce_add_ps(sum);
+static inline __m512 normal(Standard to, const float *numbers, Norm norm, long at) {
+    __m512 number = _mm512_fmadd_ps(_mm512_loadu_ps(numbers + at), to.factor, to.shift);
+    return _mm512_fmadd_ps(number, _mm512_loadu_ps(norm.weight + at), _mm512_loadu_ps(norm.bias + at));
+}
+
+/* LayerNorm of hidden (width,), in place. */
+static inline void normalise(float *hidden, Norm norm, float epsilon, long width) {
+    Standard to = standard(hidden, epsilon, width);
+    for (long at = 0; at < width; at += TILE) _mm512_storeu_ps(hidden + at, normal(to, hidden, norm, at));
+}
+
+/* The same for a few rows, at most FEW, from row `from` of hidden (rows, width), which are then turned and in two bytes each
+   in tiles. `room` (FEW, width) is to work in; `scales` (rows,) are the sizes of steps. With `weight` (LOUD, width) also
+   its products with hidden → heard (rows, LOUD). */
+static inline __attribute__((always_inline)) void normalise_to_bytes(float *hidden, long from, long rows, Norm norm,
+                                                                     float epsilon, long width, float *room,
+                                                                     uint8_t *bytes, float *scales, const float *weight,
+                                                                     float *heard) {
+    /* Each step for all of them before the next one: a row's step waits for its last, other rows' do not. */
+    Standard to[FEW];
+    hidden += from * width, scales += from;
+    for (long row = 0; row < rows; row++) to[row] = standard(hidden + row * width, epsilon, width);
+    for (long row = 0; row < rows; row++) {
+        float *numbers = hidden + row * width;
+        __m512 most[4], told[LOUD];
+        for (int part = 0; part < 4; part++) most[part] = _mm512_setzero_ps();
+        for (int neuron = 0; neuron < LOUD; neuron++) told[neuron] = _mm512_setzero_ps();
+        for (long at = 0; at < width; at += QUADS)
+            for (int part = 0; part < 4; part++) {
+                const long here = at + part * TILE;
+                __m512 number = normal(to[row], numbers, norm, here);
+                _mm512_storeu_ps(numbers + here, number);
+                if (weight)
+                    for (int neuron = 0; neuron < LOUD; neuron++)
+                        told[neuron] =
+                            _mm512_fmadd_ps(number, _mm512_loadu_ps(weight + neuron * width + here), told[neuron]);
+                _mm512_storeu_ps(room + row * width + here, number = turned(number));
+                most[part] = _mm512_max_ps(most[part], _mm512_abs_ps(number));
+            }
+        scales[row] = step_for(joined_largest(most));
+        if (weight)
+            for (int neuron = 0; neuron < LOUD; neuron++)
+                heard[(from + row) * LOUD + neuron] = _mm512_reduce_add_ps(told[neuron]);
+    }
+    for (long row = 0; row < rows; row++) {
+        row_to_bytes(room + row * width, scales[row], width, tile_row(bytes, from + row, width));
+        scales[row] *= 0.25f; /* turned, numbers are 4 times as large as they count */
+    }
 }
