@@ -36,9 +36,9 @@ def main() -> None:
     options.add_argument("--cpu", action="append")
     options.add_argument("--inside", choices=tuple(GRAPHS), help=argparse.SUPPRESS)
     asked = options.parse_args()
-    if asked.inside:
+    if asked.inside:  # the kernel needs AVX-512: onnxruntime on both sides
         pairs = [tuple(pair) for pair in json.load(sys.stdin)]
-        print(json.dumps(Ranker(asked.bundle, asked.inside, 1).predict_proba(pairs).tolist()))
+        print(json.dumps(Ranker(asked.bundle, asked.inside, 1, "onnxruntime").predict_proba(pairs).tolist()))
         return
     if shutil.which(EMULATOR) is None or asked.file is None:
         options.error(f"needs --file, and {EMULATOR} on the path (package qemu-user)")
@@ -46,7 +46,7 @@ def main() -> None:
     some = table.slice(0, asked.pairs)
     pairs = list(zip(some["question"].to_pylist(), some["passage"].to_pylist(), strict=True))
     for precision in read_bundle(asked.bundle).precisions:
-        here = Ranker(asked.bundle, precision, 1).predict_proba(pairs)[:, -1]
+        here = Ranker(asked.bundle, precision, 1, "onnxruntime").predict_proba(pairs)[:, -1]
         for cpu in asked.cpu or ["Haswell", "Nehalem"]:
             there = emulated(asked.bundle, precision, cpu, pairs)[:, -1]
             away = np.abs(here - there)
