@@ -15,7 +15,8 @@ static inline __m512 gelu(__m512 x) {
     enum { SMALLER_SIZE = 10 };
     __m512 size = _mm512_range_ps(x, _mm512_set1_ps(3.875f), SMALLER_SIZE), sum = _mm512_set1_ps(-0.000697577444f);
     for (int term = 0; term < 6; term++) sum = _mm512_fmadd_ps(sum, size, _mm512_set1_ps(terms[term]));
-    return _mm512_fnmadd_ps(sum, size, _mm512_max_ps(x, _mm512_setzero_ps()));
+    /* In this order what is no number stays none. */
+    return _mm512_fnmadd_ps(sum, size, _mm512_max_ps(_mm512_setzero_ps(), x));
 }
 
 /* 2^x, to 4e-6 of it. */

@@ -11,6 +11,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
+from tmkd.bundle.format import VERSION
 from tmkd.recipe_parts import Export
 from tmkd.runfolder import NotYet, RunFolder
 from tmkd.steps import Step
@@ -73,7 +74,7 @@ def _bundle(run: RunFolder, settings: Export, row: str, folder: Path, verb: str,
         return told
 
     needs = {"the student": student, f"collect/{task}": run.corpus_artifact(task)}
-    told: dict[str, Any] = {"row": row, "task": task, "force": force, "pairs": settings.pairs}
+    told: dict[str, Any] = {"version": VERSION, "row": row, "task": task, "force": force, "pairs": settings.pairs}
     if settings.checks:
         told["checks"] = settings.model_dump(mode="json", include={"checks"})["checks"]
     return Step(name, verb, folder, needs, told, make, run.digests(further))

@@ -46,7 +46,7 @@ def flip(path: Path) -> None:
 
 BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no bundle": (lambda folder: (folder / "bundle.json").unlink(), "not a bundle"),
-    "another version": (lambda folder: change(folder, version=2), "version 2, this tmkd reads version 1"),
+    "another version": (lambda folder: change(folder, version=1), "version 1, this tmkd reads version 2"),
     "no JSON": (lambda folder: (folder / "bundle.json").write_text("{"), "damaged"),
     "a list": (lambda folder: (folder / "bundle.json").write_text("[]"), "damaged"),
     "changed settings": (lambda folder: change(folder, positive="no"), "bytes differ"),

@@ -1,7 +1,8 @@
-"""Our own encoder: the int8 graph's numbers, for every shape of BERT it takes, and a line of reason for every other."""
+"""Our own encoder: the numbers of the int8 graph's weights for every BERT it takes, a reason for every other."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +19,7 @@ from transformers import BertConfig, BertModel
 import tiny
 from tiny_bundle import checks, make_distinct
 from tmkd.bundle import Ranker, kernel
+from tmkd.bundle import ranker as ranker_module
 from tmkd.bundle.constants import read_constants
 from tmkd.bundle.kernel import LEVELS, Kernel, kernel_fault, kernel_level
 from tmkd.bundle.kernel_weights import unsuitable
@@ -131,7 +133,7 @@ def test_the_numbers_are_those_of_weights_in_bytes(tmp_path: Path, shape: dict[s
 def test_a_processor_without_tiles_gives_the_same(graph: bytes) -> None:
     tokens = random_ids([5, 20, 40, 80] * 8)
     with_tiles, without = (np.exp(Kernel(graph, "int8", 1, level).logits(tokens)) for level in (2, 1))
-    # Sums of bf16 products differ in their last bit, and a number beside the middle of two bytes then takes the other.
+    # Sums of bf16 products differ in their last bit.
     assert np.abs(with_tiles - without).mean() < 0.001
 
 
@@ -146,6 +148,20 @@ def test_a_pair_alone_is_the_same_to_the_bit_as_in_any_batch(
     together = encoder.logits(tokens)
     some = sorted({0, len(lengths) // 2, len(lengths) - 1})
     np.testing.assert_array_equal(together[some], np.concatenate([encoder.logits(tokens.take([at])) for at in some]))
+
+
+@here
+@levels
+def test_scores_may_be_far_apart(tmp_path: Path, level: int) -> None:
+    student = student_of(tmp_path)
+    with torch.no_grad():
+        for layer in range(3):
+            student.encoder.get_submodule(f"encoder.layer.{layer}.attention.self.query").get_parameter("weight").mul_(
+                100
+            )
+    graph, tokens = graph_of(student).SerializeToString(), random_ids([30, 64, 90] * 8)
+    exact = np.exp(Session(student_graph(in_bytes(student)).SerializeToString(), "fp32", 1).logits(tokens, 0))
+    assert np.abs(np.exp(Kernel(graph, "int8", 1, level).logits(tokens)) - exact).mean() < 0.02
 
 
 @here
@@ -222,6 +238,39 @@ def test_what_it_cannot_compute_is_told(tmp_path: Path) -> None:
     assert unsuitable(other, told) == "its hidden states are not turned by Hadamard's matrix of 16"
     name = "encoder.layer.0.intermediate.loud.bias"
     assert unsuitable({**constants, name: np.ones(5)}, told) == "it has another number of loud neurons than 4"
+
+
+@here
+@pytest.mark.parametrize("name", ["intermediate.dense.bias", "attention.self.value.scales", "output.LayerNorm.bias"])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_refused(graph: bytes, name: str, wrong: float) -> None:
+    damaged = onnx.load_from_string(graph)
+    constant = next(one for one in damaged.graph.initializer if one.name == f"encoder.layer.0.{name}")
+    numbers = onnx.numpy_helper.to_array(constant).copy()
+    numbers[3] = wrong
+    constant.raw_data = numbers.tobytes()
+    with pytest.raises(TmkdError, match=r"damaged int8 graph \(a constant is not finite\)"):
+        Kernel(damaged.SerializeToString(), "x")
+
+
+@here
+def test_where_the_kernel_does_not_run_the_next_engine_that_kept_the_limits_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student_of(tmp_path)
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    export_bundle(tmp_path / "student", PAIRS, [checks()], bundle)
+    write_manifest(bundle, "export", {}, {}, {}, 0.0)
+    monkeypatch.setattr(ranker_module, "kernel_fault", lambda graph: "this processor has no AVX-512 VNNI")
+    taken = Ranker(bundle)
+    assert (taken.precision, taken.engine) == ("int8", "onnxruntime")
+    told = json.loads((bundle / "bundle.json").read_text())
+    (bundle / "bundle.json").write_text(json.dumps(told | {"int8_engines": ["kernel"]}))
+    write_manifest(bundle, "export", {}, {}, {}, 0.0)
+    taken = Ranker(bundle)
+    assert (taken.precision, taken.engine) == ("fp32", "onnxruntime")
+    assert Ranker(bundle, "int8").engine == "onnxruntime"  # asked for by name
 
 
 @here

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 import tiny
 from tiny import Call, World
 from tiny_bundle import PAIRS
+from tmkd.bundle import Ranker
+from tmkd.export import frontier as measured
 from tmkd.export.frontier import Point, frontier_json, measure_points, on_the_frontier, pick, read_points
 from tmkd.export.frontier_page import cells, frontier_figure, told_of, write_frontier_html
 
@@ -79,6 +82,28 @@ def test_bundles_are_measured_in_each_precision(made: tuple[Path, Path]) -> None
         report = json.loads((made[1] / "parity.json").read_text())
         assert one.accuracy == report[one.precision][0]["accuracy_after"]
     assert points[0].faults == ()
+
+
+def test_a_points_accuracy_and_faults_are_those_of_the_engine_that_serves(
+    made: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class ByKernel(Ranker):
+        def __init__(self, *told: Any) -> None:
+            super().__init__(*told)
+            self.engine = "kernel" if self.precision == "int8" else self.engine
+
+    bundle = tmp_path / "bundle"
+    shutil.copytree(made[1], bundle)
+    report = json.loads((bundle / "parity.json").read_text())
+    report["kernel"] = [report["int8"][0] | {"accuracy_after": 0.123}]
+    report["faults"] = {"onnxruntime": ["too far"], "kernel": []}
+    (bundle / "parity.json").write_text(json.dumps(report))
+    told = report["fp32"][0]["accuracy_after"], report["int8"][0]["accuracy_after"]
+    points = measure_points({"it": bundle}, PAIRS, 1)
+    assert [(one.accuracy, one.faults) for one in points] == [(told[0], ()), (told[1], ("too far",))]
+    monkeypatch.setattr(measured, "Ranker", ByKernel)
+    points = measure_points({"it": bundle}, PAIRS, 1)
+    assert [(one.accuracy, one.faults) for one in points] == [(told[0], ()), (0.123, ())]
 
 
 def test_smaller_students_are_trained_exported_and_compared(finished: World, tmkd: Call) -> None:

@@ -12,7 +12,7 @@ from tmkd.pairs import LabelSet
 from tmkd.store import MANIFEST, digest_file, sealed, write_atomic
 from tmkd.text import TOKENIZER, TextSettings
 
-VERSION = 1
+VERSION = 2
 BUNDLE = "bundle.json"
 Precision = Literal["fp32", "int8"]
 Engine = Literal["kernel", "onnxruntime"]
@@ -24,7 +24,7 @@ GRAPHS: dict[Precision, str] = {"fp32": "model.onnx", "int8": "model.int8.onnx"}
 class Bundle:
     """What bundle.json says: the classes and how a pair becomes token ids; `precisions` are the graphs there are.
 
-    `engines` are those that computed the int8 graph within its limits: our own kernel, onnxruntime.
+    `engines` are those that serve the int8 graph unasked, the faster first: they kept its limits, or were forced.
     """
 
     labels: LabelSet

@@ -1,4 +1,4 @@
-"""Our own encoder for a bundle's int8 graph, compiled when tmkd is installed: the same sums, all in a core's cache."""
+"""Our own encoder for a bundle's int8 graph, compiled when tmkd is installed: its weights, all in a core's cache."""
 
 from __future__ import annotations
 

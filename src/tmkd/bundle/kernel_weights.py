@@ -183,6 +183,8 @@ class Weights:
         """The address of its numbers, which begin at a multiple of 64 and stay there."""
         if array.shape != shape or array.dtype != kind:
             raise ValueError(f"a constant is {array.dtype} {array.shape}, not {kind.__name__} {shape}")
+        if kind is np.float32 and not np.isfinite(array).all():
+            raise ValueError("a constant is not finite")
         room = np.empty(array.nbytes + _QUAD, dtype=np.uint8)
         start = -room.ctypes.data % _QUAD
         placed = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)

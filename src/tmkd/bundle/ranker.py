@@ -56,7 +56,8 @@ class Ranker:
         there = self.bundle.precisions
         if precision is not None and precision not in there:
             raise TmkdError(f"{self.folder}: has no {precision} graph; it has {', '.join(there)}")
-        if "int8" in there and (precision or own_precision()) == "int8":
+        wanted = precision or ("int8" if engine == "kernel" else own_precision())
+        if wanted == "int8" and "int8" in there:
             graph = self._graph("int8")
             for kept in self.bundle.engines:
                 if engine in (None, kept) and (kept == "onnxruntime" or kernel_fault(graph) is None):
