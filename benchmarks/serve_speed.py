@@ -29,6 +29,7 @@ from transformers import AutoModelForSequenceClassification, BertConfig, BertFor
 
 from tmkd.bundle import Ranker
 from tmkd.bundle.kernel import Kernel, _library, kernel_level
+from tmkd.bundle.kernel_weights import aligned
 from tmkd.bundle.session import Session
 from tmkd.evaluate.speed import machine_line
 from tmkd.export.compat import export_compat
@@ -235,7 +236,7 @@ def peak(ranker: Ranker, pairs: Pairs, repeats: int, threads: int) -> None:
             print(f"  2,048 × {inner} × {outer}, {name}: {rate / 1e9:,.0f} GOP/s")
     tokens = ranker.tokenizer.encode(*map(list, zip(*pairs, strict=True)))
     encode = encoder((ranker.folder / "model.int8.onnx").read_bytes(), ranker, threads)
-    taken = min(seconds(lambda: encode(tokens)) for _ in range(3 * repeats))
+    taken = min(seconds(lambda: encode(tokens)) for _ in range(repeats + 1))
     width, wide = min(map(min, shapes)), max(map(max, shapes))
     layers = sum(one.op_type == "Softmax" for one in graph.node)
     whole = 2 * (4 * width * width + 2 * width * wide)
@@ -269,15 +270,6 @@ def kernel_rate(inner: int, outer: int, threads: int, repeats: int) -> float:
     with ThreadPoolExecutor(threads) as pool:
         best = min(seconds(lambda: list(pool.map(ten, lefts, outs))) for _ in range(repeats + 1))
     return 10 * threads * 2 * 2 * 2048 * inner * outer / best
-
-
-def aligned(values: np.ndarray) -> np.ndarray:
-    """The same numbers, beginning at a multiple of 64."""
-    room = np.empty(values.nbytes + 64, dtype=np.uint8)
-    start = -room.ctypes.data % 64
-    placed: np.ndarray = room[start : start + values.nbytes].view(values.dtype).reshape(values.shape)
-    placed[...] = values
-    return placed
 
 
 def onnxruntime_rate(inner: int, outer: int, threads: int, repeats: int) -> float:

@@ -29,7 +29,8 @@ static inline __m512 power_of_two(__m512 x) {
 
 static inline __m512 hyperbolic_tangent(__m512 x) {
     const __m512 one = _mm512_set1_ps(1), two = _mm512_set1_ps(2);
-    return _mm512_sub_ps(one, _mm512_div_ps(two, _mm512_add_ps(one, power_of_two(_mm512_mul_ps(x, _mm512_set1_ps(2 * 1.44269504f))))));
+    __m512 squared = power_of_two(_mm512_mul_ps(x, _mm512_set1_ps(2 * 1.44269504f))); /* e^2x */
+    return _mm512_sub_ps(one, _mm512_div_ps(two, _mm512_add_ps(one, squared)));
 }
 
 /* 64 numbers → two bytes each about `zero`: one row of a tile of upper bytes, and one of lower ones `half` further. */

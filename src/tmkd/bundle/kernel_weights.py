@@ -12,6 +12,8 @@ from tmkd.bundle.constants import Constants
 _BLOCK, _QUAD, _TILE = 32, 64, 16  # as in products.h
 _ZERO, _LOW, _LOUD = 128, 16, 4  # as in rows.h: the bytes that stand for 0, and the loud neurons of a feed-forward
 
+TURNED = 16  # neighbouring numbers of a hidden state that are mixed before they become bytes
+
 _TABLES = ("words.steps", "positions", "types")  # what is looked up in
 
 Settings = dict[str, str]
@@ -61,9 +63,8 @@ def unsuitable(constants: Constants, settings: Settings) -> str | None:
         return f"its activation is {settings['activation']}, not gelu"
     if layers < 1 or heads < 1 or width % heads or width % _QUAD or width // heads % _BLOCK:
         return f"{width} channels in {heads} heads are no multiples of {_QUAD} and {_BLOCK}"
-    turn = reduce(lambda one, two: np.kron(one, two), [np.array([[1, 1], [1, -1]]) * 0.5**0.5] * 4)
-    if "turn" not in constants or not np.allclose(constants["turn"], turn):
-        return f"its hidden states are not turned by Hadamard's matrix of {_TILE}"
+    if not np.array_equal(constants.get("turn", ()), hadamard()):
+        return f"its hidden states are not turned by Hadamard's matrix of {TURNED}"
     for layer in range(layers):
         if len(constants.get(f"encoder.layer.{layer}.intermediate.loud.bias", np.empty(_LOUD))) != _LOUD:
             return f"it has another number of loud neurons than {_LOUD}"
@@ -185,12 +186,26 @@ class Weights:
             raise ValueError(f"a constant is {array.dtype} {array.shape}, not {kind.__name__} {shape}")
         if kind is np.float32 and not np.isfinite(array).all():
             raise ValueError("a constant is not finite")
-        room = np.empty(array.nbytes + _QUAD, dtype=np.uint8)
-        start = -room.ctypes.data % _QUAD
-        placed = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
-        placed[...] = array
-        self._arrays.append(placed)
-        return int(placed.ctypes.data)
+        self._arrays.append(aligned(array))
+        return int(self._arrays[-1].ctypes.data)
+
+
+def hadamard() -> np.ndarray:
+    """What hidden states are turned by before they become bytes: orthonormal, of one size, float32 (TURNED, TURNED).
+
+    It spreads what is in one number over all of them (as in arXiv 2404.00456).
+    """
+    signs = reduce(lambda one, two: np.kron(one, two), [np.array([[1, 1], [1, -1]])] * 4)
+    return (signs / TURNED**0.5).astype(np.float32)
+
+
+def aligned(array: np.ndarray) -> np.ndarray:
+    """The same numbers, beginning at an address that is a multiple of 64, as the kernel reads them."""
+    room = np.empty(array.nbytes + _QUAD, dtype=np.uint8)
+    start = -room.ctypes.data % _QUAD
+    placed: np.ndarray = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    placed[...] = array
+    return placed
 
 
 def _joined(last: bool) -> tuple[str, ...]:

@@ -10,7 +10,8 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from tmkd.export.rounding import LEVELS, TURNED, Rounded, hadamard, quantise_rows
+from tmkd.bundle.kernel_weights import TURNED, hadamard
+from tmkd.export.rounding import LEVELS, Rounded, quantise_rows
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")  # int64 (pairs, longest)
 OPSET = 20  # the first with Gelu

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,11 +11,11 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from tmkd.bundle.kernel_weights import TURNED, hadamard
 from tmkd.network import Student
 
 LEVELS = 127  # of a signed byte, on each side of 0
 LOUD = 4  # neurons of a feed-forward that stay fp32
-TURNED = 16  # neighbouring inputs that are mixed before they become bytes
 DAMPING = 0.01  # of the mean diagonal, added to it: pairs are few, and some inputs hardly vary
 
 Moments = dict[str, npt.NDArray[np.float64]]
@@ -77,12 +76,6 @@ def turn(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """rows (rows, columns), each TURNED neighbours of a row mixed by `hadamard`; turned twice they are as before."""
     mixed: npt.NDArray[Any] = rows.reshape(-1, TURNED) @ hadamard().astype(rows.dtype)
     return mixed.reshape(rows.shape)
-
-
-def hadamard() -> npt.NDArray[np.float32]:
-    """Orthonormal, (TURNED, TURNED): spreads what is in one input over all of them (as in arXiv 2404.00456)."""
-    mixed = reduce(np.kron, [np.array([[1, 1], [1, -1]])] * 4)
-    return (mixed / TURNED**0.5).astype(np.float32)
 
 
 def loud_neurons(onward: npt.NDArray[np.float32], moments: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
