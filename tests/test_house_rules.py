@@ -20,28 +20,18 @@ TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
 IDS = [path.relative_to(SOURCE).as_posix() for path in MODULES]
 MOST_LINES = 260
 
-# A module imports from its own floor or from those above it in this list (docs: the design).
-FLOORS = (
-    "errors",
-    "store recipe_parts recipe recipe_errors recipe_yaml pretrained progress process workers",
-    "pairs files hofstaetter layouts sources quality agreement",
-    "softlabels text tokens vectors",
-    "collect network",
-    "train",
-    "teachers distill",
-    "bundle",
-    "evaluate",
-    "export",
-    "serve",
-    "runfolder steps",
-    "health results collected benching bundle_verbs",
-    "gathering exporting starting",
-    "flow",
-    "checking running",
-    "cli",
-    "__init__ __main__",
-)
-HEIGHT = {name: height for height, floor in enumerate(FLOORS) for name in floor.split()}
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+
+def told_floors(page: str) -> list[list[str]]:
+    """The floors that the page on the architecture lists, the ground first: names of modules and folders."""
+    block = re.search(r"^```floors\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    assert block, "docs/architecture.md has no fenced block of floors"
+    return [line.split() for line in block[1].splitlines()]
+
+
+FLOORS = told_floors(ARCHITECTURE)
+HEIGHT = {name: height for height, floor in enumerate(FLOORS) for name in floor}
 WITHOUT_TORCH = [
     name for name in HEIGHT if name not in ("network", "train", "teachers", "distill", "evaluate", "export", "__main__")
 ]
@@ -90,7 +80,7 @@ def run(code: str) -> str:
 @every_module
 def test_imports_go_down_the_floors(path: Path) -> None:
     own = path.relative_to(SOURCE).with_suffix("").parts[0]
-    assert own in HEIGHT, f"{own} has no floor yet: add it to FLOORS"
+    assert own in HEIGHT, f"{own} has no floor yet: add it to docs/architecture.md"
     for name, line in loaded(path):
         if name.startswith("tmkd."):
             assert HEIGHT[piece(name)] <= HEIGHT[own], f"{path}:{line}: {own} may not import {piece(name)}"
@@ -181,10 +171,10 @@ def test_what_is_public_has_a_docstring(path: Path) -> None:
 # -- what lies beside the code -------------------------------------------------------------------------------------
 
 
-def told_tree(readme: str) -> list[str]:
-    """The paths that the README's tree of src/tmkd names, folders with a slash at the end."""
-    block = re.search(r"^```\w*\nsrc/tmkd/.*?\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)
-    assert block, "README.md has no fenced block that starts with src/tmkd/"
+def told_tree(page: str) -> list[str]:
+    """The paths that the page's tree of src/tmkd names, folders with a slash at the end."""
+    block = re.search(r"^```\w*\nsrc/tmkd/.*?\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    assert block, "docs/architecture.md has no fenced block that starts with src/tmkd/"
     paths: list[str] = []
     folder = ""
     for line in block[1].splitlines():
@@ -196,21 +186,21 @@ def told_tree(readme: str) -> list[str]:
     return paths
 
 
-def test_the_tree_in_the_readme_is_the_tree_on_disk() -> None:
-    told = told_tree((ROOT / "README.md").read_text(encoding="utf-8"))
+def test_the_tree_in_the_documents_is_the_tree_on_disk() -> None:
+    told = told_tree(ARCHITECTURE)
     modules = {
         path.relative_to(SOURCE).as_posix() for path in MODULES if path.name not in ("__init__.py", "__main__.py")
     }
     folders = {f"{path.parent.relative_to(SOURCE).as_posix()}/" for path in MODULES if path.parent != SOURCE}
-    assert sorted((modules | folders) - {*told}) == [], "on disk, but not in the README"
-    assert [name for name in told if not (SOURCE / name).exists()] == [], "in the README, but not on disk"
+    assert sorted((modules | folders) - {*told}) == [], "on disk, but not in docs/architecture.md"
+    assert [name for name in told if not (SOURCE / name).exists()] == [], "in docs/architecture.md, but not on disk"
     assert len(told) == len({*told})
 
 
 def test_the_reading_of_a_tree() -> None:
     entries = ("├── a.py   first", "├── b/     a folder", "│   ├── c.py  x", "│   └── d.py", "└── e/", "    └── f.py")
-    readme = "\n".join(["```", "src/tmkd/", *entries, "other/ g", "```", ""])
-    assert told_tree(readme) == ["a.py", "b/", "b/c.py", "b/d.py", "e/", "e/f.py"]
+    page = "\n".join(["```", "src/tmkd/", *entries, "other/ g", "```", ""])
+    assert told_tree(page) == ["a.py", "b/", "b/c.py", "b/d.py", "e/", "e/f.py"]
 
 
 def project_files() -> Iterator[Path]:
