@@ -31,7 +31,7 @@ import yaml
 from tmkd.collect.candidates import candidates
 from tmkd.collect.index import STOP_WORDS, TantivyIndex
 from tmkd.collect.texts import Passage
-from tmkd.evaluate.speed import machine_line
+from tmkd.machine import machine_line
 
 ROOT = Path(__file__).resolve().parents[1]
 PASSAGES, QUESTIONS = "unlabelled/passages.parquet", "unlabelled/questions.parquet"

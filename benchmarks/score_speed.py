@@ -21,7 +21,7 @@ from sentence_transformers import CrossEncoder
 from torch import nn
 
 from tmkd.agreement import kendall_tau
-from tmkd.evaluate.speed import machine_line
+from tmkd.machine import machine_line
 from tmkd.pairs import LabelSet
 from tmkd.recipe_parts import Source
 from tmkd.sources import read_source

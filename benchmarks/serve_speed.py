@@ -31,10 +31,10 @@ from tmkd.bundle import Ranker
 from tmkd.bundle.kernel import Kernel, _library, kernel_level
 from tmkd.bundle.kernel_weights import aligned
 from tmkd.bundle.session import Session
-from tmkd.evaluate.speed import machine_line
 from tmkd.export.compat import export_compat
 from tmkd.export.graph import Graph
 from tmkd.export.student_graph import round_layers, student_graph
+from tmkd.machine import machine_line
 from tmkd.network import Student
 from tmkd.network.encoder import quiet
 from tmkd.network.headers import Header

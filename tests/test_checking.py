@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,11 @@ import tiny
 from tmkd.checking import check_run
 from tmkd.errors import TmkdError
 from tmkd.flow import steps
+from tmkd.machine import cores
 from tmkd.recipe_yaml import read_recipe
 from tmkd.runfolder import RunFolder
 
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+CORES = cores()
 WORK = 2 * 16 * 16 / (12 * 768 * 768)  # the tiny encoder's arithmetic per token, BERT-base being 1
 Check = Callable[..., str]
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tmkd.errors import UsageError
 from tmkd.recipe import Recipe
-from tmkd.recipe_errors import keys_at, near, short
+from tmkd.recipe_errors import keys_at, short
 from tmkd.recipe_yaml import read_recipe
 
 RECIPE = """\
@@ -89,7 +89,7 @@ def test_shared_stages_without_names(tmp_path: Path) -> None:
     assert refused(tmp_path, text) == "r.yaml:12: stages: give names, and below each the keys of a stage"
 
 
-# -- unknown keys, wrong values: file, line, key, near miss --------------------------------------------------------
+# -- unknown keys, wrong values: file, line, key miss --------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -301,12 +301,6 @@ def test_the_keys_of_a_place_are_those_of_its_part() -> None:
     assert keys_at(["tasks", "train", "train", 0]) == keys_at(["teachers", "t", "file"])
     assert keys_at(["pretrained", "hub"]) == ["folder", "hub", "revision", "package", "sha256"]
     assert keys_at(["name", "x"]) == []
-
-
-def test_a_near_miss_or_all_there_are() -> None:
-    assert near("alfa", ["beta", "alpha"]) == "did you mean 'alpha'?"
-    assert near("zzz", ["beta", "alpha", "beta"]) == "there is beta, alpha"
-    assert near("zzz", []) == "there is none"
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=30))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tmkd.errors import TmkdError
-from tmkd.workers import processors, spread
+from tmkd.workers import spread
 
 
 def times(factor: int) -> Callable[[int], tuple[int, int]]:
@@ -64,10 +64,6 @@ def test_an_error_in_a_worker_is_the_callers() -> None:
 def test_a_worker_that_dies_is_told() -> None:
     with pytest.raises(TmkdError, match="a worker process died"):
         list(spread(dying, (), range(3), 2))
-
-
-def test_there_is_a_processor() -> None:
-    assert processors() >= 1
 
 
 def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:

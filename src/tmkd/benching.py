@@ -15,10 +15,9 @@ from tokenizers import Tokenizer
 
 from tmkd.bundle.format import BUNDLE, GRAPHS, Engine, Precision, check_file, read_bundle, tokenizer_file
 from tmkd.bundle.kernel import kernel_fault
-from tmkd.bundle.processor import own_cores
 from tmkd.bundle.ranker import Ranker
 from tmkd.errors import TmkdError, UsageError
-from tmkd.evaluate.speed import machine_line
+from tmkd.machine import cores, machine_line
 from tmkd.text import PairTokenizer
 
 WARM_UP = 3  # calls not counted
@@ -170,7 +169,7 @@ def bench(
     settings = read_bundle(bundle).text
     tokenizer = Tokenizer.from_buffer(tokenizer_file(bundle).read_bytes())
     pair_tokenizer = PairTokenizer(tokenizer, settings)
-    for used in threads or (own_cores(),):
+    for used in threads or (cores(),):
         ready = [(rival, rival.prepare(used)) for rival in rivals]
         for length in lengths:
             for batch in batches:

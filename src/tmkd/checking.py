@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from rich.table import Table
 
 from tmkd.errors import TmkdError
 from tmkd.flow import steps
+from tmkd.machine import cores
 from tmkd.progress import clock
 from tmkd.recipe_parts import Fit
 from tmkd.runfolder import RunFolder
@@ -134,7 +134,7 @@ def _estimate(run: RunFolder, step: Step, sizes: dict[str, int]) -> Estimate:
         corpus, _, name = rest.rpartition("/")
         teacher = run.recipe.teachers[name]
         model = teacher.base or teacher.model
-        seconds = sizes[corpus] / _SCORED_PER_CORE / _cores() * _work(run, model, None) if model else 1
+        seconds = sizes[corpus] / _SCORED_PER_CORE / cores() * _work(run, model, None) if model else 1
         return Estimate(title, sizes[corpus], seconds, sizes[corpus] * 8)
     base = run.recipe.student.base
     if kind == "distill" and step.settings:
@@ -145,7 +145,7 @@ def _estimate(run: RunFolder, step: Step, sizes: dict[str, int]) -> Estimate:
     if kind == "start":
         return Estimate(title, 0, 1 + sizes[step.settings["corpus"]] / 5000, _weights(run, base))
     pairs = sum(size for name, size in sizes.items() if name.partition("/")[2] not in ("", "train", "dev"))
-    return Estimate(title, pairs, pairs / _SCORED_PER_CORE / _cores() * _work(run, base, None), pairs * 16)
+    return Estimate(title, pairs, pairs / _SCORED_PER_CORE / cores() * _work(run, base, None), pairs * 16)
 
 
 def _files(path: Path) -> Iterator[Path]:
@@ -153,7 +153,7 @@ def _files(path: Path) -> Iterator[Path]:
 
 
 def _training(run: RunFolder, base: str, layers: int | None, pairs: int, fit: Fit) -> float:
-    return pairs * fit.epochs / _TRAINED_PER_CORE / _cores() * _work(run, base, layers)
+    return pairs * fit.epochs / _TRAINED_PER_CORE / cores() * _work(run, base, layers)
 
 
 def _work(run: RunFolder, base: str, layers: int | None) -> float:
@@ -167,7 +167,3 @@ def _work(run: RunFolder, base: str, layers: int | None) -> float:
 def _weights(run: RunFolder, base: str) -> int:
     """Bytes of a model's weights on disk."""
     return sum(path.stat().st_size for path in run.pretrained(base).path.glob("*.safetensors"))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -107,9 +107,9 @@ def _frontier(run: RunFolder, settings: Export) -> Step:
     measured = run.recipe.evaluate
 
     def make(folder: Path, work: Path) -> dict[str, Any]:
-        from tmkd.evaluate.speed import machine_line
         from tmkd.export.frontier import frontier_json, measure_points, pick
         from tmkd.export.frontier_page import write_frontier_html
+        from tmkd.machine import machine_line
 
         split = next(iter(run.recipe.tasks[task].tests))
         pairs = _pairs(run.corpus(f"{task}/{split}").table().slice(0, measured.pairs))

@@ -42,11 +42,11 @@ def _index(run: RunFolder, name: str, gather: Gather) -> Step:
 
     def make(folder: Path, work: Path) -> dict[str, Any]:
         from tmkd.collect.indexing import collect_index
+        from tmkd.machine import cores
         from tmkd.progress import progress
-        from tmkd.workers import processors
 
         with progress(f"index {name}", "documents") as report:
-            return collect_index(name, gather, run.labels(gather.task), folder, run.base, report, processors(), files)
+            return collect_index(name, gather, run.labels(gather.task), folder, run.base, report, cores(), files)
 
     settings = gather.model_dump(mode="json", include=_OF_INDEX)
     # What is kept is checked by its own digests: more documents add to the index what they bring.
@@ -72,8 +72,8 @@ def _collect_corpus(run: RunFolder, name: str, gather: Gather) -> Step:
 
     def make(folder: Path, work: Path) -> dict[str, Any]:
         from tmkd.collect.corpora import collect_corpus
+        from tmkd.machine import cores
         from tmkd.progress import progress
-        from tmkd.workers import processors
 
         with progress(f"collect {name}", "questions") as report:
             return collect_corpus(
@@ -84,7 +84,7 @@ def _collect_corpus(run: RunFolder, name: str, gather: Gather) -> Step:
                 folder,
                 run.base,
                 report,
-                processes=processors(),
+                processes=cores(),
                 **folders,
             )
 

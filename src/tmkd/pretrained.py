@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tmkd.errors import TmkdError
-from tmkd.recipe_errors import near
+from tmkd.errors import TmkdError, did_you_mean
 from tmkd.recipe_parts import Pretrained
 from tmkd.store import digest_file, digest_json
 
@@ -44,7 +43,7 @@ def find(name: str, known: Mapping[str, Pretrained], base: Path) -> ModelFolder:
     if entry.folder is not None:
         path = base / Path(entry.folder).expanduser()
         if name not in known and not path.is_dir():
-            told = f"pretrained '{name}': no folder {path}, no name under pretrained ({near(name, known)})"
+            told = f"pretrained '{name}': no folder {path}, no name under pretrained ({did_you_mean(name, known)})"
             path = _hub_folder(f"{told}, and as a hub id", name, None)
         elif not path.is_dir():
             raise TmkdError(f"pretrained '{name}': no folder {path}")

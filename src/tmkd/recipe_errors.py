@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from tmkd.errors import did_you_mean
 from tmkd.recipe import Recipe
 from tmkd.recipe_parts import NAME
 
@@ -52,7 +52,7 @@ def told(error: ValidationError, path: Path, node: yaml.Node, changes: Iterable[
     key = ".".join(map(str, place))
     where = f"{path}:{line_of(node, place)}" + "".join(f", with --set {change}" for change in touching)
     if problem["type"] == "extra_forbidden":
-        return f"{where}: unknown key '{key}'; {near(str(place[-1]), keys_at(place[:-1]))}"
+        return f"{where}: unknown key '{key}'; {did_you_mean(str(place[-1]), keys_at(place[:-1]))}"
     if problem["type"] == "missing":
         return f"{where}: '{key}' is missing"
     if problem["type"] == "value_error":
@@ -61,13 +61,6 @@ def told(error: ValidationError, path: Path, node: yaml.Node, changes: Iterable[
         return f"{where}: {key} is empty; fill it in, or remove the line"
     wanted = " or ".join(dict.fromkeys(_wanted(one) for other, one in fellows if other == location))
     return f"{where}: {key}: {wanted}; {_found(problem['input'], problem['type'])}"
-
-
-def near(word: str, known: Iterable[str]) -> str:
-    """A hint for a word that is not known: the one that was meant, or all there are."""
-    names = list(dict.fromkeys(map(str, known)))
-    close = difflib.get_close_matches(word, names, 1)
-    return f"did you mean '{close[0]}'?" if close else f"there is {', '.join(names) or 'none'}"
 
 
 def short(value: Any) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from tmkd.errors import UsageError
+from tmkd.errors import UsageError, did_you_mean
 from tmkd.recipe import Recipe
-from tmkd.recipe_errors import keys_at, line_of, near, short, told
+from tmkd.recipe_errors import keys_at, line_of, short, told
 
 _MAX_BYTES = 1 << 20
 
@@ -105,7 +105,7 @@ def _replaced(place: Any, keys: Sequence[str], depth: int, value: Any, change: s
         found = f"has items 0 to {len(place) - 1}" if isinstance(place, list) and place else f"is {short(place)}"
         raise UsageError(f"--set {change}: there is no '{key}' in {'.'.join(above)}, which {found}")
     if key not in place and depth + 1 < len(keys) and key not in keys_at(above):
-        hint = near(key, [*place, *keys_at(above)])
+        hint = did_you_mean(key, [*place, *keys_at(above)])
         raise UsageError(f"--set {change}: the recipe has no '{'.'.join(keys[: depth + 1])}'; {hint}")
     inner = place.get(key)
     return {**place, key: _replaced({} if inner is None else inner, keys, depth + 1, value, change)}
@@ -138,7 +138,7 @@ def _used(stage: Any, shared: Mapping[str, Any], where: str) -> Any:
         return stage
     name = stage["use"]
     if not isinstance(name, str) or name not in shared:
-        raise UsageError(f"{where}: no stage {short(name)} under stages; {near(str(name), shared)}")
+        raise UsageError(f"{where}: no stage {short(name)} under stages; {did_you_mean(str(name), shared)}")
     own = {key: value for key, value in stage.items() if key != "use"}
     merged = {**shared[name], **own}
     if isinstance(shared[name].get("fit"), dict) and isinstance(own.get("fit"), dict):

@@ -107,7 +107,7 @@ def report(run: RunFolder, folder: Path) -> dict[str, Any]:
     """Measure every row, time them side by side, and write report.json and report.html."""
     from tmkd.evaluate.page import write_report_html
     from tmkd.evaluate.report import Report, data_set, write_report_json
-    from tmkd.evaluate.speed import machine_line
+    from tmkd.machine import machine_line
 
     rows = list(measured_rows(run))
     speeds = _speeds(run, rows)

@@ -10,11 +10,10 @@ import pyarrow as pa
 
 from tmkd.collect.guard import Guard
 from tmkd.distill.rows import PlannedStage, best_by_dev, chain_key, declared, members
-from tmkd.errors import TmkdError, UsageError
+from tmkd.errors import TmkdError, UsageError, did_you_mean
 from tmkd.pairs import Corpus, LabelSet
 from tmkd.pretrained import ModelFolder, find
 from tmkd.recipe import Recipe
-from tmkd.recipe_errors import near
 from tmkd.recipe_parts import Source
 from tmkd.softlabels import Column
 from tmkd.store import digest_json, digest_path, read_manifest, sealed
@@ -142,11 +141,13 @@ class RunFolder:
         Raises: UsageError for a corpus or teacher that the recipe has not; TmkdError for what is not scored yet.
         """
         if corpus not in self.corpora():
-            raise UsageError(f"the recipe has no corpus '{corpus}' that teachers score; {near(corpus, self.corpora())}")
+            raise UsageError(
+                f"the recipe has no corpus '{corpus}' that teachers score; {did_you_mean(corpus, self.corpora())}"
+            )
         known = declared(self.recipe, corpus)
         for name in names:
             if name not in known:
-                raise UsageError(f"no teacher '{name}' scores {corpus}; {near(name, known)}")
+                raise UsageError(f"no teacher '{name}' scores {corpus}; {did_you_mean(name, known)}")
         done = [name for name in names or known if read_manifest(self.soft_folder(corpus, name)) is not None]
         if not done or (names and len(done) < len(names)):
             lacking = next((name for name in names if name not in done), "any teacher")

@@ -48,11 +48,6 @@ def spread(
         pool.shutdown(cancel_futures=True)
 
 
-def processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _begin(parent: int, make: Callable[..., Callable[[Any], Any]], given: tuple[Any, ...]) -> None:
     global _work
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()

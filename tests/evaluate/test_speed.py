@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tmkd.evaluate import speed
-from tmkd.evaluate.speed import machine_line, measure
+from tmkd.evaluate.speed import measure
 
 
 class Clock:
@@ -69,8 +69,3 @@ def test_nothing_to_time_and_one_name_twice_are_refused(clock: Clock) -> None:
         measure([worker], [], [], 1, 4)
     with pytest.raises(ValueError, match="share a name"):
         measure([worker, worker], ["q"], ["p"], 1, 4)
-
-
-def test_the_machine_line_names_processor_and_cores() -> None:
-    assert " cores" in machine_line()
-    assert "\n" not in machine_line()

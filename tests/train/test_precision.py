@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tmkd.errors import TmkdError
+from tmkd.machine import processor_flags
 from tmkd.train import precision
 
 
@@ -20,15 +21,10 @@ from tmkd.train import precision
     ],
 )
 def test_the_processor_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, expected: str) -> None:
-    cpuinfo = tmp_path / "cpuinfo"
-    cpuinfo.write_text(f"processor\t: 0\n{line}\n")
-    flags = precision._processor_flags(cpuinfo)
-    monkeypatch.setattr(precision, "_processor_flags", lambda: flags)
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{line}\n")
+    flags = processor_flags(tmp_path / "cpuinfo")
+    monkeypatch.setattr(precision, "processor_flags", lambda: flags)
     assert precision.pick_precision("auto", "cpu") == expected
-
-
-def test_no_cpuinfo_means_fp32(tmp_path: Path) -> None:
-    assert precision._processor_flags(tmp_path / "none") == frozenset()
 
 
 def test_what_is_asked_for_is_given() -> None:

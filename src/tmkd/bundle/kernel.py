@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from tmkd.bundle.constants import read_constants
 from tmkd.bundle.kernel_weights import Weights, unsuitable
-from tmkd.bundle.processor import own_cores
 from tmkd.errors import TmkdError
+from tmkd.machine import cores
 from tmkd.tokens import TokenIds
 
 LEVELS = {0: "none", 1: "AVX-512 VNNI", 2: "AMX"}  # what a processor has for it
@@ -56,7 +56,7 @@ class Kernel:
 
     def __init__(self, graph: bytes, name: str | Path, threads: int | None = None, level: int | None = None) -> None:
         self.name = name
-        self.threads = threads or own_cores()
+        self.threads = threads or cores()
         self.level = kernel_level() if level is None else level
         fault = kernel_fault(graph, self.level)
         if fault is not None:

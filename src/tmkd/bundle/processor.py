@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import platform
-from pathlib import Path
 
 from tmkd.bundle.format import Precision
+from tmkd.machine import processor_flags
 
 # One instruction that multiplies bytes and adds them up in 32 bits. Older processors add pairs of products in 16 bits,
 # where two large ones are cut off: int8 would be wrong there without a word.
 EXACT_BYTES = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"})
-
-
-def flags(cpuinfo: str) -> frozenset[str]:
-    """The instruction sets that /proc/cpuinfo's text names for the first processor (`flags`, on ARM `Features`)."""
-    for line in cpuinfo.splitlines():
-        name, colon, words = line.partition(":")
-        if colon and name.strip() in ("flags", "Features"):
-            return frozenset(words.split())
-    return frozenset()
 
 
 def best_precision(instructions: frozenset[str], machine: str) -> Precision:
@@ -30,13 +20,4 @@ def best_precision(instructions: frozenset[str], machine: str) -> Precision:
 
 def own_precision() -> Precision:
     """The precision for the processor this runs on."""
-    try:
-        cpuinfo = Path("/proc/cpuinfo").read_text(errors="replace")
-    except OSError:
-        cpuinfo = ""
-    return best_precision(flags(cpuinfo), platform.machine())
-
-
-def own_cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return best_precision(processor_flags(), platform.machine())

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tmkd.bundle.processor import own_cores
 from tmkd.errors import TmkdError
+from tmkd.machine import cores
 from tmkd.tokens import TokenIds
 
 TOKEN_BUDGET = 512  # padded ids a run: a core's cache holds what is between two layers
@@ -40,7 +40,7 @@ class Session:
         except Exception as error:  # its exceptions have no common type of their own
             raise TmkdError(f"{name}: onnxruntime cannot open the graph: {str(error).splitlines()[0]}") from None
         self.name = name
-        self.threads = threads or own_cores()
+        self.threads = threads or cores()
         self.classes = int(self._session.get_outputs()[0].shape[1])
         self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="tmkd")
 

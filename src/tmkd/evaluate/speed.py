@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
+
+from tmkd.machine import threads
 
 if TYPE_CHECKING:
     from tmkd.evaluate.scorers import Scorer
@@ -58,39 +56,9 @@ def measure(
             pairs=len(questions),
             repeats=repeats,
             batch=batch,
-            threads=_threads(),
+            threads=threads(),
             mean_tokens=scorer.mean_tokens(questions, passages),
             precision=scorer.precision,
         )
         for scorer in scorers
     }
-
-
-def machine_line() -> str:
-    """The machine in a line: processor model, cores this process may use; if torch is loaded, its threads and GPU."""
-    parts = [_processor(), f"{_cores()} cores"]
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        parts += [f"{torch.get_num_threads()} threads", f"torch {torch.__version__}"]
-        if torch.cuda.is_available():
-            parts.append(torch.cuda.get_device_name())
-    return ", ".join(parts)
-
-
-def _processor() -> str:
-    try:
-        facts = Path("/proc/cpuinfo").read_text(errors="replace")
-    except OSError:
-        facts = ""
-    models = [line.partition(":")[2].strip() for line in facts.splitlines() if line.startswith("model name")]
-    return (models[0] if models else "") or platform.processor() or platform.machine()
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _threads() -> int:
-    """Threads of the computation: torch's if it is loaded. It is not imported here: a bundle is timed without it."""
-    torch = sys.modules.get("torch")
-    return _cores() if torch is None else int(torch.get_num_threads())

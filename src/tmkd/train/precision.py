@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 import torch
 
 from tmkd.errors import TmkdError
+from tmkd.machine import processor_flags
 
 BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})  # x86, x86, Arm
 
@@ -32,14 +32,4 @@ def pick_precision(wanted: str, device: str) -> Literal["bf16", "fp32"]:
 def _has_bf16(device: str) -> bool:
     if device == "cuda":
         return torch.cuda.get_device_capability() >= (8, 0)
-    return not BF16_FLAGS.isdisjoint(_processor_flags())
-
-
-def _processor_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
-    """What the first processor can do, as Linux tells it; nothing is known elsewhere."""
-    try:
-        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return frozenset()
-    told = (line.partition(":")[2].split() for line in lines if line.lower().startswith(("flags", "features")))
-    return frozenset(next(told, []))
+    return not BF16_FLAGS.isdisjoint(processor_flags())
