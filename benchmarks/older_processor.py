@@ -21,7 +21,7 @@ from tmkd.agreement import kendall_tau
 from tmkd.bundle import Ranker
 from tmkd.bundle.format import GRAPHS, read_bundle
 from tmkd.pairs import LabelSet
-from tmkd.recipe_parts import Source
+from tmkd.recipe.parts import Source
 from tmkd.sources import read_source
 
 EMULATOR = "qemu-x86_64"  # apt-get install qemu-user

@@ -23,7 +23,7 @@ from torch import nn
 from tmkd.agreement import kendall_tau
 from tmkd.machine import machine_line
 from tmkd.pairs import LabelSet
-from tmkd.recipe_parts import Source
+from tmkd.recipe.parts import Source
 from tmkd.sources import read_source
 from tmkd.teachers.network import TeacherNetwork, longest, open_model
 from tmkd.text import PairTokenizer

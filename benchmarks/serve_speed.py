@@ -39,7 +39,7 @@ from tmkd.network import Student
 from tmkd.network.encoder import quiet
 from tmkd.network.headers import Header
 from tmkd.pairs import LabelSet
-from tmkd.recipe_parts import Source
+from tmkd.recipe.parts import Source
 from tmkd.sources import read_source
 from tmkd.tokens import TokenIds
 

@@ -14,7 +14,7 @@ from tmkd.checking import check_run
 from tmkd.errors import TmkdError
 from tmkd.flow import steps
 from tmkd.machine import cores
-from tmkd.recipe_yaml import read_recipe
+from tmkd.recipe.reader import read_recipe
 from tmkd.runfolder import RunFolder
 
 CORES = cores()

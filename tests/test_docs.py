@@ -14,7 +14,7 @@ import yaml
 from tmkd.evaluate.report import ROW_KEYS, DataSet, Report
 from tmkd.evaluate.speed import Speed
 from tmkd.pairs import EXTRAS, SCHEMA
-from tmkd.recipe_yaml import read_recipe
+from tmkd.recipe.reader import read_recipe
 from tmkd.store import Manifest
 
 ROOT = Path(__file__).parents[1]

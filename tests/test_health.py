@@ -7,7 +7,7 @@ import json
 import tiny
 from tiny import Call, World
 from tmkd.health import health_lines
-from tmkd.recipe_yaml import read_recipe
+from tmkd.recipe.reader import read_recipe
 from tmkd.runfolder import RunFolder
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tmkd.errors import TmkdError
 from tmkd.layouts import read_layout
-from tmkd.recipe_parts import Source
+from tmkd.recipe.parts import Source
 
 SCORES = "8.5\t-3.25\t7\t20\t21\n8.5\t1e-1\t7\t20\t22\n-4\t2\t5\t21\t20\n"
 QUERIES = "5\twhat is tea\n7\twhy is the sky blue\n"

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from tmkd.errors import TmkdError
 from tmkd.layouts import read_layout
-from tmkd.recipe_parts import Source
+from tmkd.recipe.parts import Source
 
 Record = dict[str, Any]
 Scored = list[tuple[str, str, float, int]]

@@ -9,7 +9,7 @@ import pytest
 
 from tmkd.errors import TmkdError
 from tmkd.pretrained import find
-from tmkd.recipe_parts import Pretrained
+from tmkd.recipe.parts import Pretrained
 
 WEIGHTS = b"weights"
 SHA256 = hashlib.sha256(WEIGHTS).hexdigest()

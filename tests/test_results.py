@@ -14,7 +14,7 @@ import tiny
 from tiny import Call, World
 from tmkd.pairs import Corpus
 from tmkd.quality import accuracy
-from tmkd.recipe_yaml import read_recipe
+from tmkd.recipe.reader import read_recipe
 from tmkd.results import measured_rows, predict
 from tmkd.runfolder import RunFolder
 from tmkd.store import read_manifest

@@ -9,8 +9,8 @@ import pytest
 
 import tiny
 from tmkd.errors import TmkdError
-from tmkd.recipe_parts import Source
-from tmkd.recipe_yaml import read_recipe
+from tmkd.recipe.parts import Source
+from tmkd.recipe.reader import read_recipe
 from tmkd.runfolder import NotYet, RunFolder
 from tmkd.store import digest_file, write_manifest
 

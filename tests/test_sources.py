@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tmkd.errors import TmkdError
 from tmkd.pairs import SCHEMA, LabelSet, pair_id, pair_table, question_group
-from tmkd.recipe_parts import Source
+from tmkd.recipe.parts import Source
 from tmkd.sources import deduplicate, read_columns, read_source
 
 LABELS = LabelSet("demo", ("no", "yes"), "yes")

@@ -14,7 +14,7 @@ from tmkd.errors import TmkdError
 from tmkd.flow import steps
 from tmkd.machine import cores
 from tmkd.progress import clock
-from tmkd.recipe_parts import Fit
+from tmkd.recipe.parts import Fit
 from tmkd.runfolder import RunFolder
 from tmkd.steps import Step
 from tmkd.store import verify

@@ -53,7 +53,7 @@ All = Annotated[bool, typer.Option("--all", help="Also the rows and teachers tha
 
 
 def _open(recipe: Path, changes: list[str] | None, runs: Path, everything: bool) -> RunFolder:
-    from tmkd.recipe_yaml import read_recipe
+    from tmkd.recipe.reader import read_recipe
     from tmkd.runfolder import RunFolder
 
     read = read_recipe(recipe, changes or ())

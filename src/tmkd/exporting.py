@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tmkd.bundle.format import VERSION
-from tmkd.recipe_parts import Export
+from tmkd.recipe.parts import Export
 from tmkd.runfolder import NotYet, RunFolder
 from tmkd.steps import Step
 from tmkd.store import verify, write_atomic

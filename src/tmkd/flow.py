@@ -9,7 +9,7 @@ from typing import Any
 from tmkd.distill.rows import PlannedStage, chain_key, declared, members, stage_settings
 from tmkd.exporting import exporting
 from tmkd.gathering import gathering
-from tmkd.recipe import Teacher
+from tmkd.recipe.schema import Teacher
 from tmkd.runfolder import NotYet, RunFolder
 from tmkd.steps import Step
 from tmkd.store import digest_json

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tmkd.recipe import Gather, Task
+from tmkd.recipe.schema import Gather, Task
 from tmkd.runfolder import RunFolder
 from tmkd.steps import Step
 

@@ -13,7 +13,7 @@ import pyarrow.csv as pcsv
 
 from tmkd.errors import TmkdError
 from tmkd.files import short
-from tmkd.recipe_parts import Texts
+from tmkd.recipe.parts import Texts
 
 MARGINS = "holds margins only, a positive's score less a negative's; raw scores of both are needed"
 _CHUNK = 1 << 16  # pairs to a chunk of the table

@@ -15,7 +15,7 @@ import pyarrow as pa
 from tmkd.errors import TmkdError
 from tmkd.files import read_rows, short
 from tmkd.hofstaetter import MARGINS, read_hofstaetter
-from tmkd.recipe_parts import Source
+from tmkd.recipe.parts import Source
 
 _CHUNK = 1 << 16  # pairs to a chunk of the table
 _Row = tuple[str, list[str], list[float]]  # a question, its passages, their scores

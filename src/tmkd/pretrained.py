@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tmkd.errors import TmkdError, did_you_mean
-from tmkd.recipe_parts import Pretrained
+from tmkd.recipe.parts import Pretrained
 from tmkd.store import digest_file, digest_json
 
 # What a model folder is read for; pickled weights and code are not on the list.

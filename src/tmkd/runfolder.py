@@ -13,8 +13,8 @@ from tmkd.distill.rows import PlannedStage, best_by_dev, chain_key, declared, me
 from tmkd.errors import TmkdError, UsageError, did_you_mean
 from tmkd.pairs import Corpus, LabelSet
 from tmkd.pretrained import ModelFolder, find
-from tmkd.recipe import Recipe
-from tmkd.recipe_parts import Source
+from tmkd.recipe.parts import Source
+from tmkd.recipe.schema import Recipe
 from tmkd.softlabels import Column
 from tmkd.store import digest_json, digest_path, read_manifest, sealed
 

@@ -14,7 +14,7 @@ from tmkd.errors import TmkdError
 from tmkd.files import read_rows, rows_where, short
 from tmkd.layouts import read_layout
 from tmkd.pairs import LabelSet, pair_table, question_group
-from tmkd.recipe_parts import Source
+from tmkd.recipe.parts import Source
 
 Asked = Literal["optional", "required", "none"]
 

@@ -13,7 +13,7 @@ from tmkd.collect.indexing import collect_index
 from tmkd.collect.questions import collect_questions
 from tmkd.errors import TmkdError
 from tmkd.pairs import Corpus, LabelSet, pair_table
-from tmkd.recipe import Gather
+from tmkd.recipe.schema import Gather
 
 LABELS = LabelSet("toy", ("no", "yes"), "yes")
 PAGES = [

@@ -14,7 +14,7 @@ import pytest
 from tmkd.collect import documents
 from tmkd.collect.documents import Distinct, Document, Record, check_documents, records, to_document
 from tmkd.errors import TmkdError
-from tmkd.recipe_parts import Source
+from tmkd.recipe.parts import Source
 
 ENGLISH = "The lake is in the north of the country, and a river that comes from the mountains flows through it. " * 2
 GERMAN = "Der See liegt im Norden des Landes, und ein Fluss, der aus den Bergen kommt, fließt durch ihn hindurch. " * 2

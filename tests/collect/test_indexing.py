@@ -13,7 +13,7 @@ from tmkd.collect.indexing import CACHE, collect_index
 from tmkd.collect.texts import Texts
 from tmkd.errors import TmkdError
 from tmkd.pairs import LabelSet
-from tmkd.recipe import Gather
+from tmkd.recipe.schema import Gather
 
 LABELS = LabelSet("toy", ("no", "yes"), "yes")
 SENTENCES = [

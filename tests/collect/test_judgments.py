@@ -14,7 +14,7 @@ import tiny
 from tmkd.collect.judgments import Judge, fleiss_kappa, judges, positive, read_labelled
 from tmkd.errors import TmkdError
 from tmkd.pairs import LabelSet
-from tmkd.recipe_parts import Source
+from tmkd.recipe.parts import Source
 
 LABELS = LabelSet("demo", ("no", "yes"), "yes")
 Row = tuple[str, str, str]  # pair, judge, vote

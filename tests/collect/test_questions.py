@@ -11,7 +11,7 @@ from tmkd.collect.guard import Guard
 from tmkd.collect.questions import QUESTIONS, collect_questions, read_questions
 from tmkd.errors import TmkdError
 from tmkd.pairs import LabelSet, pair_table
-from tmkd.recipe import Gather
+from tmkd.recipe.schema import Gather
 
 LABELS = LabelSet("toy", ("no", "yes"), "yes")
 

@@ -11,8 +11,8 @@ import pytest
 from tmkd.collect.guard import Guard
 from tmkd.collect.tasks import collect_task
 from tmkd.pairs import pair_table
-from tmkd.recipe import Task
-from tmkd.recipe_parts import Source
+from tmkd.recipe.parts import Source
+from tmkd.recipe.schema import Task
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 

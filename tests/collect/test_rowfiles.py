@@ -12,7 +12,7 @@ import pytest
 from tmkd.collect import rowfiles
 from tmkd.collect.rowfiles import Row, read_documents
 from tmkd.errors import TmkdError
-from tmkd.recipe_parts import Source
+from tmkd.recipe.parts import Source
 
 
 def read(path: Path, **how: Any) -> tuple[list[Row], dict[str, int]]:

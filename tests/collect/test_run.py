@@ -6,7 +6,7 @@ import pytest
 
 from tmkd.collect.run import Ranked, read_run
 from tmkd.errors import TmkdError
-from tmkd.recipe_parts import Source
+from tmkd.recipe.parts import Source
 
 SOURCE = Source(file="bm25.run")
 

@@ -11,8 +11,8 @@ from tmkd.collect.guard import key
 from tmkd.collect.tasks import collect_task
 from tmkd.errors import TmkdError
 from tmkd.pairs import Corpus
-from tmkd.recipe import Task
-from tmkd.recipe_parts import Source
+from tmkd.recipe.parts import Source
+from tmkd.recipe.schema import Task
 
 Row = tuple[str, str, Any]
 TRAIN: list[Row] = [("q1", "p1", "yes"), ("q1", "p2", "no"), ("q2", "p3", "yes")]

@@ -7,7 +7,7 @@ import pytest
 import tiny
 from tmkd.distill.rows import best_by_dev, chain_key, declared, members, stage_settings
 from tmkd.errors import TmkdError, UsageError
-from tmkd.recipe import Recipe
+from tmkd.recipe.schema import Recipe
 
 TEACHER = {"task": "toy", "base": "bert"}
 

@@ -15,7 +15,7 @@ from tmkd.network.encoder import bottom_layers, represent
 from tmkd.network.headers import Header
 from tmkd.network.narrow import narrow_ffn, write_narrow
 from tmkd.pairs import LabelSet
-from tmkd.recipe_parts import Student
+from tmkd.recipe.parts import Student
 from tmkd.text import PairTokenizer
 
 PAIRS = [(question(topic), passage(topic, good)) for topic in range(12) for good in (True, False)]

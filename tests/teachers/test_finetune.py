@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file
 
 import tiny
-from tmkd import recipe
 from tmkd.errors import TmkdError
 from tmkd.pairs import Corpus, LabelSet
+from tmkd.recipe import schema
 from tmkd.teachers.finetune import finetune, require_golden
 from tmkd.teachers.network import load
 
@@ -24,8 +24,8 @@ FIT = {**tiny.FIT, "learning_rate": 3.0e-3, "epochs": 6}
 def teach(
     folder: Path, base: Path, train: Corpus, dev: Corpus, fresh_pooler: bool = False, **fit: Any
 ) -> dict[str, Any]:
-    settings = recipe.Fit(**{**FIT, **fit})
-    teacher = recipe.Teacher(task="toy", base="it", max_length=32, fresh_pooler=fresh_pooler, fit=settings)
+    settings = schema.Fit(**{**FIT, **fit})
+    teacher = schema.Teacher(task="toy", base="it", max_length=32, fresh_pooler=fresh_pooler, fit=settings)
     folder.mkdir(exist_ok=True)
     return finetune("t", teacher, base, train, dev, folder, folder / ".work", "cpu", "fp32")
 

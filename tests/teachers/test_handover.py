@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tiny import Call, World
-from tmkd import recipe
 from tmkd.errors import TmkdError
 from tmkd.pairs import Corpus, LabelSet, pair_table, write_corpus
+from tmkd.recipe import schema
 from tmkd.softlabels import Column, SoftLabels, shard_path, write_shard
 from tmkd.teachers.handover import hand_over
 from tmkd.teachers.imported import match_scores, store_scores
@@ -113,7 +113,7 @@ def test_what_is_handed_over_comes_back_as_the_same_scores(tmp_path: Path, corpu
     scores = np.array([[0, number] for number in (0.1, 1 / 3, -7.25, 1e-7, 3.3e5, -2.0)], dtype=np.float32)
     hand_over(pairs, [stored(tmp_path, pairs, "a", scores.tolist())], tmp_path / "out", "flagembedding")
     file = {"file": "out/train.jsonl", "layout": "flagembedding"}
-    teacher = recipe.Teacher.model_validate({"task": "toy", "file": file, "imported": "score"})
+    teacher = schema.Teacher.model_validate({"task": "toy", "file": file, "imported": "score"})
     for folder in ("teacher", "soft"):
         (tmp_path / folder).mkdir()
     assert store_scores(teacher, LABELS, tmp_path / "teacher", tmp_path) == {"scores": 6, "duplicates": 0}

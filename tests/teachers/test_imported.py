@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import tiny
-from tmkd import recipe
 from tmkd.errors import TmkdError
 from tmkd.pairs import Corpus, LabelSet
+from tmkd.recipe import schema
 from tmkd.softlabels import Column, SoftLabels
 from tmkd.teachers.imported import match_scores, store_scores
 
@@ -28,7 +28,7 @@ def write(folder: Path, rows: list[tuple[Any, ...]], *columns: str) -> None:
 
 def read(folder: Path, labels: LabelSet = LABELS, file: str = "scores.tsv", **settings: Any) -> dict[str, int]:
     (folder / "teacher").mkdir(exist_ok=True)
-    return store_scores(recipe.Teacher(task="toy", file=file, **settings), labels, folder / "teacher", folder)
+    return store_scores(schema.Teacher(task="toy", file=file, **settings), labels, folder / "teacher", folder)
 
 
 def matched(folder: Path, pairs: Corpus, missing: str = "error") -> tuple[np.ndarray, int]:

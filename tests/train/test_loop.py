@@ -16,7 +16,7 @@ from tmkd.errors import TmkdError
 from tmkd.network import Student, StudentConfig
 from tmkd.network.headers import Header
 from tmkd.pairs import LabelSet
-from tmkd.recipe_parts import Fit
+from tmkd.recipe.parts import Fit
 from tmkd.tokens import TokenIds
 from tmkd.train.batches import Examples
 from tmkd.train.loop import FitReport, fit

@@ -19,7 +19,7 @@ from tmkd.collect.shards import QUESTIONS, Chunk, Ledger, Question, Rules, cut, 
 from tmkd.collect.texts import Texts
 from tmkd.errors import TmkdError
 from tmkd.pairs import EXTRAS, SCHEMA, LabelSet, Shard, seal_corpus, write_shards
-from tmkd.recipe import Gather
+from tmkd.recipe.schema import Gather
 from tmkd.sources import deduplicate, read_source
 from tmkd.store import digest_file, digest_json
 from tmkd.workers import spread

@@ -16,7 +16,7 @@ from tmkd.collect.rowfiles import read_documents
 from tmkd.collect.warc import read_warc
 from tmkd.errors import TmkdError
 from tmkd.files import short
-from tmkd.recipe_parts import Source
+from tmkd.recipe.parts import Source
 
 _HTML = (".html", ".htm")
 _KINDS = (".warc", ".warc.gz", *_HTML, ".jsonl", ".jsonl.gz", ".parquet", ".tsv", ".tsv.gz", ".csv", ".csv.gz")

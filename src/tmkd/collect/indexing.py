@@ -19,8 +19,8 @@ from tmkd.collect.passages import passages
 from tmkd.collect.texts import Passage
 from tmkd.errors import TmkdError
 from tmkd.pairs import LabelSet
-from tmkd.recipe import Gather
-from tmkd.recipe_parts import Source
+from tmkd.recipe.parts import Source
+from tmkd.recipe.schema import Gather
 from tmkd.sources import read_source
 from tmkd.store import digest_json, write_atomic
 from tmkd.workers import spread

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from tmkd.errors import TmkdError
 from tmkd.pairs import SCHEMA, LabelSet
-from tmkd.recipe_parts import Source, Votes
+from tmkd.recipe.parts import Source, Votes
 from tmkd.sources import read_source, read_votes
 
 _ENOUGH = 10  # votes a judge needs to be named as one of those who agree least

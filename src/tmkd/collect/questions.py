@@ -15,7 +15,7 @@ from tmkd.collect.guard import Guard, key
 from tmkd.collect.likeness import gist
 from tmkd.errors import TmkdError
 from tmkd.pairs import LabelSet
-from tmkd.recipe import Gather
+from tmkd.recipe.schema import Gather
 from tmkd.sources import read_source
 from tmkd.store import digest_bytes
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from tmkd.errors import TmkdError
 from tmkd.files import short
-from tmkd.recipe_parts import Source
+from tmkd.recipe.parts import Source
 
 LONGEST_URL = 2_000  # characters; browsers and search engines take no more
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tmkd.errors import TmkdError
 from tmkd.files import short
-from tmkd.recipe_parts import Source
+from tmkd.recipe.parts import Source
 
 
 class Ranked(NamedTuple):

@@ -12,8 +12,8 @@ from tmkd.collect.guard import Guard, key
 from tmkd.collect.judgments import read_labelled
 from tmkd.errors import TmkdError
 from tmkd.pairs import SCHEMA, LabelSet, write_corpus
-from tmkd.recipe import Task
-from tmkd.recipe_parts import Sources
+from tmkd.recipe.parts import Sources
+from tmkd.recipe.schema import Task
 from tmkd.sources import Asked, deduplicate, read_source
 from tmkd.store import digest_bytes
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tmkd.errors import TmkdError, UsageError
-from tmkd.recipe import Recipe, Row, Stage
-from tmkd.recipe_parts import Student
+from tmkd.recipe.parts import Student
+from tmkd.recipe.schema import Recipe, Row, Stage
 from tmkd.store import digest_json
 
 BestOf = Callable[[tuple[str, ...]], str]

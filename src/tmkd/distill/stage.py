@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from tmkd import recipe, recipe_parts
 from tmkd.errors import TmkdError
 from tmkd.network.encoder import fresh_pooler
 from tmkd.network.headers import Header
@@ -15,6 +14,7 @@ from tmkd.network.scoring import batched_logits
 from tmkd.network.student import Student
 from tmkd.pairs import Corpus
 from tmkd.quality import accuracy
+from tmkd.recipe import parts, schema
 from tmkd.softlabels import SoftLabels
 from tmkd.teachers.finetune import require_golden
 from tmkd.text import PairTokenizer
@@ -23,8 +23,8 @@ from tmkd.train.loop import fit
 
 
 def run_stage(
-    stage: recipe.Stage,
-    student: recipe_parts.Student,
+    stage: schema.Stage,
+    student: parts.Student,
     start: Path | None,
     base: Path,
     corpus: Corpus,

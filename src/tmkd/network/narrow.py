@@ -22,7 +22,7 @@ from tmkd.network.first_token import reads_first_token
 from tmkd.network.scoring import batched_logits
 from tmkd.network.student import TOKENIZER_FILES
 from tmkd.network.vocabulary import cut_tokenizer, kept_pieces
-from tmkd.recipe_parts import Student
+from tmkd.recipe.parts import Student
 from tmkd.store import write_atomic
 from tmkd.text import TOKENIZER, PairTokenizer
 from tmkd.tokens import TokenIds

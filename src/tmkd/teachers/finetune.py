@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from tmkd import recipe
 from tmkd.errors import TmkdError
 from tmkd.network.encoder import fresh_pooler, quiet
 from tmkd.network.scoring import batched_logits
 from tmkd.pairs import Corpus
 from tmkd.quality import accuracy
+from tmkd.recipe import schema
 from tmkd.teachers.network import forward, longest, open_model
 from tmkd.text import PairTokenizer
 from tmkd.train.batches import examples
@@ -22,7 +22,7 @@ from tmkd.train.loop import fit
 
 def finetune(
     name: str,
-    teacher: recipe.Teacher,
+    teacher: schema.Teacher,
     base: Path,
     train: Corpus,
     dev: Corpus,

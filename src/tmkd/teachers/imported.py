@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tmkd import recipe
 from tmkd.errors import TmkdError
 from tmkd.layouts import read_layout
 from tmkd.pairs import Corpus, LabelSet, pair_id
+from tmkd.recipe import schema
 from tmkd.softlabels import logits_from, shard_path, write_shard
 from tmkd.sources import read_columns
 
@@ -21,7 +21,7 @@ STORED = "scores.parquet"
 _SAME = 1e-6  # scores of one pair that are no further apart are one score, written twice
 
 
-def read_scores(teacher: recipe.Teacher, labels: LabelSet, base: Path) -> tuple[list[str], np.ndarray, dict[str, int]]:
+def read_scores(teacher: schema.Teacher, labels: LabelSet, base: Path) -> tuple[list[str], np.ndarray, dict[str, int]]:
     """Read a file of pairs and scores, in any layout: pair ids, each once, and logits float32 (pairs, classes).
 
     A score s is the pair (0, s), a probability p is (0, log p/(1-p)); C columns may hold logits or probabilities.
@@ -93,7 +93,7 @@ def _told(file: str) -> Iterator[None]:
         raise TmkdError(f"{file}: {error}") from error
 
 
-def store_scores(teacher: recipe.Teacher, labels: LabelSet, folder: Path, base: Path) -> dict[str, int]:
+def store_scores(teacher: schema.Teacher, labels: LabelSet, folder: Path, base: Path) -> dict[str, int]:
     """Write a file's scores as `scores.parquet`: id, logits (classes); each pair once. Raises: as `read_scores`."""
     ids, logits, counts = read_scores(teacher, labels, base)
     flat = pa.array(logits.ravel(), pa.float32())

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from tmkd.errors import TmkdError
-from tmkd.recipe_parts import Fit
+from tmkd.recipe.parts import Fit
 from tmkd.store import digest_json
 from tmkd.train.batches import Examples, Steps
 from tmkd.train.checkpoints import Best, claim, newest

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tmkd.errors import UsageError
-from tmkd.recipe import Recipe
-from tmkd.recipe_errors import keys_at, short
-from tmkd.recipe_yaml import read_recipe
+from tmkd.recipe.messages import keys_at, short
+from tmkd.recipe.reader import read_recipe
+from tmkd.recipe.schema import Recipe
 
 RECIPE = """\
 name: toy

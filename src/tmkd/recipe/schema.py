@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from tmkd.recipe_parts import (
+from tmkd.recipe.parts import (
     Device,
     Evaluate,
     Export,

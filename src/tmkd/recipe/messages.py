@@ -12,8 +12,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from tmkd.errors import did_you_mean
-from tmkd.recipe import Recipe
-from tmkd.recipe_parts import NAME
+from tmkd.recipe.parts import NAME
+from tmkd.recipe.schema import Recipe
 
 # What to write, where pydantic only says which Python type it would have liked.
 _WANTED = {

@@ -10,8 +10,8 @@ import yaml
 from pydantic import ValidationError
 
 from tmkd.errors import UsageError, did_you_mean
-from tmkd.recipe import Recipe
-from tmkd.recipe_errors import keys_at, line_of, short, told
+from tmkd.recipe.messages import keys_at, line_of, short, told
+from tmkd.recipe.schema import Recipe
 
 _MAX_BYTES = 1 << 20
 

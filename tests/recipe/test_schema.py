@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 import tiny
-from tmkd.recipe import Gather, Recipe, Stage, Task, Teacher
-from tmkd.recipe_parts import Export, Fit, Pretrained, Source
+from tmkd.recipe.parts import Export, Fit, Pretrained, Source
+from tmkd.recipe.schema import Gather, Recipe, Stage, Task, Teacher
 
 
 def recipe(**changes: Any) -> Recipe:
