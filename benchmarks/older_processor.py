@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tmkd.agreement import kendall_tau
 from tmkd.bundle import Ranker
 from tmkd.bundle.format import GRAPHS, read_bundle
+from tmkd.metrics.agreement import kendall_tau
 from tmkd.pairs import LabelSet
 from tmkd.recipe.parts import Source
 from tmkd.sources import read_source

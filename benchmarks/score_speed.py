@@ -20,8 +20,8 @@ import torch
 from sentence_transformers import CrossEncoder
 from torch import nn
 
-from tmkd.agreement import kendall_tau
 from tmkd.machine import machine_line
+from tmkd.metrics.agreement import kendall_tau
 from tmkd.pairs import LabelSet
 from tmkd.recipe.parts import Source
 from tmkd.sources import read_source

@@ -109,7 +109,7 @@ def _accuracy(run: RunFolder, corpus: str, teacher: str) -> dict[str, float]:
     """A teacher's accuracy on the pairs of a dev set that it has scored, by which `best` is chosen; else nothing."""
     if not corpus.endswith("/dev"):
         return {}
-    from tmkd.quality import accuracy
+    from tmkd.metrics.quality import accuracy
     from tmkd.softlabels import SoftLabels
 
     pairs = run.corpus(corpus)

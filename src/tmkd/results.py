@@ -175,7 +175,7 @@ def _members(run: RunFolder, row: Measured) -> tuple[Scorer, ...]:
 def _measure(run: RunFolder, row: Measured, speeds: dict[tuple[str, tuple[str, ...]], Any]) -> Iterator[Result]:
     """The row on every test set of its task: the mean of its members' probabilities (Eq. 6 is inside each)."""
     from tmkd.evaluate.tables import Result
-    from tmkd.quality import accuracy, auc, ranking
+    from tmkd.metrics.quality import accuracy, auc, ranking
 
     manifests = [sealed(run.predictions_folder(row.task, key)) for key in row.keys]
     positive = run.labels(row.task).positive_index

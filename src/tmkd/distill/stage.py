@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from tmkd.errors import TmkdError
+from tmkd.metrics.quality import accuracy
 from tmkd.network.encoder import fresh_pooler
 from tmkd.network.headers import Header
 from tmkd.network.scoring import batched_logits
 from tmkd.network.student import Student
 from tmkd.pairs import Corpus
-from tmkd.quality import accuracy
 from tmkd.recipe import parts, schema
 from tmkd.softlabels import SoftLabels
 from tmkd.teachers.finetune import require_golden

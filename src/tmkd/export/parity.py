@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tmkd.agreement import kendall_tau, kendall_tau_in_groups, top_1_agreement
-from tmkd.quality import accuracy
+from tmkd.metrics.agreement import kendall_tau, kendall_tau_in_groups, top_1_agreement
+from tmkd.metrics.quality import accuracy
 
 Floats = npt.NDArray[np.floating[Any]]
 

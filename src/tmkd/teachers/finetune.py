@@ -9,10 +9,10 @@ import torch
 from safetensors import SafetensorError
 
 from tmkd.errors import TmkdError
+from tmkd.metrics.quality import accuracy
 from tmkd.network.encoder import fresh_pooler, quiet
 from tmkd.network.scoring import batched_logits
 from tmkd.pairs import Corpus
-from tmkd.quality import accuracy
 from tmkd.recipe import schema
 from tmkd.teachers.network import forward, longest, open_model
 from tmkd.text import PairTokenizer

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tmkd.agreement import kendall_tau
 from tmkd.errors import TmkdError
+from tmkd.metrics.agreement import kendall_tau
 from tmkd.pairs import Corpus
 from tmkd.softlabels import read_shard, shard_path, write_shard
 from tmkd.teachers.network import TeacherNetwork

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmkd.agreement import kendall_tau, kendall_tau_in_groups, top_1_agreement
+from tmkd.metrics.agreement import kendall_tau, kendall_tau_in_groups, top_1_agreement
 
 TWO_SCORINGS = st.lists(st.tuples(st.integers(-3, 5), st.integers(-3, 5)), min_size=2, max_size=40)
 

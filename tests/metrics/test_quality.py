@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tmkd.quality import Ranking, accuracy, auc, ranking
+from tmkd.metrics.quality import Ranking, accuracy, auc, ranking
 
 SCORED = st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=1, max_size=30)
 
@@ -110,7 +110,7 @@ def test_nan_and_differing_lengths_are_refused() -> None:
 
 def test_accuracy_needs_neither_ir_measures_nor_torch() -> None:
     code = (
-        "import sys; from tmkd.quality import accuracy, auc; accuracy([[1, 0]], [0]); auc([1, 2], [0, 1]);"
+        "import sys; from tmkd.metrics.quality import accuracy, auc; accuracy([[1, 0]], [0]); auc([1, 2], [0, 1]);"
         "assert not {'ir_measures', 'torch', 'scipy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

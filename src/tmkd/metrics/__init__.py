@@ -1,0 +1,1 @@
+"""Measures of quality and of agreement (§4.2)."""
