@@ -19,10 +19,10 @@ import numpy as np
 
 from tmkd.bundle import Ranker
 from tmkd.bundle.format import GRAPHS, read_bundle
+from tmkd.data.labels import LabelSet
+from tmkd.data.sources import read_source
 from tmkd.metrics.agreement import kendall_tau
-from tmkd.pairs import LabelSet
 from tmkd.recipe.parts import Source
-from tmkd.sources import read_source
 
 EMULATOR = "qemu-x86_64"  # apt-get install qemu-user
 

@@ -20,13 +20,13 @@ import torch
 from sentence_transformers import CrossEncoder
 from torch import nn
 
+from tmkd.data.labels import LabelSet
+from tmkd.data.sources import read_source
+from tmkd.data.text import PairTokenizer
 from tmkd.machine import machine_line
 from tmkd.metrics.agreement import kendall_tau
-from tmkd.pairs import LabelSet
 from tmkd.recipe.parts import Source
-from tmkd.sources import read_source
 from tmkd.teachers.network import TeacherNetwork, longest, open_model
-from tmkd.text import PairTokenizer
 
 BATCH = 32  # CrossEncoder's own default
 LONGEST = 128

@@ -31,6 +31,9 @@ from tmkd.bundle import Ranker
 from tmkd.bundle.kernel import Kernel, _library, kernel_level
 from tmkd.bundle.kernel_weights import aligned
 from tmkd.bundle.session import Session
+from tmkd.data.labels import LabelSet
+from tmkd.data.sources import read_source
+from tmkd.data.tokens import TokenIds
 from tmkd.export.compat import export_compat
 from tmkd.export.graph import Graph
 from tmkd.export.student_graph import round_layers, student_graph
@@ -38,10 +41,7 @@ from tmkd.machine import machine_line
 from tmkd.network import Student
 from tmkd.network.encoder import quiet
 from tmkd.network.headers import Header
-from tmkd.pairs import LabelSet
 from tmkd.recipe.parts import Source
-from tmkd.sources import read_source
-from tmkd.tokens import TokenIds
 
 Pairs = list[tuple[str, str]]
 Score = Callable[[Pairs], Any]

@@ -84,6 +84,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def made_of_three(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The same with three classes."""
     from tiny_bundle import write_bundle
-    from tmkd.pairs import LabelSet
+    from tmkd.data.labels import LabelSet
 
     return write_bundle(tmp_path_factory.mktemp("three"), LabelSet("nli", ("no", "maybe", "yes"), "yes"))

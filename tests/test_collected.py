@@ -6,7 +6,7 @@ import re
 
 import tiny
 from tiny import Call, World
-from tmkd.pairs import Corpus
+from tmkd.data.pairs import Corpus
 
 
 def test_collecting_with_a_report_writes_a_page_and_tells_where(world: World, tmkd: Call) -> None:

@@ -11,9 +11,9 @@ from types import ModuleType
 import pytest
 import yaml
 
+from tmkd.data.pairs import EXTRAS, SCHEMA
 from tmkd.evaluate.report import ROW_KEYS, DataSet, Report
 from tmkd.evaluate.speed import Speed
-from tmkd.pairs import EXTRAS, SCHEMA
 from tmkd.recipe.reader import read_recipe
 from tmkd.store import Manifest
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from tmkd.data.labels import LabelSet
 from tmkd.network import Student, StudentConfig
 from tmkd.network.encoder import encoder_config
 from tmkd.network.headers import Header, Headers, aggregate
-from tmkd.pairs import LabelSet
 from tmkd.train.objective import golden_loss, objective, soft_loss
 
 LABELS = LabelSet("qa", ("no", "yes"), "yes")

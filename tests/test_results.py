@@ -12,8 +12,8 @@ from safetensors.numpy import load_file
 
 import tiny
 from tiny import Call, World
+from tmkd.data.pairs import Corpus
 from tmkd.metrics.quality import accuracy
-from tmkd.pairs import Corpus
 from tmkd.recipe.reader import read_recipe
 from tmkd.results import measured_rows, predict
 from tmkd.runfolder import RunFolder

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 import tiny
+from tmkd.data.labels import LabelSet
 from tmkd.export.onnx import export_bundle
 from tmkd.export.parity import CheckSet
 from tmkd.network import Student
 from tmkd.network.headers import Header
-from tmkd.pairs import LabelSet
 from tmkd.store import write_manifest
 
 PAIRS = [(question, passage) for question, passage, _ in tiny.pairs(range(12, 24))]

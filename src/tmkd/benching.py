@@ -16,9 +16,9 @@ from tokenizers import Tokenizer
 from tmkd.bundle.format import BUNDLE, GRAPHS, Engine, Precision, check_file, read_bundle, tokenizer_file
 from tmkd.bundle.kernel import kernel_fault
 from tmkd.bundle.ranker import Ranker
+from tmkd.data.text import PairTokenizer
 from tmkd.errors import TmkdError, UsageError
 from tmkd.machine import cores, machine_line
-from tmkd.text import PairTokenizer
 
 WARM_UP = 3  # calls not counted
 LONGEST = 512  # token ids of a pair that a rival reads; BERT has no more positions

@@ -82,7 +82,7 @@ def _sizes(run: RunFolder) -> dict[str, int]:
     from tmkd.collect.documents import check_documents
     from tmkd.collect.judgments import read_labelled
     from tmkd.collect.run import read_run
-    from tmkd.sources import read_source
+    from tmkd.data.sources import read_source
     from tmkd.teachers.imported import read_scores
 
     sizes: dict[str, int] = {}

@@ -109,8 +109,8 @@ def _accuracy(run: RunFolder, corpus: str, teacher: str) -> dict[str, float]:
     """A teacher's accuracy on the pairs of a dev set that it has scored, by which `best` is chosen; else nothing."""
     if not corpus.endswith("/dev"):
         return {}
+    from tmkd.data.softlabels import SoftLabels
     from tmkd.metrics.quality import accuracy
-    from tmkd.softlabels import SoftLabels
 
     pairs = run.corpus(corpus)
     soft = SoftLabels.load(pairs, [run.column(corpus, teacher)])
@@ -164,8 +164,8 @@ def _stage(run: RunFolder, name: str, chain: tuple[PlannedStage, ...], task: str
     start = run.student_folder(before, seed) if before else None
 
     def make(folder: Path, work: Path) -> dict[str, Any]:
+        from tmkd.data.softlabels import SoftLabels
         from tmkd.distill.stage import run_stage
-        from tmkd.softlabels import SoftLabels
 
         corpus = run.corpus(planned.corpus)
         columns = [run.column(planned.corpus, teacher) for teacher in planned.teachers]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tmkd.data.softlabels import SoftLabels, dominance_warning, health
 from tmkd.distill.rows import declared
 from tmkd.runfolder import RunFolder
-from tmkd.softlabels import SoftLabels, dominance_warning, health
 from tmkd.store import read_manifest, sealed
 
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Literal
 import pyarrow as pa
 
 from tmkd.collect.guard import Guard
+from tmkd.data.labels import LabelSet
+from tmkd.data.pairs import Corpus
+from tmkd.data.softlabels import Column
 from tmkd.distill.rows import PlannedStage, best_by_dev, chain_key, declared, members
 from tmkd.errors import TmkdError, UsageError, did_you_mean
-from tmkd.pairs import Corpus, LabelSet
 from tmkd.pretrained import ModelFolder, find
 from tmkd.recipe.parts import Source
 from tmkd.recipe.schema import Recipe
-from tmkd.softlabels import Column
 from tmkd.store import digest_json, digest_path, read_manifest, sealed
 
 if TYPE_CHECKING:

@@ -24,6 +24,8 @@ from tmkd.bundle.constants import read_constants
 from tmkd.bundle.kernel import LEVELS, Kernel, kernel_fault, kernel_level
 from tmkd.bundle.kernel_weights import unsuitable
 from tmkd.bundle.session import Session
+from tmkd.data.labels import LabelSet
+from tmkd.data.tokens import TokenIds
 from tmkd.errors import TmkdError
 from tmkd.export.onnx import export_bundle
 from tmkd.export.rounding import input_moments, quantise_rows
@@ -31,9 +33,7 @@ from tmkd.export.student_graph import round_layers, student_graph
 from tmkd.network import Student
 from tmkd.network.encoder import Pool, quiet
 from tmkd.network.headers import Header
-from tmkd.pairs import LabelSet
 from tmkd.store import write_manifest
-from tmkd.tokens import TokenIds
 
 PAIRS = [(question, passage) for question, passage, _ in tiny.pairs(range(10))]
 here = pytest.mark.skipif(not kernel_level(), reason="no compiled kernel, or a processor without AVX-512 VNNI")

@@ -11,8 +11,9 @@ from tmkd.collect.corpora import collect_corpus
 from tmkd.collect.guard import Guard
 from tmkd.collect.indexing import collect_index
 from tmkd.collect.questions import collect_questions
+from tmkd.data.labels import LabelSet
+from tmkd.data.pairs import Corpus, pair_table
 from tmkd.errors import TmkdError
-from tmkd.pairs import Corpus, LabelSet, pair_table
 from tmkd.recipe.schema import Gather
 
 LABELS = LabelSet("toy", ("no", "yes"), "yes")

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from tmkd.collect.guard import Guard
+from tmkd.data.pairs import pair_table
 from tmkd.errors import TmkdError
-from tmkd.pairs import pair_table
 
 HELD_OUT = pair_table(["How hot is tea?", "Who sings?"], ["Tea is hot.", "She sings."], [1, 0], "test.tsv")
 GUARD = Guard.of([HELD_OUT])

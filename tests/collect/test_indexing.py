@@ -11,8 +11,8 @@ from tmkd.collect.documents import Document
 from tmkd.collect.index import TantivyIndex
 from tmkd.collect.indexing import CACHE, collect_index
 from tmkd.collect.texts import Texts
+from tmkd.data.labels import LabelSet
 from tmkd.errors import TmkdError
-from tmkd.pairs import LabelSet
 from tmkd.recipe.schema import Gather
 
 LABELS = LabelSet("toy", ("no", "yes"), "yes")

@@ -12,8 +12,8 @@ import pytest
 
 import tiny
 from tmkd.collect.judgments import Judge, fleiss_kappa, judges, positive, read_labelled
+from tmkd.data.labels import LabelSet
 from tmkd.errors import TmkdError
-from tmkd.pairs import LabelSet
 from tmkd.recipe.parts import Source
 
 LABELS = LabelSet("demo", ("no", "yes"), "yes")

@@ -9,8 +9,9 @@ import pytest
 
 from tmkd.collect.guard import Guard
 from tmkd.collect.questions import QUESTIONS, collect_questions, read_questions
+from tmkd.data.labels import LabelSet
+from tmkd.data.pairs import pair_table
 from tmkd.errors import TmkdError
-from tmkd.pairs import LabelSet, pair_table
 from tmkd.recipe.schema import Gather
 
 LABELS = LabelSet("toy", ("no", "yes"), "yes")

@@ -10,7 +10,7 @@ import pytest
 
 from tmkd.collect.guard import Guard
 from tmkd.collect.tasks import collect_task
-from tmkd.pairs import pair_table
+from tmkd.data.pairs import pair_table
 from tmkd.recipe.parts import Source
 from tmkd.recipe.schema import Task
 

@@ -9,8 +9,8 @@ import pytest
 
 from tmkd.collect.guard import key
 from tmkd.collect.tasks import collect_task
+from tmkd.data.pairs import Corpus
 from tmkd.errors import TmkdError
-from tmkd.pairs import Corpus
 from tmkd.recipe.parts import Source
 from tmkd.recipe.schema import Task
 

@@ -9,12 +9,13 @@ import pytest
 import torch
 
 import tiny
+from tmkd.data.labels import LabelSet
+from tmkd.data.pairs import Corpus, pair_table, write_corpus
+from tmkd.data.softlabels import SoftLabels
 from tmkd.distill.stage import run_stage
 from tmkd.errors import TmkdError
 from tmkd.network import Student
-from tmkd.pairs import Corpus, LabelSet, pair_table, write_corpus
 from tmkd.recipe import schema
-from tmkd.softlabels import SoftLabels
 
 LABELS = LabelSet("toy", ("no", "yes"), "yes")
 Train = Callable[..., dict[str, Any]]

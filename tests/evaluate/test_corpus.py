@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from tmkd.data.labels import LabelSet
+from tmkd.data.pairs import EXTRAS, pair_table, write_corpus
 from tmkd.errors import TmkdError
 from tmkd.evaluate.corpus import PAIRS_SHOWN, Example, Found, Look, Rank, Share, Tally, look
-from tmkd.pairs import EXTRAS, LabelSet, pair_table, write_corpus
 
 LABELS = LabelSet("toy", ("no", "yes"), "yes")
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from tmkd.data.labels import LabelSet
+from tmkd.data.pairs import SCHEMA, pair_id, write_corpus
 from tmkd.errors import TmkdError
 from tmkd.evaluate.report import DataSet, Report, data_set, read_report, write_report_json
 from tmkd.evaluate.speed import Speed
 from tmkd.evaluate.tables import Result
-from tmkd.pairs import SCHEMA, LabelSet, pair_id, write_corpus
 
 KEYS = (
     "row task split accuracy auc mrr map ndcg_10 parameters bytes pairs_per_second seed seconds_to_make".split()  # noqa: SIM905

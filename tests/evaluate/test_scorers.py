@@ -11,6 +11,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertForSequenceClassification
 
+from tmkd.data.labels import LabelSet
 from tmkd.errors import TmkdError
 from tmkd.evaluate.scorers import (
     MeanScorer,
@@ -22,7 +23,6 @@ from tmkd.evaluate.scorers import (
 )
 from tmkd.network import Student
 from tmkd.network.headers import Header
-from tmkd.pairs import LabelSet
 
 LABELS = LabelSet("demo", ("no", "yes"), "yes")
 WORDS = ["what", "is", "tea", "a", "drink", "made", "of", "leaves", "why", "rain", "falls", "from", "clouds"]

@@ -13,12 +13,12 @@ from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, RobertaConfig, RobertaModel
 
 import tiny
+from tmkd.data.labels import LabelSet
 from tmkd.errors import TmkdError
 from tmkd.export.compat import REPORT, compare, export_compat
 from tmkd.network import Student
 from tmkd.network.encoder import Pool, quiet
 from tmkd.network.headers import Header
-from tmkd.pairs import LabelSet
 
 LABELS = LabelSet("toy", ("no", "yes"), "yes")
 THREE = LabelSet("nli", ("no", "maybe", "yes"), "yes")

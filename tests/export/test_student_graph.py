@@ -14,6 +14,7 @@ from transformers import RobertaConfig, RobertaModel
 
 import tiny
 from tiny_bundle import make_distinct
+from tmkd.data.labels import LabelSet
 from tmkd.errors import TmkdError
 from tmkd.export.graph import Graph
 from tmkd.export.rounding import LOUD, input_moments, quantise_rows, quantise_turned
@@ -22,7 +23,6 @@ from tmkd.network import Student
 from tmkd.network.encoder import Pool, quiet
 from tmkd.network.headers import Header
 from tmkd.network.words import write_start
-from tmkd.pairs import LabelSet
 
 PAIRS = [(question, passage) for question, passage, _ in tiny.pairs(range(10))]
 

@@ -11,12 +11,12 @@ from transformers import AutoModelForSequenceClassification
 
 import tiny
 from tiny import Call, World
+from tmkd.data.labels import LabelSet
 from tmkd.errors import TmkdError
 from tmkd.network import Student
 from tmkd.network.bilstm import BiLSTM, BiLSTMConfig
 from tmkd.network.headers import Header
 from tmkd.network.words import write_start
-from tmkd.pairs import LabelSet
 
 LABELS = LabelSet("toy", ("no", "yes"), "yes")
 PAIRS = [("what is the moon", "the moon is made of rock"), ("why", "the sun is known ."), ("", "moon"), ("moon", "")]

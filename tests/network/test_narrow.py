@@ -9,14 +9,14 @@ import torch
 from transformers import AutoTokenizer
 
 from tiny import WORDS, passage, question, write_encoder
+from tmkd.data.labels import LabelSet
+from tmkd.data.text import PairTokenizer
 from tmkd.errors import TmkdError
 from tmkd.network import Student as StudentNetwork
 from tmkd.network.encoder import bottom_layers, represent
 from tmkd.network.headers import Header
 from tmkd.network.narrow import narrow_ffn, write_narrow
-from tmkd.pairs import LabelSet
 from tmkd.recipe.parts import Student
-from tmkd.text import PairTokenizer
 
 PAIRS = [(question(topic), passage(topic, good)) for topic in range(12) for good in (True, False)]
 QUESTIONS, PASSAGES = ([pair[place] for pair in PAIRS] for place in (0, 1))

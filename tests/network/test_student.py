@@ -9,10 +9,10 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from tmkd.data.labels import LabelSet
 from tmkd.errors import TmkdError
 from tmkd.network import Student
 from tmkd.network.headers import Header
-from tmkd.pairs import LabelSet
 
 Folders = Callable[[str], Path]
 LABELS = LabelSet("web", ("no", "yes"), "yes")

@@ -13,8 +13,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoModelForSequenceClassification, BertConfig, GPT2Config, PreTrainedModel, RobertaConfig
 
 import tiny
+from tmkd.data.labels import LabelSet
+from tmkd.data.pairs import Corpus, pair_table, write_corpus
 from tmkd.network.encoder import quiet
-from tmkd.pairs import Corpus, LabelSet, pair_table, write_corpus
 
 LABELS = LabelSet("toy", ("no", "yes"), "yes")
 WORDS = tuple(word for word in tiny.WORDS if not word.startswith("["))

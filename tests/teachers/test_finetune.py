@@ -10,10 +10,11 @@ import torch
 from safetensors.torch import load_file
 
 import tiny
+from tmkd.data.labels import LabelSet
+from tmkd.data.pairs import Corpus, require_golden
 from tmkd.errors import TmkdError
-from tmkd.pairs import Corpus, LabelSet
 from tmkd.recipe import schema
-from tmkd.teachers.finetune import finetune, require_golden
+from tmkd.teachers.finetune import finetune
 from tmkd.teachers.network import load
 
 Make = Callable[..., Path]

@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from tiny import Call, World
+from tmkd.data.labels import LabelSet
+from tmkd.data.pairs import Corpus, pair_table, write_corpus
+from tmkd.data.softlabels import Column, SoftLabels, shard_path, write_shard
 from tmkd.errors import TmkdError
-from tmkd.pairs import Corpus, LabelSet, pair_table, write_corpus
 from tmkd.recipe import schema
-from tmkd.softlabels import Column, SoftLabels, shard_path, write_shard
 from tmkd.teachers.handover import hand_over
 from tmkd.teachers.imported import match_scores, store_scores
 

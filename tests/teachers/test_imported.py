@@ -11,10 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import tiny
+from tmkd.data.labels import LabelSet
+from tmkd.data.pairs import Corpus
+from tmkd.data.softlabels import Column, SoftLabels
 from tmkd.errors import TmkdError
-from tmkd.pairs import Corpus, LabelSet
 from tmkd.recipe import schema
-from tmkd.softlabels import Column, SoftLabels
 from tmkd.teachers.imported import match_scores, store_scores
 
 LABELS = LabelSet("toy", ("no", "yes"), "yes")

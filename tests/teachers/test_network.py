@@ -11,8 +11,8 @@ import torch
 from transformers import AutoModelForSequenceClassification, BertConfig
 
 import tiny
+from tmkd.data.labels import LabelSet
 from tmkd.errors import TmkdError
-from tmkd.pairs import LabelSet
 from tmkd.teachers.network import TeacherNetwork, load, longest, match_classes
 
 Make = Callable[..., Path]

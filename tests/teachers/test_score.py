@@ -9,9 +9,10 @@ import pytest
 import torch
 
 import tiny
+from tmkd.data.labels import LabelSet
+from tmkd.data.pairs import Corpus
+from tmkd.data.softlabels import Column, SoftLabels, shard_path
 from tmkd.errors import TmkdError
-from tmkd.pairs import Corpus, LabelSet
-from tmkd.softlabels import Column, SoftLabels, shard_path
 from tmkd.teachers.network import TeacherNetwork, load
 from tmkd.teachers.score import price_of_precision, prune, score_shards, unscored
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmkd.tokens import TokenIds
+from tmkd.data.tokens import TokenIds
 from tmkd.train.batches import Steps, examples
 
 

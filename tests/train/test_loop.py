@@ -12,12 +12,12 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from tmkd.data.labels import LabelSet
+from tmkd.data.tokens import TokenIds
 from tmkd.errors import TmkdError
 from tmkd.network import Student, StudentConfig
 from tmkd.network.headers import Header
-from tmkd.pairs import LabelSet
 from tmkd.recipe.parts import Fit
-from tmkd.tokens import TokenIds
 from tmkd.train.batches import Examples
 from tmkd.train.loop import FitReport, fit
 

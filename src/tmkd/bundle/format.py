@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from tmkd.data.labels import LabelSet
+from tmkd.data.text import TOKENIZER, TextSettings
 from tmkd.errors import TmkdError
-from tmkd.pairs import LabelSet
 from tmkd.store import MANIFEST, digest_file, sealed, write_atomic
-from tmkd.text import TOKENIZER, TextSettings
 
 VERSION = 2
 BUNDLE = "bundle.json"

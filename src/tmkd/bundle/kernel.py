@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from tmkd.bundle.constants import read_constants
 from tmkd.bundle.kernel_weights import Weights, unsuitable
+from tmkd.data.tokens import TokenIds
 from tmkd.errors import TmkdError
 from tmkd.machine import cores
-from tmkd.tokens import TokenIds
 
 LEVELS = {0: "none", 1: "AVX-512 VNNI", 2: "AMX"}  # what a processor has for it
 _PAIRS = 64  # in one call: the last layer's weights are then read once for all their first tokens

@@ -14,9 +14,9 @@ from tmkd.bundle.format import GRAPHS, Engine, Precision, check_file, read_bundl
 from tmkd.bundle.kernel import Kernel, kernel_fault
 from tmkd.bundle.processor import own_precision
 from tmkd.bundle.session import Session
+from tmkd.data.text import PairTokenizer
+from tmkd.data.tokens import TokenIds
 from tmkd.errors import TmkdError
-from tmkd.text import PairTokenizer
-from tmkd.tokens import TokenIds
 
 Probabilities = npt.NDArray[np.float32]
 

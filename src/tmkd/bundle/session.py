@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from tmkd.data.tokens import TokenIds
 from tmkd.errors import TmkdError
 from tmkd.machine import cores
-from tmkd.tokens import TokenIds
 
 TOKEN_BUDGET = 512  # padded ids a run: a core's cache holds what is between two layers
 # Fusions of onnxruntime that are slower than what they replace (docs/speed.md).

@@ -14,8 +14,8 @@ from tmkd.collect.html import LARGEST, read_page
 from tmkd.collect.near import NearDuplicates
 from tmkd.collect.rowfiles import read_documents
 from tmkd.collect.warc import read_warc
+from tmkd.data.tables import short
 from tmkd.errors import TmkdError
-from tmkd.files import short
 from tmkd.recipe.parts import Source
 
 _HTML = (".html", ".htm")

@@ -10,8 +10,8 @@ from typing import Literal, Self
 import pyarrow as pa
 
 from tmkd.collect.likeness import LikePassages, LikeQuestions
+from tmkd.data.pairs import normalised
 from tmkd.errors import TmkdError
-from tmkd.pairs import normalised
 
 Kind = Literal["qa", "nli"]
 

@@ -17,11 +17,11 @@ from tmkd.collect.documents import Distinct, Document, Record, records, to_docum
 from tmkd.collect.index import TantivyIndex
 from tmkd.collect.passages import passages
 from tmkd.collect.texts import Passage
+from tmkd.data.labels import LabelSet
+from tmkd.data.sources import read_source
 from tmkd.errors import TmkdError
-from tmkd.pairs import LabelSet
 from tmkd.recipe.parts import Source
 from tmkd.recipe.schema import Gather
-from tmkd.sources import read_source
 from tmkd.store import digest_json, write_atomic
 from tmkd.workers import spread
 

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tmkd.data.labels import LabelSet
+from tmkd.data.pairs import SCHEMA
+from tmkd.data.sources import read_source, read_votes
 from tmkd.errors import TmkdError
-from tmkd.pairs import SCHEMA, LabelSet
 from tmkd.recipe.parts import Source, Votes
-from tmkd.sources import read_source, read_votes
 
 _ENOUGH = 10  # votes a judge needs to be named as one of those who agree least
 _NAMED = 3

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 
 from tmkd.collect.guard import Guard, key
 from tmkd.collect.likeness import gist
+from tmkd.data.labels import LabelSet
+from tmkd.data.sources import read_source
 from tmkd.errors import TmkdError
-from tmkd.pairs import LabelSet
 from tmkd.recipe.schema import Gather
-from tmkd.sources import read_source
 from tmkd.store import digest_bytes
 
 QUESTIONS = "questions.parquet"

@@ -15,8 +15,8 @@ from typing import Any, BinaryIO, NamedTuple, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tmkd.data.tables import short
 from tmkd.errors import TmkdError
-from tmkd.files import short
 from tmkd.recipe.parts import Source
 
 LONGEST_URL = 2_000  # characters; browsers and search engines take no more

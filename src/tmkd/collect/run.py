@@ -6,8 +6,8 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
+from tmkd.data.tables import short
 from tmkd.errors import TmkdError
-from tmkd.files import short
 from tmkd.recipe.parts import Source
 
 

@@ -16,8 +16,8 @@ from tmkd.collect.candidates import Candidate, candidates, distinct, draw
 from tmkd.collect.guard import key
 from tmkd.collect.index import TantivyIndex
 from tmkd.collect.run import Ranked
+from tmkd.data.pairs import EXTRAS, SCHEMA, Shard, pair_id, pair_table, write_shard
 from tmkd.errors import TmkdError
-from tmkd.pairs import EXTRAS, SCHEMA, Shard, pair_id, pair_table, write_shard
 from tmkd.store import digest_file
 
 QUESTIONS = 1024  # to a shard

@@ -10,11 +10,12 @@ import pyarrow as pa
 
 from tmkd.collect.guard import Guard, key
 from tmkd.collect.judgments import read_labelled
+from tmkd.data.labels import LabelSet
+from tmkd.data.pairs import SCHEMA, write_corpus
+from tmkd.data.sources import Asked, deduplicate, read_source
 from tmkd.errors import TmkdError
-from tmkd.pairs import SCHEMA, LabelSet, write_corpus
 from tmkd.recipe.parts import Sources
 from tmkd.recipe.schema import Task
-from tmkd.sources import Asked, deduplicate, read_source
 from tmkd.store import digest_bytes
 
 

@@ -7,17 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from tmkd.data.pairs import Corpus, require_golden
+from tmkd.data.softlabels import SoftLabels
+from tmkd.data.text import PairTokenizer
 from tmkd.errors import TmkdError
 from tmkd.metrics.quality import accuracy
 from tmkd.network.encoder import fresh_pooler
 from tmkd.network.headers import Header
 from tmkd.network.scoring import batched_logits
 from tmkd.network.student import Student
-from tmkd.pairs import Corpus
 from tmkd.recipe import parts, schema
-from tmkd.softlabels import SoftLabels
-from tmkd.teachers.finetune import require_golden
-from tmkd.text import PairTokenizer
 from tmkd.train.batches import examples
 from tmkd.train.loop import fit
 

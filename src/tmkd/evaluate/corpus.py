@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tmkd.pairs import Corpus
+from tmkd.data.pairs import Corpus
 
 PAIRS_SHOWN = 20  # of one example at most: a user's group may be of any size
 

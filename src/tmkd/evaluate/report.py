@@ -14,7 +14,7 @@ from tmkd.evaluate.tables import Result
 from tmkd.store import write_atomic
 
 if TYPE_CHECKING:
-    from tmkd.pairs import Corpus
+    from tmkd.data.pairs import Corpus
 
 ROW_KEYS = (
     *("row", "task", "split", "accuracy", "auc", "mrr", "map", "ndcg_10"),

@@ -12,13 +12,13 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from torch import nn
 
+from tmkd.data.labels import LabelSet
+from tmkd.data.text import PairTokenizer
 from tmkd.errors import TmkdError
 from tmkd.network import Student
 from tmkd.network.scoring import batched_logits
-from tmkd.pairs import LabelSet
 from tmkd.store import MANIFEST
 from tmkd.teachers.network import load
-from tmkd.text import PairTokenizer
 
 Probabilities = npt.NDArray[np.float64]
 Logits = Callable[[Sequence[str], Sequence[str]], npt.NDArray[np.float32]]

@@ -19,6 +19,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, BertForSequenceClassification
 
+from tmkd.data.tokens import TokenIds
 from tmkd.errors import TmkdError
 from tmkd.export.compat_tokenizer import json_bytes, write_tokenizer
 from tmkd.export.one_logit import Floats, OneLogit, fit_one_logit, log_odds
@@ -28,7 +29,6 @@ from tmkd.network import Student
 from tmkd.network.encoder import ATTENTION, encoder_config, quiet, represent
 from tmkd.network.scoring import batched_logits
 from tmkd.store import read_manifest, write_atomic
-from tmkd.tokens import TokenIds
 
 REPORT = "compat_report.json"
 CONFIG = "config.json"

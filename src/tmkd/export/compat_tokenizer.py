@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tmkd.data.text import PairTokenizer
 from tmkd.network.student import TOKENIZER_FILES
 from tmkd.store import write_atomic
-from tmkd.text import PairTokenizer
 
 SPECIAL_TOKENS = {"unk": "[UNK]", "sep": "[SEP]", "pad": "[PAD]", "cls": "[CLS]", "mask": "[MASK]"}
 

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from tmkd.data.text import TOKENIZER, PairTokenizer
+from tmkd.data.tokens import TokenIds
 from tmkd.errors import TmkdError
 from tmkd.network.encoder import bottom_layers, quiet, represent
 from tmkd.network.first_token import reads_first_token
@@ -24,8 +26,6 @@ from tmkd.network.student import TOKENIZER_FILES
 from tmkd.network.vocabulary import cut_tokenizer, kept_pieces
 from tmkd.recipe.parts import Student
 from tmkd.store import write_atomic
-from tmkd.text import TOKENIZER, PairTokenizer
-from tmkd.tokens import TokenIds
 
 WATCHED = 2048  # pairs on which neurons are watched
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tmkd.tokens import TokenIds
+from tmkd.data.tokens import TokenIds
 
 Forward = Callable[[dict[str, Tensor]], Tensor]
 

@@ -20,12 +20,12 @@ from torch.nn import functional
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
+from tmkd.data.labels import LabelSet
+from tmkd.data.text import PairTokenizer
 from tmkd.errors import TmkdError
 from tmkd.network.encoder import Pool, bottom_layers, encoder_config, encoder_from_config, quiet, represent
 from tmkd.network.headers import Header, Headers, aggregate
 from tmkd.network.scoring import batched_logits
-from tmkd.pairs import LabelSet
-from tmkd.text import PairTokenizer
 
 TOKENIZER_FILES = ("tokenizer_config.json", "special_tokens_map.json")  # beside tokenizer.json
 

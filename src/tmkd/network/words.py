@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
+from tmkd.data.text import TOKENIZER
+from tmkd.data.word_vectors import Vector, read_vectors
 from tmkd.errors import TmkdError
 from tmkd.network.bilstm import FIRST, PAD, SEPARATOR, SPECIALS, UNKNOWN, BiLSTM, BiLSTMConfig
 from tmkd.network.encoder import quiet
 from tmkd.store import write_atomic
-from tmkd.text import TOKENIZER
-from tmkd.vectors import Vector, read_vectors
 
 
 def write_start(vectors: Path, folder: Path, most: int, layers: int, seed: int) -> int:

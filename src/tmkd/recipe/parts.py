@@ -19,7 +19,7 @@ Device = Literal["auto", "cpu", "cuda"]
 # What a file's columns are to us: of pairs, of documents, of a query log, of judges' votes.
 Column = Literal["question", "passage", "label", "group", "url", "title", "text", "count", "judge", "vote"]
 
-# How scored pairs are written: ours, a pair a row; or as another tool has them, several pairs a row (tmkd.layouts).
+# How scored pairs are written: ours, a pair a row; or as another tool has them, several pairs a row (data/layouts.py).
 Layout = Literal["rows", "hofstaetter", "triples", "flagembedding", "tevatron"]
 
 

@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
+from tmkd.data.pairs import Corpus, require_golden
+from tmkd.data.text import PairTokenizer
 from tmkd.errors import TmkdError
 from tmkd.metrics.quality import accuracy
 from tmkd.network.encoder import fresh_pooler, quiet
 from tmkd.network.scoring import batched_logits
-from tmkd.pairs import Corpus
 from tmkd.recipe import schema
 from tmkd.teachers.network import forward, longest, open_model
-from tmkd.text import PairTokenizer
 from tmkd.train.batches import examples
 from tmkd.train.loop import fit
 
@@ -88,15 +88,3 @@ def finetune(
         "precision": precision,
         "pairs": len(train),
     }
-
-
-def require_golden(corpus: Corpus) -> None:
-    """Golden loss needs a label on every pair. Raises: TmkdError naming the first pair without one."""
-    missing = (corpus.label_array() < 0).nonzero()[0]
-    if len(missing):
-        row = int(missing[0])
-        pair = corpus.table().slice(row, 1).to_pylist()[0]
-        raise TmkdError(
-            f"{pair['source']}: pair {row + 1} of {len(corpus)} ('{pair['question'][:60]}') has no golden label, "
-            "which alpha < 1 needs; label it, leave it out, or set alpha: 1"
-        )

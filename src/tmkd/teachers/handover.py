@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tmkd.data.pairs import Corpus
+from tmkd.data.softlabels import Column, read_shard, shard_path
 from tmkd.errors import TmkdError
-from tmkd.pairs import Corpus
-from tmkd.softlabels import Column, read_shard, shard_path
 
 Layout = Literal["sentence-transformers", "flagembedding"]
 

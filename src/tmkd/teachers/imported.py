@@ -10,12 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tmkd.data.labels import LabelSet
+from tmkd.data.layouts import read_layout
+from tmkd.data.pairs import Corpus, pair_id
+from tmkd.data.softlabels import logits_from, shard_path, write_shard
+from tmkd.data.sources import read_columns
 from tmkd.errors import TmkdError
-from tmkd.layouts import read_layout
-from tmkd.pairs import Corpus, LabelSet, pair_id
 from tmkd.recipe import schema
-from tmkd.softlabels import logits_from, shard_path, write_shard
-from tmkd.sources import read_columns
 
 STORED = "scores.parquet"
 _SAME = 1e-6  # scores of one pair that are no further apart are one score, written twice

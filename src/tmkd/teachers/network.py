@@ -19,12 +19,12 @@ from transformers import (
     RobertaForSequenceClassification,
 )
 
+from tmkd.data.labels import LabelSet
+from tmkd.data.text import PairTokenizer
 from tmkd.errors import TmkdError
 from tmkd.network.encoder import quiet
 from tmkd.network.first_token import first_token_state, reads_first_token
 from tmkd.network.scoring import batched_logits
-from tmkd.pairs import LabelSet
-from tmkd.text import PairTokenizer
 
 
 def forward(model: nn.Module, inputs: Mapping[str, Tensor]) -> Tensor:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tmkd.data.pairs import Corpus
+from tmkd.data.softlabels import read_shard, shard_path, write_shard
 from tmkd.errors import TmkdError
 from tmkd.metrics.agreement import kendall_tau
-from tmkd.pairs import Corpus
-from tmkd.softlabels import read_shard, shard_path, write_shard
 from tmkd.teachers.network import TeacherNetwork
 
 COMPARED = 128  # pairs scored in fp32 too, to tell what a lower precision costs

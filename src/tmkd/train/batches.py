@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tmkd.text import PairTokenizer
-from tmkd.tokens import TokenIds
+from tmkd.data.text import PairTokenizer
+from tmkd.data.tokens import TokenIds
 
 Ints = npt.NDArray[np.int64]
 

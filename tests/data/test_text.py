@@ -14,8 +14,8 @@ from tokenizers.models import BPE, WordLevel
 from tokenizers.pre_tokenizers import ByteLevel, Whitespace
 from tokenizers.processors import RobertaProcessing, TemplateProcessing
 
+from tmkd.data.text import PairTokenizer, TextSettings
 from tmkd.errors import TmkdError
-from tmkd.text import PairTokenizer, TextSettings
 
 # a=0 … j=9, then the special ones
 VOCABULARY = {

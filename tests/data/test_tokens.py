@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmkd.tokens import TokenIds
+from tmkd.data.tokens import TokenIds
 
 IDS = [[11, 0, 12, 1, 12], [11, 0, 1, 12, 2, 3, 4, 12], [11, 0, 12, 2, 12]]
 TYPES = [[0, 0, 0, 1, 1], [0, 0, 0, 0, 1, 1, 1, 1], [0, 0, 0, 1, 1]]

@@ -12,8 +12,8 @@ from typing import TextIO
 import numpy as np
 import numpy.typing as npt
 
+from tmkd.data.tables import short
 from tmkd.errors import TmkdError
-from tmkd.files import short
 
 Vector = npt.NDArray[np.float32]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tmkd.data.word_vectors import read_vectors
 from tmkd.errors import TmkdError
-from tmkd.vectors import read_vectors
 
 
 def written(folder: Path, content: str, name: str = "v.txt") -> Path:

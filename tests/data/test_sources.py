@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tmkd.data.labels import LabelSet
+from tmkd.data.pairs import SCHEMA, pair_id, pair_table, question_group
+from tmkd.data.sources import deduplicate, read_columns, read_source
 from tmkd.errors import TmkdError
-from tmkd.pairs import SCHEMA, LabelSet, pair_id, pair_table, question_group
 from tmkd.recipe.parts import Source
-from tmkd.sources import deduplicate, read_columns, read_source
 
 LABELS = LabelSet("demo", ("no", "yes"), "yes")
 ROWS = [("why is the sky blue", "Air scatters blue light.", "yes"), ("how tall is K2", "Tea is a drink.", "no")]

@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tmkd.data.labels import LabelSet
+from tmkd.data.layouts import read_layout
+from tmkd.data.pairs import pair_table, question_group
+from tmkd.data.tables import read_rows, rows_where, short
 from tmkd.errors import TmkdError
-from tmkd.files import read_rows, rows_where, short
-from tmkd.layouts import read_layout
-from tmkd.pairs import LabelSet, pair_table, question_group
 from tmkd.recipe.parts import Source
 
 Asked = Literal["optional", "required", "none"]

@@ -12,9 +12,9 @@ from typing import Any, Self
 import numpy as np
 from tokenizers import AddedToken, Tokenizer
 
+from tmkd.data.tokens import TokenIds, spread
 from tmkd.errors import TmkdError
 from tmkd.store import write_atomic
-from tmkd.tokens import TokenIds, spread
 
 TOKENIZER = "tokenizer.json"
 _AT_ONCE = 4096  # texts handed to the tokenizer in one call: bounds the memory its detailed answers take

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tmkd.data.labels import LabelSet
+from tmkd.data.pairs import SCHEMA, Corpus, Pair, normalised, pair_id, pair_table, question_group, write_corpus
 from tmkd.errors import TmkdError
-from tmkd.pairs import SCHEMA, Corpus, LabelSet, Pair, normalised, pair_id, pair_table, question_group, write_corpus
 
 LABELS = LabelSet("demo", ("no", "yes"), "yes")
 

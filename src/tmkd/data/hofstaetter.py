@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 
+from tmkd.data.tables import short
 from tmkd.errors import TmkdError
-from tmkd.files import short
 from tmkd.recipe.parts import Texts
 
 MARGINS = "holds margins only, a positive's score less a negative's; raw scores of both are needed"
@@ -21,7 +21,7 @@ _COLUMNS = ("pos_score", "neg_score", "qid", "pos_pid", "neg_pid")
 
 
 def read_hofstaetter(path: Path, base: Path, texts: Texts, scores: bool, gaps: bool) -> tuple[pa.Table, int]:
-    """Two pairs a line, as `tmkd.layouts.read_layout` tells them; without `scores` every pair comes once.
+    """Two pairs a line, as `tmkd.data.layouts.read_layout` tells them; without `scores` every pair comes once.
 
     Raises: TmkdError naming file and row.
     """

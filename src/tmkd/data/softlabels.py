@@ -12,8 +12,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from tmkd.data.pairs import Corpus
 from tmkd.errors import TmkdError
-from tmkd.pairs import Corpus
 from tmkd.store import digest_bytes, digest_json, write_atomic
 
 CLIP = 1e-4  # a probability nearer than this to 0 or 1 counts as this near: its logit stays finite

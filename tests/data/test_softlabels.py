@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tmkd.errors import TmkdError
-from tmkd.pairs import Corpus, LabelSet, pair_table, write_corpus
-from tmkd.softlabels import (
+from tmkd.data.labels import LabelSet
+from tmkd.data.pairs import Corpus, pair_table, write_corpus
+from tmkd.data.softlabels import (
     Column,
     SoftLabels,
     dominance_warning,
@@ -26,6 +26,7 @@ from tmkd.softlabels import (
     shard_path,
     write_shard,
 )
+from tmkd.errors import TmkdError
 
 TEACHER, SHARD = "a" * 64, "b" * 64
 LOGITS = np.array([[0.0, 1.5], [-2.0, 2.0], [0.25, 0.0]], dtype=np.float32)
@@ -73,7 +74,7 @@ def test_logits_come_back_bit_by_bit(tmp_path: Path) -> None:
 
 def test_equal_logits_give_equal_bytes_in_every_process(tmp_path: Path) -> None:
     code = (
-        "import sys, numpy, pathlib; from tmkd.softlabels import write_shard; "
+        "import sys, numpy, pathlib; from tmkd.data.softlabels import write_shard; "
         "write_shard(pathlib.Path(sys.argv[1]), numpy.ones((3, 2), numpy.float32), 'a' * 64, 'b' * 64)"
     )
     digests = set()

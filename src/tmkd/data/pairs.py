@@ -8,12 +8,13 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tmkd.data.labels import LabelSet
 from tmkd.errors import TmkdError
 from tmkd.store import digest_bytes, digest_json, write_atomic
 
@@ -49,38 +50,6 @@ class Pair:
     label: int | None
     source: str
     group: str
-
-
-@dataclass(frozen=True, slots=True)
-class LabelSet:
-    """The classes of a task in the order of their logits, and the one whose probability ranks passages.
-
-    Raises: TmkdError when `positive` is not one of the names, or a name occurs twice.
-    """
-
-    task: str
-    names: tuple[str, ...]
-    positive: str
-
-    def __post_init__(self) -> None:
-        if self.positive not in self.names or len(set(self.names)) != len(self.names):
-            raise TmkdError(
-                f"task {self.task}: positive '{self.positive}' must be one of {', '.join(self.names)}, each named once"
-            )
-
-    @property
-    def positive_index(self) -> int:
-        """The positive class's place among the logits."""
-        return self.names.index(self.positive)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, as `corpus.json` and a student's configuration keep them."""
-        return {"task": self.task, "names": list(self.names), "positive": self.positive}
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Self:
-        """The inverse of `to_json`."""
-        return cls(str(value["task"]), tuple(str(name) for name in value["names"]), str(value["positive"]))
 
 
 def pair_id(question: str, passage: str) -> str:
@@ -258,3 +227,15 @@ def _in_schema(table: pa.Table) -> pa.Table:
     """The columns a corpus keeps, in their order and types, without foreign metadata."""
     schema = pa.schema([*SCHEMA, *(field for field in EXTRAS if field.name in table.column_names)])
     return table.select(schema.names).replace_schema_metadata(None).cast(schema)
+
+
+def require_golden(corpus: Corpus) -> None:
+    """Golden loss needs a label on every pair. Raises: TmkdError naming the first pair without one."""
+    missing = (corpus.label_array() < 0).nonzero()[0]
+    if len(missing):
+        row = int(missing[0])
+        pair = corpus.table().slice(row, 1).to_pylist()[0]
+        raise TmkdError(
+            f"{pair['source']}: pair {row + 1} of {len(corpus)} ('{pair['question'][:60]}') has no golden label, "
+            "which alpha < 1 needs; label it, leave it out, or set alpha: 1"
+        )

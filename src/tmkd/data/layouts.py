@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from tmkd.data.hofstaetter import MARGINS, read_hofstaetter
+from tmkd.data.tables import read_rows, short
 from tmkd.errors import TmkdError
-from tmkd.files import read_rows, short
-from tmkd.hofstaetter import MARGINS, read_hofstaetter
 from tmkd.recipe.parts import Source
 
 _CHUNK = 1 << 16  # pairs to a chunk of the table

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
+from tmkd.data.layouts import read_layout
 from tmkd.errors import TmkdError
-from tmkd.layouts import read_layout
 from tmkd.recipe.parts import Source
 
 Record = dict[str, Any]

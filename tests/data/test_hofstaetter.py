@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from tmkd.data.layouts import read_layout
 from tmkd.errors import TmkdError
-from tmkd.layouts import read_layout
 from tmkd.recipe.parts import Source
 
 SCORES = "8.5\t-3.25\t7\t20\t21\n8.5\t1e-1\t7\t20\t22\n-4\t2\t5\t21\t20\n"

@@ -1,0 +1,1 @@
+"""The data model, and the readers of what users bring."""
