@@ -28,10 +28,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from tmkd.collect.candidates import candidates
-from tmkd.collect.index import STOP_WORDS, TantivyIndex
-from tmkd.collect.texts import Passage
 from tmkd.machine import machine_line
+from tmkd.search.candidates import candidates
+from tmkd.search.index import STOP_WORDS, TantivyIndex
+from tmkd.search.passage_store import Passage
 
 ROOT = Path(__file__).resolve().parents[1]
 PASSAGES, QUESTIONS = "unlabelled/passages.parquet", "unlabelled/questions.parquet"

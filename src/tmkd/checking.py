@@ -81,8 +81,8 @@ def _sizes(run: RunFolder) -> dict[str, int]:
     """Pairs per corpus, read from the files themselves; stage-1 corpora at most questions × top, or their limit."""
     from tmkd.collect.documents import check_documents
     from tmkd.collect.judgments import read_labelled
-    from tmkd.collect.run import read_run
     from tmkd.data.sources import read_source
+    from tmkd.search.trec_run import read_run
     from tmkd.teachers.imported import read_scores
 
     sizes: dict[str, int] = {}

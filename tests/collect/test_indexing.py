@@ -8,12 +8,12 @@ import pytest
 
 from tmkd.collect import indexing
 from tmkd.collect.documents import Document
-from tmkd.collect.index import TantivyIndex
 from tmkd.collect.indexing import CACHE, collect_index
-from tmkd.collect.texts import Texts
 from tmkd.data.labels import LabelSet
 from tmkd.errors import TmkdError
 from tmkd.recipe.schema import Gather
+from tmkd.search.index import TantivyIndex
+from tmkd.search.passage_store import Texts
 
 LABELS = LabelSet("toy", ("no", "yes"), "yes")
 SENTENCES = [

@@ -6,10 +6,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tmkd.collect.index import TantivyIndex
 from tmkd.collect.shards import LEDGER, Chunk, Ledger, Made, Question, Rules, cut, searcher
-from tmkd.collect.texts import Passage
 from tmkd.data.pairs import pair_id
+from tmkd.search.index import TantivyIndex
+from tmkd.search.passage_store import Passage
 from tmkd.store import digest_file
 
 PASSAGES = [Passage("u1", "", "Red apples."), Passage("u2", "", "Green apples and pears."), Passage("u3", "", "Plums.")]

@@ -12,16 +12,16 @@ from typing import Any
 import pyarrow as pa
 
 from tmkd.collect.guard import Guard
-from tmkd.collect.index import SEAL, WORDS
 from tmkd.collect.questions import known_groups, read_questions
-from tmkd.collect.run import Ranked, read_run
 from tmkd.collect.shards import QUESTIONS, Chunk, Ledger, Question, Rules, cut, searcher
-from tmkd.collect.texts import Texts
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import EXTRAS, SCHEMA, Shard, seal_corpus, write_shards
 from tmkd.data.sources import deduplicate, read_source
 from tmkd.errors import TmkdError
 from tmkd.recipe.schema import Gather
+from tmkd.search.index import SEAL, WORDS
+from tmkd.search.passage_store import Texts
+from tmkd.search.trec_run import Ranked, read_run
 from tmkd.store import digest_file, digest_json
 from tmkd.workers import spread
 

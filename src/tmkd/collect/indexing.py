@@ -14,14 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tmkd.collect.documents import Distinct, Document, Record, records, to_document
-from tmkd.collect.index import TantivyIndex
 from tmkd.collect.passages import passages
-from tmkd.collect.texts import Passage
 from tmkd.data.labels import LabelSet
 from tmkd.data.sources import read_source
 from tmkd.errors import TmkdError
 from tmkd.recipe.parts import Source
 from tmkd.recipe.schema import Gather
+from tmkd.search.index import TantivyIndex
+from tmkd.search.passage_store import Passage
 from tmkd.store import digest_json, write_atomic
 from tmkd.workers import spread
 

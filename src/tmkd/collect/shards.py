@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tmkd.collect.candidates import Candidate, candidates, distinct, draw
 from tmkd.collect.guard import key
-from tmkd.collect.index import TantivyIndex
-from tmkd.collect.run import Ranked
 from tmkd.data.pairs import EXTRAS, SCHEMA, Shard, pair_id, pair_table, write_shard
 from tmkd.errors import TmkdError
+from tmkd.search.candidates import Candidate, candidates, distinct, draw
+from tmkd.search.index import TantivyIndex
+from tmkd.search.trec_run import Ranked
 from tmkd.store import digest_file
 
 QUESTIONS = 1024  # to a shard

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from tmkd.collect.index import SearchIndex
+from tmkd.search.index import SearchIndex
 from tmkd.store import digest_bytes
 
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tmkd.collect.candidates import Candidate, candidates, draw
-from tmkd.collect.index import Hit
+from tmkd.search.candidates import Candidate, candidates, draw
+from tmkd.search.index import Hit
 
 
 class Engine:

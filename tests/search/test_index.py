@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tmkd.collect import index as module
-from tmkd.collect import texts
-from tmkd.collect.index import TantivyIndex
-from tmkd.collect.texts import Passage
 from tmkd.errors import TmkdError
+from tmkd.search import index as module
+from tmkd.search import passage_store
+from tmkd.search.index import TantivyIndex
+from tmkd.search.passage_store import Passage
 
 PASSAGES = [
     Passage("eggs", "Boiling", "Cook the eggs for eight minutes."),
@@ -80,15 +80,15 @@ def test_any_unicode_question_is_searched(index: TantivyIndex, question: str, do
 @pytest.fixture
 def indexed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The numbers of the files of passages, three to a file, that are indexed from now on."""
-    monkeypatch.setattr(texts, "_ROWS", 3)
+    monkeypatch.setattr(passage_store, "_ROWS", 3)
     numbers: list[int] = []
-    real = texts.Texts.file
+    real = passage_store.Texts.file
 
-    def file(self: texts.Texts, place: int) -> Iterator[Passage]:
+    def file(self: passage_store.Texts, place: int) -> Iterator[Passage]:
         numbers.append(place)
         return real(self, place)
 
-    monkeypatch.setattr(texts.Texts, "file", file)
+    monkeypatch.setattr(passage_store.Texts, "file", file)
     return numbers
 
 
@@ -126,7 +126,7 @@ def test_an_unfinished_index_is_not_opened(tmp_path: Path) -> None:
     with pytest.raises(TmkdError, match="no usable search index"):
         TantivyIndex(tmp_path)
     TantivyIndex.build(tmp_path, PASSAGES)
-    texts.write_texts(tmp_path, PASSAGES[:2])
+    passage_store.write_texts(tmp_path, PASSAGES[:2])
     with pytest.raises(TmkdError, match="has 4 of 2 passages"):
         TantivyIndex(tmp_path)
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tmkd.collect.run import Ranked, read_run
 from tmkd.errors import TmkdError
 from tmkd.recipe.parts import Source
+from tmkd.search.trec_run import Ranked, read_run
 
 SOURCE = Source(file="bm25.run")
 

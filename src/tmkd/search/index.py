@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from tmkd.collect.texts import Passage, Texts, write_texts
 from tmkd.errors import TmkdError
+from tmkd.search.passage_store import Passage, Texts, write_texts
 from tmkd.store import digest_file, digest_json, write_atomic
 
 if TYPE_CHECKING:

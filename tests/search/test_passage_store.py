@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from tmkd.collect import texts
-from tmkd.collect.texts import Passage, Texts, write_texts
 from tmkd.errors import TmkdError
+from tmkd.search import passage_store
+from tmkd.search.passage_store import Passage, Texts, write_texts
 
 PASSAGES = [Passage(f"u{number}", "t" if number % 2 else "", f"passage {number}") for number in range(5)]
 
 
 @pytest.fixture(autouse=True)
 def two_to_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(texts, "_ROWS", 2)
+    monkeypatch.setattr(passage_store, "_ROWS", 2)
 
 
 def test_passages_are_found_by_their_number(tmp_path: Path) -> None:
