@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from tmkd.collect.document_tables import read_documents
 from tmkd.collect.html import LARGEST, read_page
-from tmkd.collect.near import NearDuplicates
-from tmkd.collect.rowfiles import read_documents
+from tmkd.collect.near_duplicates import NearDuplicates
 from tmkd.collect.warc import read_warc
 from tmkd.data.tables import short
 from tmkd.errors import TmkdError

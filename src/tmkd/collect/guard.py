@@ -9,7 +9,7 @@ from typing import Literal, Self
 
 import pyarrow as pa
 
-from tmkd.collect.likeness import LikePassages, LikeQuestions
+from tmkd.collect.near_heldout import LikePassages, LikeQuestions
 from tmkd.data.pairs import normalised
 from tmkd.errors import TmkdError
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tmkd.collect.guard import Guard, key
-from tmkd.collect.likeness import gist
+from tmkd.collect.near_heldout import gist
 from tmkd.data.labels import LabelSet
 from tmkd.data.sources import read_source
 from tmkd.errors import TmkdError

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from tmkd.collect.document_tables import LONGEST_URL
 from tmkd.collect.html import LARGEST
-from tmkd.collect.rowfiles import LONGEST_URL
 from tmkd.errors import TmkdError
 
 _CHUNK = 1 << 16

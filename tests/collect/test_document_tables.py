@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tmkd.collect import rowfiles
-from tmkd.collect.rowfiles import Row, read_documents
+from tmkd.collect import document_tables
+from tmkd.collect.document_tables import Row, read_documents
 from tmkd.errors import TmkdError
 from tmkd.recipe.parts import Source
 
@@ -76,7 +76,7 @@ def test_lines_end_only_at_line_feeds(tmp_path: Path) -> None:
 def test_a_line_that_is_too_long_is_passed_over_without_being_held(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rowfiles, "_LONGEST_LINE", 50)
+    monkeypatch.setattr(document_tables, "_LONGEST_LINE", 50)
     content = b'{"url": "1", "text": "a"}\n' + b"x" * 1_000 + b"\n" + b"y" * 51 + b'\n{"url": "2", "text": "b"}'
     assert read(write(tmp_path, "a.jsonl", content)) == ([Row("1", "", "a"), Row("2", "", "b")], {"too large": 2})
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmkd.collect.likeness import LikePassages, LikeQuestions, gist
+from tmkd.collect.near_heldout import LikePassages, LikeQuestions, gist
 
 ANSWER = "Air scatters blue light more than red light, so the sky looks blue from everywhere on the ground."
 
