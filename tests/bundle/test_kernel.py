@@ -20,9 +20,9 @@ import tiny
 from tiny_bundle import checks, make_distinct
 from tmkd.bundle import Ranker, kernel
 from tmkd.bundle import ranker as ranker_module
-from tmkd.bundle.constants import read_constants
 from tmkd.bundle.kernel import LEVELS, Kernel, kernel_fault, kernel_level
 from tmkd.bundle.kernel_weights import unsuitable
+from tmkd.bundle.onnx_reader import read_constants
 from tmkd.bundle.session import Session
 from tmkd.data.labels import LabelSet
 from tmkd.data.tokens import TokenIds

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tmkd.bundle.constants import read_constants
 from tmkd.bundle.kernel_weights import Weights, unsuitable
+from tmkd.bundle.onnx_reader import read_constants
 from tmkd.data.tokens import TokenIds
 from tmkd.errors import TmkdError
 from tmkd.machine import cores

@@ -7,7 +7,7 @@ from functools import reduce
 
 import numpy as np
 
-from tmkd.bundle.constants import Constants
+from tmkd.bundle.onnx_reader import Constants
 
 _BLOCK, _QUAD, _TILE = 32, 64, 16  # as in products.h
 _ZERO, _LOW, _LOUD = 128, 16, 4  # as in rows.h: the bytes that stand for 0, and the loud neurons of a feed-forward

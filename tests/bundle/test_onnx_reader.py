@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
-from tmkd.bundle.constants import read_constants
+from tmkd.bundle.onnx_reader import read_constants
 
 VALUES = {
     "fp32": np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3),
