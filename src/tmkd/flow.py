@@ -146,7 +146,7 @@ def _narrow(run: RunFolder, name: str, first: PlannedStage) -> Step:
     student = first.student
 
     def make(folder: Path, work: Path) -> dict[str, Any]:
-        from tmkd.network.narrow import write_narrow
+        from tmkd.network.prune import write_narrow
 
         table = run.corpus(first.corpus).table()
         pairs = list(zip(table["question"].to_pylist(), table["passage"].to_pylist(), strict=True))

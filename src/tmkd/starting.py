@@ -31,7 +31,7 @@ def words(
     seed: Annotated[int, typer.Option(min=0, help="Of the fresh Bi-LSTMs.")] = 1,
 ) -> None:
     """Write what a Bi-LSTM student starts from (§4.4): name the folder as `student.base`, with `layers: 2`."""
-    from tmkd.network.words import write_start
+    from tmkd.network.bilstm_start import write_start
 
     known = write_start(vectors, folder, most, layers, seed)
     err.print(f"wrote {folder}: {known:,} words", highlight=False, markup=False, soft_wrap=True)

@@ -20,9 +20,9 @@ from tmkd.export.graph import Graph
 from tmkd.export.rounding import LOUD, input_moments, quantise_rows, quantise_turned
 from tmkd.export.student_graph import round_layers, student_graph
 from tmkd.network import Student
+from tmkd.network.bilstm_start import write_start
 from tmkd.network.encoder import Pool, quiet
 from tmkd.network.headers import Header
-from tmkd.network.words import write_start
 
 PAIRS = [(question, passage) for question, passage, _ in tiny.pairs(range(10))]
 

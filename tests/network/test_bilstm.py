@@ -15,8 +15,8 @@ from tmkd.data.labels import LabelSet
 from tmkd.errors import TmkdError
 from tmkd.network import Student
 from tmkd.network.bilstm import BiLSTM, BiLSTMConfig
+from tmkd.network.bilstm_start import write_start
 from tmkd.network.headers import Header
-from tmkd.network.words import write_start
 
 LABELS = LabelSet("toy", ("no", "yes"), "yes")
 PAIRS = [("what is the moon", "the moon is made of rock"), ("why", "the sun is known ."), ("", "moon"), ("moon", "")]

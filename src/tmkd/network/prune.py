@@ -21,9 +21,9 @@ from tmkd.data.tokens import TokenIds
 from tmkd.errors import TmkdError
 from tmkd.network.encoder import bottom_layers, quiet, represent
 from tmkd.network.first_token import reads_first_token
+from tmkd.network.prune_vocabulary import cut_tokenizer, kept_pieces
 from tmkd.network.scoring import batched_logits
 from tmkd.network.student import TOKENIZER_FILES
-from tmkd.network.vocabulary import cut_tokenizer, kept_pieces
 from tmkd.recipe.parts import Student
 from tmkd.store import write_atomic
 

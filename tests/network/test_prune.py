@@ -15,7 +15,7 @@ from tmkd.errors import TmkdError
 from tmkd.network import Student as StudentNetwork
 from tmkd.network.encoder import bottom_layers, represent
 from tmkd.network.headers import Header
-from tmkd.network.narrow import narrow_ffn, write_narrow
+from tmkd.network.prune import narrow_ffn, write_narrow
 from tmkd.recipe.parts import Student
 
 PAIRS = [(question(topic), passage(topic, good)) for topic in range(12) for good in (True, False)]

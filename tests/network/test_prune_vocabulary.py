@@ -7,7 +7,7 @@ import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from tmkd.errors import TmkdError
-from tmkd.network.vocabulary import cut_tokenizer, kept_pieces
+from tmkd.network.prune_vocabulary import cut_tokenizer, kept_pieces
 
 PIECES = ("[PAD]", "moon", "[UNK]", "[CLS]", "[SEP]", "m", "##o", "##n", "sun", "##s", "s", "##u", "shine")
 
