@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -54,7 +55,7 @@ def main() -> None:
     }
     for precision in TARGETS:
         network = own(asked.teacher, asked.device, precision)
-        scorers[precision] = lambda network=network: network.logits(questions, passages)
+        scorers[precision] = partial(network.logits, questions, passages)
     print(f"{machine_line()}; {len(pairs)} pairs, {asked.threads} threads, {asked.device}")
     seconds, said = in_turns(scorers, asked.repeats)
     theirs = np.asarray(said["CrossEncoder"]).reshape(len(pairs), -1)

@@ -106,7 +106,7 @@ RECIPES: dict[str, tuple[Spoil, int, str]] = {
         "alpha is 0.5 but the stage has no teachers",
     ),
     "alpha and no teacher anywhere": (
-        lambda world: [tiny.change(world.recipe, f"teachers.{name}", None) for name in ("t1", "t2", "judge")],
+        both(*(put(f"teachers.{name}", None) for name in ("t1", "t2", "judge"))),
         2,
         "alpha is 0.5 but no teacher is declared for toy/train",
     ),
@@ -117,7 +117,7 @@ RECIPES: dict[str, tuple[Spoil, int, str]] = {
     "binary recipe": (lambda world: world.recipe.write_bytes(b"\x80\xff"), 2, "not YAML"),
     "no recipe": (lambda world: world.recipe.unlink(), 2, "tiny.yaml: cannot be read: No such file or directory"),
     "a folder as recipe": (
-        lambda world: (world.recipe.unlink(), world.recipe.mkdir()),
+        both(lambda world: world.recipe.unlink(), lambda world: world.recipe.mkdir()),
         2,
         "tiny.yaml: cannot be read: Is a directory",
     ),

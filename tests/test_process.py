@@ -43,7 +43,7 @@ def test_a_young_process_and_one_without_torch_stay(
     monkeypatch.setattr(os, "execve", lambda *_: pytest.fail("started afresh"))
     monkeypatch.setattr(process, "_AGED", aged)
     monkeypatch.setattr(process, "_is_command", lambda: True)
-    monkeypatch.setattr(process.sys, "modules", modules)
+    monkeypatch.setattr(sys, "modules", modules)
     process.renew(1)
 
 

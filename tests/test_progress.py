@@ -5,7 +5,6 @@ import sys
 
 import pytest
 
-from tmkd import progress as module
 from tmkd.progress import clock, progress
 
 
@@ -29,7 +28,7 @@ def test_a_duration_for_people(seconds: float, told: str) -> None:
 @pytest.fixture
 def seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that goes on by four seconds whenever it is read."""
-    monkeypatch.setattr(module.time, "perf_counter", itertools.count(0, 4).__next__)
+    monkeypatch.setattr("time.perf_counter", itertools.count(0, 4).__next__)
 
 
 @pytest.mark.usefixtures("seconds")

@@ -100,9 +100,9 @@ def test_where_the_best_student_lies_is_said_beside_the_table(finished: World, t
 
 
 def test_of_a_row_with_several_students_all_folders_are_named(finished: World, tmkd: Call) -> None:
-    for row in tiny.ROWS:
-        if row != "m-o-m":
-            tiny.change(finished.recipe, f"rows.{row}", None)
+    for name in tiny.ROWS:
+        if name != "m-o-m":
+            tiny.change(finished.recipe, f"rows.{name}", None)
     said = tmkd("run", finished.recipe, "--runs", finished.runs)
     (row,) = [row for row in measured_rows(opened(finished)) if row.row == "m-o-m"]
     one, two = (finished.run / "students" / key for key in row.keys)

@@ -71,7 +71,12 @@ def test_a_damaged_input_is_found_before_it_is_used(tmp_path: Path) -> None:
     first.execute()
     (first.folder / "1.txt").write_text("One 1")
     made: list[str] = []
-    second = step(tmp_path / "b", needs={"first": first.folder}, make=lambda folder, work: made.append("it") or {})
+
+    def make(folder: Path, work: Path) -> dict[str, Any]:
+        made.append("it")
+        return {}
+
+    second = step(tmp_path / "b", needs={"first": first.folder}, make=make)
     with pytest.raises(TmkdError, match=r"1\.txt: its bytes differ"):
         second.execute()
     assert not made

@@ -34,7 +34,7 @@ def make_distinct(student: Student, factor: float) -> None:
             if "bias" in name:
                 weight.normal_(std=0.3)
         for linear in student.headers.linears:
-            linear.weight.mul_(factor)
+            linear.get_parameter("weight").mul_(factor)
 
 
 def write_bundle(folder: Path, labels: LabelSet = LABELS) -> tuple[Path, Path]:
@@ -45,7 +45,7 @@ def write_bundle(folder: Path, labels: LabelSet = LABELS) -> tuple[Path, Path]:
     student = Student.start(base, 2, "pooler", labels, headers, 32, seed=1)
     with torch.no_grad():
         for linear in student.headers.linears:
-            linear.weight.mul_(40)  # else all probabilities are near one half
+            linear.get_parameter("weight").mul_(40)  # else all probabilities are near one half
     student.save(folder / "student", base)
     bundle = folder / "bundle"
     bundle.mkdir()

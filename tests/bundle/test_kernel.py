@@ -295,7 +295,11 @@ def test_a_graph_that_does_not_suit_it_is_left_to_onnxruntime(made: tuple[Path, 
     ],
 )
 def test_a_bundle_is_served_unasked_only_by_what_kept_the_limits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: list[type], force: bool, taken: tuple[str, str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    wrong: list[type[Kernel] | type[Session]],
+    force: bool,
+    taken: tuple[str, str],
 ) -> None:
     student_of(tmp_path)
     bundle = tmp_path / "bundle"

@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 
 from tmkd.bundle.onnx_reader import read_constants
 
-VALUES = {
+VALUES: dict[str, np.ndarray] = {
     "fp32": np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3),
     "int8": np.arange(-4, 4, dtype=np.int8).reshape(2, 2, 2),
     "uint8": np.array([0, 255], dtype=np.uint8),

@@ -12,7 +12,7 @@ from tmkd.collect.guard import Guard
 from tmkd.collect.indexing import collect_index
 from tmkd.collect.questions import collect_questions
 from tmkd.data.labels import LabelSet
-from tmkd.data.pairs import Corpus, pair_table
+from tmkd.data.pairs import Corpus, pair_table, write_shard
 from tmkd.errors import TmkdError
 from tmkd.recipe.schema import Gather
 
@@ -138,11 +138,10 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(shards, "QUESTIONS", 1)
     monkeypatch.setattr("tmkd.collect.corpora.QUESTIONS", 1)
     names: list[str] = []
-    real = shards.write_shard
 
     def write(folder: Path, name: str, table: Any) -> Any:
         names.append(name)
-        return real(folder, name, table)
+        return write_shard(folder, name, table)
 
     monkeypatch.setattr(shards, "write_shard", write)
     return names

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tmkd.collect import indexing
-from tmkd.collect.documents import Document
+from tmkd.collect.documents import Document, to_document
 from tmkd.collect.indexing import CACHE, collect_index
 from tmkd.data.labels import LabelSet
 from tmkd.errors import TmkdError
@@ -46,7 +46,7 @@ def collect(world: Path, digest: str = "0", **settings: Any) -> dict[str, Any]:
 
 
 def passages(world: Path) -> list[tuple[str, str, str]]:
-    return [tuple(Texts(world / "out")[number]) for number in range(len(Texts(world / "out")))]
+    return [Texts(world / "out")[number] for number in range(len(Texts(world / "out")))]
 
 
 def test_documents_come_first_then_passages_each_its_own_document(world: Path) -> None:
@@ -73,13 +73,12 @@ def test_nearly_repeated_pages_are_left_out_unless_told_otherwise(world: Path) -
 
 def test_pages_are_read_once_as_long_as_their_file_is_the_same(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    real = indexing.to_document
 
-    def to_document(record: Any, language: str | None) -> Document | str:
+    def noting(record: Any, language: str | None) -> Document | str:
         read.append(record.url)
-        return real(record, language)
+        return to_document(record, language)
 
-    monkeypatch.setattr(indexing, "to_document", to_document)
+    monkeypatch.setattr(indexing, "to_document", noting)
     first = collect(world, documents="site", near=False)
     assert first["documents"] == len(read) == 3
     before = passages(world)
@@ -95,13 +94,13 @@ def test_a_killed_reading_of_pages_goes_on_where_it_was(world: Path, monkeypatch
     monkeypatch.setattr(indexing, "_AT_ONCE", 1)
     undisturbed = collect(world, documents="site", near=False)
     expected = passages(world)
-    real, read = indexing.to_document, []
+    read: list[str] = []
 
     def dying(record: Any, language: str | None) -> Document | str:
         read.append(record.url)
         if len(read) == 2:
             raise KeyboardInterrupt
-        return real(record, language)
+        return to_document(record, language)
 
     monkeypatch.setattr(indexing, "to_document", dying)
     with pytest.raises(KeyboardInterrupt):

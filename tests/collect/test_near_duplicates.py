@@ -79,7 +79,8 @@ def test_a_long_text_is_read_in_pieces() -> None:
 
 def test_every_process_decides_alike() -> None:
     code = (
-        "from tmkd.collect.near_duplicates import NearDuplicates, _runs; near = NearDuplicates(); near.seen('a b c d e f g h');"
+        "from tmkd.collect.near_duplicates import NearDuplicates, _runs; near = NearDuplicates();"
+        "near.seen('a b c d e f g h');"
         "print(near._signatures.hex(), sorted(near._first))"
     )
     said = {

@@ -104,7 +104,7 @@ def test_weak_rows_give_way_to_golden_ones_and_to_the_test(tmp_path: Path) -> No
 
 
 def test_without_dev_a_tenth_of_the_first_texts_is_set_aside(tmp_path: Path) -> None:
-    train = [(f"q{number}", f"p{number} {label}", label) for number in range(41) for label in ("yes", "no")]
+    train: list[Row] = [(f"q{number}", f"p{number} {label}", label) for number in range(41) for label in ("yes", "no")]
     train.append(("q7!", "another", None))
     facts = collect(tmp_path, {"train": train, "test": TEST})
     first = {part: {key(question) for question, _, _ in pairs(tmp_path, part)} for part in ("train", "dev")}

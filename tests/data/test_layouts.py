@@ -44,7 +44,7 @@ def pairs(path: Path, layout: str) -> list[tuple[str, str]]:
 
 # -- triples -----------------------------------------------------------------------------------------------------------
 
-TRIPLE = {"query": " why ", "positive": "because", "negative": "never"}
+TRIPLE: Record = {"query": " why ", "positive": "because", "negative": "never"}
 EXPECTED: Scored = [("why", "because", 8.5, 1), ("why", "never", -3.0, 1)]
 
 
@@ -104,7 +104,7 @@ def test_a_margin_per_negative_is_a_margin_too(tmp_path: Path) -> None:
 
 # -- FlagEmbedding -----------------------------------------------------------------------------------------------------
 
-LISTS = {"query": "q", "pos": ["p1", " p2 "], "neg": ["n1"], "pos_scores": [3, 2.5], "neg_scores": [-1]}
+LISTS: Record = {"query": "q", "pos": ["p1", " p2 "], "neg": ["n1"], "pos_scores": [3, 2.5], "neg_scores": [-1]}
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
@@ -128,7 +128,7 @@ def test_lists_without_scores_are_pairs_only(tmp_path: Path) -> None:
 
 # -- Tevatron ----------------------------------------------------------------------------------------------------------
 
-GROUP = {
+GROUP: Record = {
     "query_id": "7",
     "query": "q",
     "passages": [{"title": "Tea", "text": "A drink."}, {"docid": "d2", "title": "", "text": "no"}, {"text": "x"}],

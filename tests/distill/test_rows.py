@@ -107,7 +107,13 @@ def key(stage: dict[str, Any], seed: int = 1, **changes: Any) -> str:
 def test_students_are_shared_by_what_makes_them_not_by_how_it_is_said() -> None:
     assert key({"teachers": "best"}) == key({"teachers": ["t1"]})
     assert key({}) == key({"fit": {"checkpoint_steps": 3, "tensorboard": True}})
-    different = [{}, {"alpha": 0.5}, {"average": True}, {"teachers": ["t2"]}, {"fit": {"epochs": 9}}]
+    different: list[dict[str, Any]] = [
+        {},
+        {"alpha": 0.5},
+        {"average": True},
+        {"teachers": ["t2"]},
+        {"fit": {"epochs": 9}},
+    ]
     assert len({key(stage) for stage in different} | {key({}, seed=2)}) == len(different) + 1
     assert key({}) != key({}, student={"base": "bert", "layers": 2})
 

@@ -15,7 +15,7 @@ from tmkd.data.softlabels import SoftLabels
 from tmkd.distill.stage import run_stage
 from tmkd.errors import TmkdError
 from tmkd.network import Student
-from tmkd.recipe import schema
+from tmkd.recipe import parts, schema
 
 LABELS = LabelSet("toy", ("no", "yes"), "yes")
 Train = Callable[..., dict[str, Any]]
@@ -53,8 +53,8 @@ def train(base: Path, tmp_path: Path) -> Train:
         fresh_pooler: bool = False,
         **stage: Any,
     ) -> dict[str, Any]:
-        settings = schema.Stage(fit=schema.Fit(**{**tiny.FIT, "epochs": 2, **(fit or {})}), **stage)
-        student = schema.Student(base="bert", layers=1, max_length=32, fresh_pooler=fresh_pooler)
+        settings = schema.Stage(fit=parts.Fit(**{**tiny.FIT, "epochs": 2, **(fit or {})}), **stage)
+        student = parts.Student(base="bert", layers=1, max_length=32, fresh_pooler=fresh_pooler)
         pairs, dev = corpus(tmp_path / "train", range(8), labelled), corpus(tmp_path / "dev", range(18, 22))
         folder, before = tmp_path / name, tmp_path / start if start else None
         folder.mkdir()

@@ -47,7 +47,7 @@ def test_a_corpus_is_counted(tmp_path: Path) -> None:
 
 
 def test_ranks_have_quartiles_of_their_scores(tmp_path: Path) -> None:
-    rows = [(f"g{n}", f"q{n}", "p", "s", "u", 3, float(n)) for n in range(5)]  # 0 1 2 3 4
+    rows: list[tuple[Any, ...]] = [(f"g{n}", f"q{n}", "p", "s", "u", 3, float(n)) for n in range(5)]  # 0 1 2 3 4
     rows.append(("other", "other", "p", "s", "u", 1, None))
     assert look(corpus(tmp_path, rows), seed=1).ranks == (Rank(1, 1, None), Rank(3, 5, (1.0, 2.0, 3.0)))
 

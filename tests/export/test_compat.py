@@ -35,11 +35,11 @@ def write_student(
     """A student whose headers look the same way and differ in how sure they are."""
     student = Student.start(base, 2, pool, labels, headers, 32, seed=1)
     torch.manual_seed(5)
-    direction = torch.randn(student.headers.linears[0].weight.shape)
+    direction = torch.randn(student.headers.linears[0].get_parameter("weight").shape)
     for number, linear in enumerate(student.headers.linears):
         with torch.no_grad():
-            linear.weight.copy_(direction * (0.3 + number) + torch.randn(direction.shape) * 0.05)
-            linear.bias.fill_(0.1).add_(torch.tensor([0.2 * number] + [0.0] * (len(labels.names) - 1)))
+            linear.get_parameter("weight").copy_(direction * (0.3 + number) + torch.randn(direction.shape) * 0.05)
+            linear.get_parameter("bias").fill_(0.1).add_(torch.tensor([0.2 * number] + [0.0] * (len(labels.names) - 1)))
     student.save(folder, base)
     return folder
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import isnan, sqrt
 
 import numpy as np
@@ -84,11 +85,12 @@ def test_top_1_agreement_without_a_group_of_two_is_not_known() -> None:
 
 @pytest.mark.parametrize(("a", "b"), [([1, 2], [1]), ([[1, 2]], [[1, 2]]), ([1, np.nan], [1, 2])])
 def test_what_does_not_fit_is_refused(a: object, b: object) -> None:
-    for measure in (
+    measures: list[Callable[[], object]] = [
         lambda: kendall_tau(a, b),  # type: ignore[arg-type]
         lambda: top_1_agreement(a, b, ["x", "x"]),  # type: ignore[arg-type]
         lambda: kendall_tau_in_groups(a, b, ["x", "x"]),  # type: ignore[arg-type]
-    ):
+    ]
+    for measure in measures:
         with pytest.raises(ValueError, match=r"do not go with|NaN"):
             measure()
 

@@ -40,7 +40,8 @@ def test_a_pair_is_read_whatever_the_family_and_padding_does_not_matter(pretrain
 def test_the_pooler_is_read_when_asked_for_and_dropped_when_not(pretrained: Folders) -> None:
     with_pooler = bottom_layers(pretrained("bert"), 2, "pooler").eval()
     output = with_pooler(input_ids=IDS, attention_mask=MASK, token_type_ids=TYPES)
-    assert torch.equal(represent(with_pooler, "pooler", IDS, MASK, TYPES), output.pooler_output)
+    # The first token alone is another computation than all tokens: equal but for rounding.
+    torch.testing.assert_close(represent(with_pooler, "pooler", IDS, MASK, TYPES), output.pooler_output)
     assert bottom_layers(pretrained("bert"), 2, "first").pooler is None
 
 

@@ -27,7 +27,7 @@ def test_the_first_token_is_the_whole_encoders_in_value_and_gradient(
     expected = {name: weight.grad.clone() for name, weight in encoder.named_parameters() if weight.grad is not None}
     encoder.zero_grad()
     first = first_token_state(encoder, IDS, MASK, types)
-    first.square().sum().backward()
+    torch.autograd.backward(first.square().sum())
     torch.testing.assert_close(first, whole, atol=1e-6, rtol=1e-5)
     found = {name: weight.grad for name, weight in encoder.named_parameters() if weight.grad is not None}
     assert found.keys() == expected.keys()

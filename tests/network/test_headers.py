@@ -20,19 +20,19 @@ def test_each_header_gives_its_own_logits_in_the_named_order() -> None:
 
 def test_fresh_headers_are_small_and_have_no_bias_yet() -> None:
     headers = Headers([GOLD], width=4000, classes=2)
-    assert headers.linears[0].weight.std().item() == pytest.approx(0.02, rel=0.05)
-    assert not headers.linears[0].bias.any()
+    assert headers.linears[0].get_parameter("weight").std().item() == pytest.approx(0.02, rel=0.05)
+    assert not headers.linears[0].get_parameter("bias").any()
 
 
 def test_a_header_carries_only_with_name_digest_and_class_count() -> None:
     old, new = Headers([ANN, BOB], 4, 2), Headers([GOLD, ANN, Header("web/bob", "other")], 4, 2)
-    before = new.linears[2].weight.clone()
+    before = new.linears[2].get_parameter("weight").clone()
     new.carry(old)
-    assert torch.equal(new.linears[1].weight, old.linears[0].weight)
-    assert torch.equal(new.linears[2].weight, before)
+    assert torch.equal(new.linears[1].get_parameter("weight"), old.linears[0].get_parameter("weight"))
+    assert torch.equal(new.linears[2].get_parameter("weight"), before)
     wider = Headers([ANN], 4, 3)
     wider.carry(old)
-    assert wider.linears[0].weight.shape == (3, 4)
+    assert wider.linears[0].get_parameter("weight").shape == (3, 4)
 
 
 def test_no_header_and_the_same_header_twice_are_refused() -> None:

@@ -77,7 +77,7 @@ def test_a_file_name_stands_for_a_list_of_one_source() -> None:
 
 def test_a_recipe_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        recipe().name = "other"
+        recipe().name = "other"  # type: ignore[misc]
 
 
 def test_extras_take_part_only_when_all_is_asked_for() -> None:

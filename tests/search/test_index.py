@@ -164,7 +164,7 @@ def test_missing_tantivy_names_the_extra(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_an_index_that_cannot_be_written_is_told(tmp_path: Path) -> None:
-    def passages() -> Iterator[tuple[str, str, str]]:
+    def passages() -> Iterator[Passage]:
         yield PASSAGES[0]
         shutil.rmtree(tmp_path / "index")  # as good as a full disk: there is no place to write
 

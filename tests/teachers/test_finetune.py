@@ -13,7 +13,7 @@ import tiny
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import Corpus, require_golden
 from tmkd.errors import TmkdError
-from tmkd.recipe import schema
+from tmkd.recipe import parts, schema
 from tmkd.teachers.finetune import finetune
 from tmkd.teachers.network import load
 
@@ -25,7 +25,7 @@ FIT = {**tiny.FIT, "learning_rate": 3.0e-3, "epochs": 6}
 def teach(
     folder: Path, base: Path, train: Corpus, dev: Corpus, fresh_pooler: bool = False, **fit: Any
 ) -> dict[str, Any]:
-    settings = schema.Fit(**{**FIT, **fit})
+    settings = parts.Fit(**{**FIT, **fit})
     teacher = schema.Teacher(task="toy", base="it", max_length=32, fresh_pooler=fresh_pooler, fit=settings)
     folder.mkdir(exist_ok=True)
     return finetune("t", teacher, base, train, dev, folder, folder / ".work", "cpu", "fp32")
@@ -87,5 +87,6 @@ def test_a_fresh_pooler_is_where_training_starts(
 def test_a_fresh_pooler_of_a_model_that_has_none_is_refused(
     ready_made: Make, corpus: Callable[..., Corpus], tmp_path: Path
 ) -> None:
+    pairs = corpus(tiny.pairs(range(2)))
     with pytest.raises(TmkdError, match="fresh_pooler: true, but the encoder has no pooler"):
-        teach(tmp_path / "t", ready_made("gpt2"), *[corpus(tiny.pairs(range(2)))] * 2, fresh_pooler=True)
+        teach(tmp_path / "t", ready_made("gpt2"), pairs, pairs, fresh_pooler=True)

@@ -23,7 +23,7 @@ from tmkd.teachers.imported import match_scores, store_scores
 LABELS = LabelSet("toy", ("no", "yes"), "yes")
 ROWS = [("q", "a", None), ("q", "b", None), ("r", "c", "yes"), ("q", "d", None), ("r", "e", "no"), ("r", "f", None)]
 # Difference yes - no: 1, 3, -1, 2, 0.5, 4
-FIRST = [[0, 1], [0, 3], [0, -1], [-1, 1], [0.25, 0.75], [0, 4]]
+FIRST: list[list[float]] = [[0, 1], [0, 3], [0, -1], [-1, 1], [0.25, 0.75], [0, 4]]
 
 
 def stored(folder: Path, corpus: Corpus, name: str, logits: list[list[float]]) -> Column:
@@ -48,7 +48,7 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 
 def test_a_score_is_the_mean_difference_of_the_logits(tmp_path: Path, corpus: Callable[..., Corpus]) -> None:
     pairs = corpus(ROWS, shard_rows=4)
-    second = [[0, 3], [0, 0], [0, 0], [0, 0], [1, 0], [0, 1]]
+    second: list[list[float]] = [[0, 3], [0, 0], [0, 0], [0, 0], [1, 0], [0, 1]]
     columns = [stored(tmp_path, pairs, "a", FIRST), stored(tmp_path, pairs, "b", second)]
     counts = hand_over(pairs, columns, tmp_path / "out", "sentence-transformers")
     assert counts == {"pairs": 6, "without_score": 0}

@@ -27,7 +27,7 @@ def write(folder: Path, rows: list[tuple[Any, ...]], *columns: str) -> None:
     tiny.write_tsv(folder / "scores.tsv", ("question", "passage", *columns), rows)
 
 
-def read(folder: Path, labels: LabelSet = LABELS, file: str = "scores.tsv", **settings: Any) -> dict[str, int]:
+def read(folder: Path, labels: LabelSet = LABELS, file: Any = "scores.tsv", **settings: Any) -> dict[str, int]:
     (folder / "teacher").mkdir(exist_ok=True)
     return store_scores(schema.Teacher(task="toy", file=file, **settings), labels, folder / "teacher", folder)
 
@@ -126,7 +126,7 @@ def test_one_pair_with_two_scores_is_an_error_or_has_their_mean(tmp_path: Path, 
         read(tmp_path, imported="score")
     assert read(tmp_path, imported="score", repeated="mean") == {"scores": 2, "duplicates": 2}
     logits, _ = matched(tmp_path, corpus([(*pair, None) for pair in PAIRS[:2]]))
-    np.testing.assert_allclose(logits, [[0, 0.6], [0, 4]], rtol=1e-6)
+    np.testing.assert_allclose(logits, [[0.0, 0.6], [0.0, 4.0]], rtol=1e-6)
 
 
 def test_scores_a_millionth_apart_are_one(tmp_path: Path, corpus: Callable[..., Corpus]) -> None:
@@ -176,7 +176,7 @@ def test_pairs_without_text_are_left_out_on_request_and_counted(tmp_path: Path) 
         file.write("1\t2\t7\t20\t99\n")
     with pytest.raises(TmkdError, match=r"row 2: neg_pid '99' is not in"):
         read(tmp_path, file=HOFSTAETTER, imported="score")
-    told = {"imported": "score", "missing": "drop", "repeated": "mean"}
+    told: dict[str, Any] = {"imported": "score", "missing": "drop", "repeated": "mean"}
     assert read(tmp_path, file=HOFSTAETTER, **told) == {"scores": 2, "duplicates": 1, "left_out": 1}
     (tmp_path / "scores.tsv").write_text("1\t2\t7\t98\t99\n")
     with pytest.raises(TmkdError, match=r"scores\.tsv: none of its pairs has both texts and a score"):

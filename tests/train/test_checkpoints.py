@@ -63,7 +63,7 @@ def test_the_best_epochs_weights_come_back_after_a_restart(tmp_path: Path) -> No
     best, model = Best(tmp_path), weights(0)
     best.load_into(model)
     assert best.epoch == 2
-    assert model.weight.item() == 2
+    assert model.get_parameter("weight").item() == 2
     assert [path.name for path in tmp_path.glob("*.safetensors")] == ["best-2.safetensors"]
 
 

@@ -27,7 +27,7 @@ WORLD = np.random.default_rng(0)
 IDS = [WORLD.integers(5, 40, size=WORLD.integers(4, 12)).astype(np.int32) for _ in range(PAIRS)]
 TOKENS = TokenIds.of(IDS, [np.zeros_like(one) for one in IDS])
 LABELS = np.array([int(one[1] > 20) for one in IDS], dtype=np.int64)
-SOFT = np.stack([np.array([[0, one[1] - 20], [1, one[2] / 10]], dtype=np.float32) / 10 for one in IDS])
+SOFT = np.stack([np.array([[0, one[1] - 20], [1, one[2] / 10]], dtype=np.float32) / np.float32(10) for one in IDS])
 GOLDEN = Examples(TOKENS, LABELS)
 BOTH = Examples(TOKENS, LABELS, SOFT)
 
@@ -96,7 +96,7 @@ def wobbly_dev(model: Student) -> Callable[[], float]:
 
     def dev() -> float:
         torch.rand(3)
-        return float(model.headers.linears[0].weight.sum().detach())
+        return float(model.headers.linears[0].get_parameter("weight").sum().detach())
 
     return dev
 
@@ -173,7 +173,8 @@ def test_the_token_budget_only_cuts_a_step(tmp_path: Path) -> None:
 def test_the_gradient_of_a_step_is_that_of_its_mean_loss(tmp_path: Path) -> None:
     seen: list[Tensor] = []
     model = student(3, dropout=0.0)
-    model.headers.linears[0].bias.register_post_accumulate_grad_hook(lambda p: seen.append(p.grad.clone()))
+    bias = model.headers.linears[0].get_parameter("bias")
+    bias.register_post_accumulate_grad_hook(lambda p: seen.append(p.grad.clone()))  # type: ignore[no-untyped-call]
     one_step = SETTINGS.model_copy(update={"batch": PAIRS, "epochs": 1, "token_budget": 20})
     train(model, tmp_path, BOTH, settings=one_step)
     assert len(seen) > 5  # micro-batches, which added up
@@ -182,23 +183,26 @@ def test_the_gradient_of_a_step_is_that_of_its_mean_loss(tmp_path: Path) -> None
     logits = whole(**batch).header_logits
     golden = torch.nn.functional.cross_entropy(logits[:, 0], torch.from_numpy(LABELS))
     soft = torch.nn.functional.mse_loss(logits[:, 1:], torch.from_numpy(SOFT))
-    (0.5 * golden + 0.5 * soft).backward()
-    assert torch.allclose(seen[-1], whole.headers.linears[0].bias.grad, atol=1e-6)
+    torch.autograd.backward(0.5 * golden + 0.5 * soft)
+    expected = whole.headers.linears[0].get_parameter("bias").grad
+    assert expected is not None
+    assert torch.allclose(seen[-1], expected, atol=1e-6)
 
 
 def test_the_epoch_best_on_dev_is_kept(tmp_path: Path) -> None:
     model = student(1)
-    scores, then = iter([0.2, 0.9, 0.5]), []
+    scores = iter([0.2, 0.9, 0.5])
+    then: list[Tensor] = []
 
     def dev() -> float:
         assert not model.training
-        then.append(model.headers.linears[0].weight.clone())
+        then.append(model.headers.linears[0].get_parameter("weight").clone())
         return next(scores)
 
     report = train(model, tmp_path, dev=dev)
     assert report.dev == [0.2, 0.9, 0.5]
     assert report.best_epoch == 2
-    assert torch.equal(model.headers.linears[0].weight, then[1])
+    assert torch.equal(model.headers.linears[0].get_parameter("weight"), then[1])
     assert not model.training
 
 
@@ -237,7 +241,8 @@ def test_stage_1_learns_teachers_logits_without_a_single_label(tmp_path: Path) -
 
 
 def test_dropout_is_replaced_while_it_trains_and_then_as_before(tmp_path: Path) -> None:
-    model, seen = student(1), set()
+    model = student(1)
+    seen: set[float] = set()
 
     def forward(network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         seen.update(module.p for module in network.modules() if isinstance(module, nn.Dropout))
