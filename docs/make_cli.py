@@ -11,13 +11,13 @@ from typing import Any, get_type_hints
 
 from typer.models import ArgumentInfo, OptionInfo
 
-from tmkd.cli import app
+from tmkd.cli.app import app
 
 _KINDS = (ArgumentInfo, OptionInfo)
 PAGE = Path(__file__).with_name("cli.md")
 
 HEAD = """\
-<!-- Made by docs/make_cli.py from src/tmkd/cli.py: change it there, then run `make docs`. -->
+<!-- Made by docs/make_cli.py from src/tmkd/cli/app.py: change it there, then run `make docs`. -->
 # The command line
 
 {help}
@@ -29,7 +29,7 @@ command goes on from where the work stood.
 
 
 def page() -> str:
-    """The whole page: one section per verb, in the order of cli.py."""
+    """The whole page: one section per verb, in the order of cli/app.py."""
     parts = [HEAD.format(help=app.info.help)]
     parts += [_verb(info.callback) for info in app.registered_commands if info.callback is not None]
     return "\n".join(parts)

@@ -15,7 +15,7 @@ import pytest
 
 import tiny
 from tiny import Call, Said, World
-from tmkd import cli
+from tmkd.cli import app
 
 
 @pytest.fixture
@@ -24,12 +24,12 @@ def tmkd(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
     def call(*words: object) -> Said:
         monkeypatch.setattr(sys, "argv", ["tmkd", *map(str, words)])
-        for console in (cli.out, cli.err):
+        for console in (app.out, app.err):
             monkeypatch.setattr(console, "width", 200)
         capsys.readouterr()
         code: object = 0
         try:
-            cli.main()
+            app.main()
         except SystemExit as end:
             code = end.code or 0
         said = capsys.readouterr()

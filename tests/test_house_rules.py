@@ -98,7 +98,7 @@ def test_the_walk_over_imports_sees_what_it_should(tmp_path: Path) -> None:
 
 
 def test_neither_the_package_nor_its_command_line_loads_torch() -> None:
-    code = "import sys, tmkd, tmkd.cli; print(sorted({'torch', 'transformers'} & {*sys.modules}))"
+    code = "import sys, tmkd, tmkd.cli.app; print(sorted({'torch', 'transformers'} & {*sys.modules}))"
     assert run(code).strip() == "[]"
 
 
@@ -221,5 +221,5 @@ def test_no_file_names_a_path_of_some_machine() -> None:
         if file.is_file() and file != Path(__file__)
         for hit in path.finditer(file.read_bytes())
     }
-    assert SOURCE / "cli.py" in files
+    assert SOURCE / "cli/app.py" in files
     assert found == set()

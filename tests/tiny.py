@@ -212,7 +212,7 @@ def replace(source, target, **where):
         os.kill(os.getpid(), signal.SIGKILL)
     put(source, target, **where)
 os.replace = replace
-from tmkd.cli import main
+from tmkd.cli.app import main
 main()
 """
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 from tokenizers import Tokenizer
 
 from tmkd.bundle.format import BUNDLE, GRAPHS, Engine, Precision, check_file, read_bundle, tokenizer_file
@@ -18,7 +15,7 @@ from tmkd.bundle.kernel import kernel_fault
 from tmkd.bundle.ranker import Ranker
 from tmkd.data.text import PairTokenizer
 from tmkd.errors import TmkdError, UsageError
-from tmkd.machine import cores, machine_line
+from tmkd.machine import cores
 
 WARM_UP = 3  # calls not counted
 LONGEST = 512  # token ids of a pair that a rival reads; BERT has no more positions
@@ -182,22 +179,3 @@ def bench(
                         rival.name, rival.precision, rival.engine, batch, real, used, len(took),
                         batch * len(took) / took.sum(), 1e3 * half, 1e3 * rare, 1e3 * rarest, (high - low) / half,
                     )  # fmt: skip
-
-
-def show_points(points: list[Point], console: Console, as_json: bool) -> None:
-    """Print what was measured, with a line on the machine."""
-    if as_json:
-        print(json.dumps({"machine": machine_line(), "points": [asdict(point) for point in points]}, indent=1))
-        return
-    cell = "what", "precision", "engine", "batch", "ids", "threads"
-    table = Table(*cell, "pairs/s", "p50 ms", "p95 ms", "p99 ms", "spread")
-    for one in points:
-        latencies = (f"{milliseconds:.1f}" for milliseconds in (one.p50_ms, one.p95_ms, one.p99_ms))
-        spread = f"{100 * one.spread:.0f} %"
-        cell = one.name, one.precision, one.engine, str(one.batch), str(one.length), str(one.threads)
-        table.add_row(*cell, f"{one.pairs_per_second:,.0f}", *latencies, spread)
-    # A narrow terminal wraps lines; numbers cut short would be worse.
-    whole = console.options.update(max_width=200)
-    console.width = max(console.width, console.measure(table, options=whole).maximum)
-    console.print(table)
-    console.print(machine_line(), highlight=False)

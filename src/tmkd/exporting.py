@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from rich.console import Console
-from rich.table import Table
 
 from tmkd.bundle.format import VERSION
 from tmkd.recipe.parts import Export
 from tmkd.runfolder import NotYet, RunFolder
 from tmkd.steps import Step
-from tmkd.store import verify, write_atomic
+from tmkd.store import write_atomic
 
 FRONTIER = "frontier.json"
 FRONTIER_PAGE = "frontier.html"
@@ -124,25 +122,6 @@ def _frontier(run: RunFolder, settings: Export) -> Step:
     needs[f"collect/{task}"] = run.corpus_artifact(task)
     told = {"budget_ms": settings.budget_ms, "evaluate": measured.model_dump(mode="json")}
     return Step("frontier/report", "frontier", run.folder / "frontier", needs, told, make)
-
-
-def show_frontier(run: RunFolder, console: Console, as_json: bool) -> None:
-    """Print the frontier's table (or frontier.json), what the budget picks, and where the page lies."""
-    from tmkd.export.frontier import read_points
-    from tmkd.export.frontier_page import COLUMNS, cells, told_of
-
-    folder = run.folder / "frontier"
-    verify(folder)
-    if as_json:
-        print((folder / FRONTIER).read_text(), end="")
-        return
-    points, budget_ms = read_points(folder / FRONTIER)
-    table = Table(*COLUMNS)
-    for point in points:
-        table.add_row(*cells(point))
-    console.print(table)
-    for line in (told_of(points, budget_ms), str(folder / FRONTIER_PAGE)):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _pairs(table: pa.Table) -> list[tuple[str, str]]:

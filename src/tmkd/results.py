@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -212,49 +212,3 @@ def _probabilities(folder: Path, split: str) -> np.ndarray:
     from safetensors.numpy import load_file
 
     return np.asarray(load_file(folder / f"{split}.safetensors")[PROBABILITIES])
-
-
-def show(run: RunFolder, as_json: bool) -> None:
-    """Print the report's table (or report.json) on stdout and put report.json and report.html into the run folder.
-
-    Beside the table, on stderr: where the best students and the page lie.
-    """
-    from rich.console import Console
-
-    from tmkd.evaluate.report import read_report
-    from tmkd.evaluate.tables import table
-
-    folder = run.folder / "report"
-    verify(folder)
-    for name in ("report.json", "report.html"):
-        data = (folder / name).read_bytes()
-        copy = run.folder / name
-        if not copy.is_file() or copy.read_bytes() != data:
-            write_atomic(copy, data)
-    if as_json:
-        print((folder / "report.json").read_text(), end="")
-        return
-    results = read_report(folder / "report.json").results
-    shown, console = table(results), Console()
-    # A narrow terminal wraps lines; numbers cut short would be worse.
-    console.width = max(console.width, console.measure(shown).maximum)
-    console.print(shown)
-    print(file=sys.stderr)
-    for task in run.recipe.tasks:
-        print(_best_student(run, task, results), file=sys.stderr)
-    print(run.folder / "report.html", file=sys.stderr)
-
-
-def _best_student(run: RunFolder, task: str, results: Sequence[Result]) -> str:
-    """The student with the highest accuracy on a task's first test set, where it lies, and how to open it."""
-    first = next(iter(run.recipe.tasks[task].tests))
-    accuracy = {(one.row, one.seed): one.accuracy for one in results if (one.task, one.split) == (task, first)}
-    rows = [row for row in measured_rows(run) if row.kind == "student" and row.task == task]
-    if not rows:
-        return f"no student of {task}: the recipe has no rows for it"
-    best = max(rows, key=lambda row: accuracy[row.row, row.seed])
-    mean = "the mean of " if len(best.models) > 1 else ""
-    return (
-        f"best student of {task} ({best.row}): {mean}{', '.join(map(str, best.models))}; "
-        f"in Python: tmkd.Student.from_pretrained('{best.models[0]}')"
-    )

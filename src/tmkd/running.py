@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import shutil
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from tmkd.errors import TmkdError
 from tmkd.flow import steps
@@ -67,24 +65,6 @@ def states(run: RunFolder) -> Iterator[tuple[Step, State, str]]:
         yield step, now, waiting
         if waiting or (now.kind != "done" and step.state().kind != "done"):
             undone[step.folder] = step.title
-
-
-def show_states(run: RunFolder, console: Console, as_json: bool) -> None:
-    """Print each step's state, why it is stale, and how long it took."""
-    rows = [(step, now) for step, now, _ in states(run)]
-    if as_json:
-        told = [
-            {"step": s.title, "state": n.kind, "why": n.why, "seconds": n.seconds, "folder": str(s.folder)}
-            for s, n in rows
-        ]
-        print(json.dumps(told, indent=1))
-        return
-    table = Table("step", "state", "why", "took")
-    colour = {"done": "green", "stale": "yellow", "missing": "red"}
-    for step, now in rows:
-        took = clock(now.seconds) if now.seconds else ""
-        table.add_row(step.title, f"[{colour[now.kind]}]{now.kind}[/]", now.why, took)
-    console.print(table)
 
 
 def remove_unwanted(readings: Sequence[RunFolder], recipe: Path, console: Console) -> None:

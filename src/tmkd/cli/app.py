@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.text import Text
 
 from tmkd import process
-from tmkd.bundle_verbs import Json, bench, rank
+from tmkd.cli.bundle import Json, bench, rank
+from tmkd.cli.start import init, words
 from tmkd.errors import TmkdError, UsageError
-from tmkd.starting import init, words
 
 if TYPE_CHECKING:
     from tmkd.runfolder import RunFolder
@@ -75,8 +75,8 @@ def run(
     recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), json_: Json = False, all_: All = False
 ) -> None:
     """Do all that is missing or stale, from pairs to report, and print the table."""
+    from tmkd.cli.show import show
     from tmkd.flow import VERBS
-    from tmkd.results import show
 
     show(_work(recipe, set_, runs, VERBS, all_), json_)
 
@@ -126,7 +126,7 @@ def evaluate(
     recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), json_: Json = False, all_: All = False
 ) -> None:
     """Measure teachers and rows on the test sets, time them, and write report.json and report.html (§4)."""
-    from tmkd.results import show
+    from tmkd.cli.show import show
 
     show(_work(recipe, set_, runs, ("evaluate",), all_), json_)
 
@@ -146,7 +146,7 @@ def frontier(
     recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), json_: Json = False, all_: All = False
 ) -> None:
     """Export the rows that export.frontier names, draw accuracy against speed, and mark what the budget picks."""
-    from tmkd.exporting import show_frontier
+    from tmkd.cli.show import show_frontier
 
     if not (settings := _open(recipe, set_, runs, all_).recipe.export) or not settings.frontier:
         raise UsageError(f"{recipe} names no rows to compare; add, say: export: {{frontier: [tmkd], budget_ms: 10}}")
@@ -162,7 +162,7 @@ def show(
     recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), json_: Json = False, all_: All = False
 ) -> None:
     """Say for each step whether it is done, stale (and why) or missing, and how long it took."""
-    from tmkd.running import show_states
+    from tmkd.cli.show import show_states
 
     show_states(_open(recipe, set_, runs, all_), out, json_)
 

@@ -413,7 +413,7 @@ class Blocked:
         if name.partition(".")[0] == {library!r}:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Blocked())
-from tmkd.cli import main
+from tmkd.cli.app import main
 main()
 """
     shutil.rmtree(finished.run / "teachers")
@@ -425,7 +425,9 @@ main()
 
 
 def test_help_needs_neither_torch_nor_arrow() -> None:
-    script = "import sys, tmkd.cli; sys.argv = ['tmkd', '--help']\ntry: tmkd.cli.main()\nexcept SystemExit: pass\n"
+    script = (
+        "import sys, tmkd.cli.app; sys.argv = ['tmkd', '--help']\ntry: tmkd.cli.app.main()\nexcept SystemExit: pass\n"
+    )
     script += "print(sorted({'torch', 'transformers', 'pyarrow', 'pydantic', 'numpy'} & set(sys.modules)))"
     ended = subprocess.run([sys.executable, "-c", script], env=tiny.environment(), capture_output=True, text=True)
     assert ended.stdout.splitlines()[-1] == "[]"

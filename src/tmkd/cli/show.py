@@ -1,0 +1,124 @@
+"""Printed results: states of the steps, the report's table, the frontier, a bench's points."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from tmkd.exporting import FRONTIER, FRONTIER_PAGE
+from tmkd.machine import machine_line
+from tmkd.progress import clock
+from tmkd.results import measured_rows
+from tmkd.runfolder import RunFolder
+from tmkd.running import states
+from tmkd.store import verify, write_atomic
+
+if TYPE_CHECKING:
+    from tmkd.benching import Point
+    from tmkd.evaluate.tables import Result
+
+
+def show(run: RunFolder, as_json: bool) -> None:
+    """Print the report's table (or report.json) on stdout and put report.json and report.html into the run folder.
+
+    Beside the table, on stderr: where the best students and the page lie.
+    """
+    from tmkd.evaluate.report import read_report
+    from tmkd.evaluate.tables import table
+
+    folder = run.folder / "report"
+    verify(folder)
+    for name in ("report.json", "report.html"):
+        data = (folder / name).read_bytes()
+        copy = run.folder / name
+        if not copy.is_file() or copy.read_bytes() != data:
+            write_atomic(copy, data)
+    if as_json:
+        print((folder / "report.json").read_text(), end="")
+        return
+    results = read_report(folder / "report.json").results
+    shown, console = table(results), Console()
+    # A narrow terminal wraps lines; numbers cut short would be worse.
+    console.width = max(console.width, console.measure(shown).maximum)
+    console.print(shown)
+    print(file=sys.stderr)
+    for task in run.recipe.tasks:
+        print(_best_student(run, task, results), file=sys.stderr)
+    print(run.folder / "report.html", file=sys.stderr)
+
+
+def _best_student(run: RunFolder, task: str, results: Sequence[Result]) -> str:
+    """The student with the highest accuracy on a task's first test set, where it lies, and how to open it."""
+    first = next(iter(run.recipe.tasks[task].tests))
+    accuracy = {(one.row, one.seed): one.accuracy for one in results if (one.task, one.split) == (task, first)}
+    rows = [row for row in measured_rows(run) if row.kind == "student" and row.task == task]
+    if not rows:
+        return f"no student of {task}: the recipe has no rows for it"
+    best = max(rows, key=lambda row: accuracy[row.row, row.seed])
+    mean = "the mean of " if len(best.models) > 1 else ""
+    return (
+        f"best student of {task} ({best.row}): {mean}{', '.join(map(str, best.models))}; "
+        f"in Python: tmkd.Student.from_pretrained('{best.models[0]}')"
+    )
+
+
+def show_states(run: RunFolder, console: Console, as_json: bool) -> None:
+    """Print each step's state, why it is stale, and how long it took."""
+    rows = [(step, now) for step, now, _ in states(run)]
+    if as_json:
+        told = [
+            {"step": s.title, "state": n.kind, "why": n.why, "seconds": n.seconds, "folder": str(s.folder)}
+            for s, n in rows
+        ]
+        print(json.dumps(told, indent=1))
+        return
+    table = Table("step", "state", "why", "took")
+    colour = {"done": "green", "stale": "yellow", "missing": "red"}
+    for step, now in rows:
+        took = clock(now.seconds) if now.seconds else ""
+        table.add_row(step.title, f"[{colour[now.kind]}]{now.kind}[/]", now.why, took)
+    console.print(table)
+
+
+def show_frontier(run: RunFolder, console: Console, as_json: bool) -> None:
+    """Print the frontier's table (or frontier.json), what the budget picks, and where the page lies."""
+    from tmkd.export.frontier import read_points
+    from tmkd.export.frontier_page import COLUMNS, cells, told_of
+
+    folder = run.folder / "frontier"
+    verify(folder)
+    if as_json:
+        print((folder / FRONTIER).read_text(), end="")
+        return
+    points, budget_ms = read_points(folder / FRONTIER)
+    table = Table(*COLUMNS)
+    for point in points:
+        table.add_row(*cells(point))
+    console.print(table)
+    for line in (told_of(points, budget_ms), str(folder / FRONTIER_PAGE)):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def show_points(points: list[Point], console: Console, as_json: bool) -> None:
+    """Print what was measured, with a line on the machine."""
+    if as_json:
+        print(json.dumps({"machine": machine_line(), "points": [asdict(point) for point in points]}, indent=1))
+        return
+    cell = "what", "precision", "engine", "batch", "ids", "threads"
+    table = Table(*cell, "pairs/s", "p50 ms", "p95 ms", "p99 ms", "spread")
+    for one in points:
+        latencies = (f"{milliseconds:.1f}" for milliseconds in (one.p50_ms, one.p95_ms, one.p99_ms))
+        spread = f"{100 * one.spread:.0f} %"
+        cell = one.name, one.precision, one.engine, str(one.batch), str(one.length), str(one.threads)
+        table.add_row(*cell, f"{one.pairs_per_second:,.0f}", *latencies, spread)
+    # A narrow terminal wraps lines; numbers cut short would be worse.
+    whole = console.options.update(max_width=200)
+    console.width = max(console.width, console.measure(table, options=whole).maximum)
+    console.print(table)
+    console.print(machine_line(), highlight=False)
