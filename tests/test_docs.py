@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from tmkd.data.pairs import EXTRAS, SCHEMA
-from tmkd.evaluate.report import ROW_KEYS, DataSet, Report
 from tmkd.evaluate.speed import Speed
 from tmkd.recipe.reader import read_recipe
+from tmkd.report.report_json import ROW_KEYS, DataSet, Report
 from tmkd.store import Manifest
 
 ROOT = Path(__file__).parents[1]

@@ -15,8 +15,8 @@ def write_pages(run: RunFolder) -> Iterator[Path]:
     Raises: TmkdError when a corpus is not collected or damaged, or matplotlib is missing.
     """
     from tmkd.evaluate.corpus import look
-    from tmkd.evaluate.corpus_page import write_corpus_html
     from tmkd.progress import progress
+    from tmkd.report.corpus_page import write_corpus_html
 
     for name, gather in run.recipe.collect.items():
         made = [("The pairs", run.corpus_artifact(name))]

@@ -105,9 +105,9 @@ def _frontier(run: RunFolder, settings: Export) -> Step:
     measured = run.recipe.evaluate
 
     def make(folder: Path, work: Path) -> dict[str, Any]:
-        from tmkd.export.frontier import frontier_json, measure_points, pick
-        from tmkd.export.frontier_page import write_frontier_html
+        from tmkd.evaluate.frontier import frontier_json, measure_points, pick
         from tmkd.machine import machine_line
+        from tmkd.report.frontier_page import write_frontier_html
 
         split = next(iter(run.recipe.tasks[task].tests))
         pairs = _pairs(run.corpus(f"{task}/{split}").table().slice(0, measured.pairs))

@@ -16,8 +16,8 @@ from tmkd.runfolder import RunFolder
 from tmkd.store import sealed, verify, write_atomic
 
 if TYPE_CHECKING:
+    from tmkd.evaluate.results import Result
     from tmkd.evaluate.scorers import Scorer
-    from tmkd.evaluate.tables import Result
 
 PROBABILITIES = "probabilities"
 
@@ -105,9 +105,9 @@ def _teachers_row(
 
 def report(run: RunFolder, folder: Path) -> dict[str, Any]:
     """Measure every row, time them side by side, and write report.json and report.html."""
-    from tmkd.evaluate.page import write_report_html
-    from tmkd.evaluate.report import Report, data_set, write_report_json
     from tmkd.machine import machine_line
+    from tmkd.report.report_json import Report, data_set, write_report_json
+    from tmkd.report.results_page import write_report_html
 
     rows = list(measured_rows(run))
     speeds = _speeds(run, rows)
@@ -174,7 +174,7 @@ def _members(run: RunFolder, row: Measured) -> tuple[Scorer, ...]:
 
 def _measure(run: RunFolder, row: Measured, speeds: dict[tuple[str, tuple[str, ...]], Any]) -> Iterator[Result]:
     """The row on every test set of its task: the mean of its members' probabilities (Eq. 6 is inside each)."""
-    from tmkd.evaluate.tables import Result
+    from tmkd.evaluate.results import Result
     from tmkd.metrics.quality import accuracy, auc, ranking
 
     manifests = [sealed(run.predictions_folder(row.task, key)) for key in row.keys]

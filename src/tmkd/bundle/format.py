@@ -92,3 +92,6 @@ def check_file(folder: Path, name: str) -> Path:
 def tokenizer_file(folder: Path) -> Path:
     """The checked tokenizer.json."""
     return check_file(folder, TOKENIZER)
+
+
+REPORT = "parity.json"

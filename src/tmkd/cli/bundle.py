@@ -65,8 +65,8 @@ def bench(
     json_: Json = False,
 ) -> None:
     """Time a bundle: pairs/s and milliseconds a call, text in to scores out, on pairs of random words."""
-    from tmkd.benching import bench as measured
     from tmkd.cli.show import show_points
+    from tmkd.evaluate.bench import bench as measured
 
     points = measured(
         bundle, against or [], batch or [1, 10, 64], length or [32, 64, 128], threads or [], calls, seconds

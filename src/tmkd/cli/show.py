@@ -20,8 +20,8 @@ from tmkd.running import states
 from tmkd.store import verify, write_atomic
 
 if TYPE_CHECKING:
-    from tmkd.benching import Point
-    from tmkd.evaluate.tables import Result
+    from tmkd.evaluate.bench import Point
+    from tmkd.evaluate.results import Result
 
 
 def show(run: RunFolder, as_json: bool) -> None:
@@ -29,8 +29,8 @@ def show(run: RunFolder, as_json: bool) -> None:
 
     Beside the table, on stderr: where the best students and the page lie.
     """
-    from tmkd.evaluate.report import read_report
-    from tmkd.evaluate.tables import table
+    from tmkd.report.report_json import read_report
+    from tmkd.report.terminal import table
 
     folder = run.folder / "report"
     verify(folder)
@@ -88,8 +88,8 @@ def show_states(run: RunFolder, console: Console, as_json: bool) -> None:
 
 def show_frontier(run: RunFolder, console: Console, as_json: bool) -> None:
     """Print the frontier's table (or frontier.json), what the budget picks, and where the page lies."""
-    from tmkd.export.frontier import read_points
-    from tmkd.export.frontier_page import COLUMNS, cells, told_of
+    from tmkd.evaluate.frontier import read_points
+    from tmkd.report.frontier_page import COLUMNS, cells, told_of
 
     folder = run.folder / "frontier"
     verify(folder)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from tmkd.bundle.format import ENGINES, GRAPHS, Bundle, Engine, Precision
+from tmkd.bundle.format import ENGINES, GRAPHS, REPORT, Bundle, Engine, Precision
 from tmkd.bundle.kernel import Kernel, kernel_fault
 from tmkd.bundle.session import Session
 from tmkd.errors import TmkdError
@@ -21,7 +21,6 @@ from tmkd.export.student_graph import round_layers, student_graph
 from tmkd.network import Student
 from tmkd.store import write_atomic
 
-REPORT = "parity.json"
 CARD = "README.md"
 
 

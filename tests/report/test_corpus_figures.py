@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tmkd.evaluate.corpus import Rank, Tally
-from tmkd.evaluate.corpus_figures import bars, histogram, pairs_by_rank, scores_by_rank
+from tmkd.report.corpus_figures import bars, histogram, pairs_by_rank, scores_by_rank
 
 RANKS = [Rank(1, 30, (9.0, 10.0, 12.0)), Rank(2, 20, (7.0, 8.0, 9.0)), Rank(3, 1, None)]
 

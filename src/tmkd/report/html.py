@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
-from tmkd.evaluate.style import PAGE, STYLE
-from tmkd.evaluate.tables import Line
+from tmkd.evaluate.results import Line
+from tmkd.report.style import PAGE, STYLE
 from tmkd.store import write_atomic
 
 

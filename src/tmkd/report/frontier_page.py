@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tmkd.evaluate.figures import INK, KIND_COLOURS, MUTED, drawing, svg
-from tmkd.evaluate.parts import head, plots, table, write_page
-from tmkd.evaluate.tables import percent, rate, size
-from tmkd.export.frontier import PASSAGES, Point, on_the_frontier, pick
+from tmkd.evaluate.frontier import PASSAGES, Point, on_the_frontier, pick
+from tmkd.report.figures import INK, KIND_COLOURS, MUTED, drawing, svg
+from tmkd.report.html import head, plots, table, write_page
+from tmkd.report.terminal import percent, rate, size
 
 COLUMNS = ("row", "graph", "accuracy", "pairs/s", "p50 ms", "p99 ms", "bytes")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tmkd.evaluate.corpus import Rank, Tally
-from tmkd.evaluate.figures import KIND_COLOURS, MUTED, drawing, svg
+from tmkd.report.figures import KIND_COLOURS, MUTED, drawing, svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tmkd.evaluate.corpus import Example, Found, Look, Rank, Share, Tally
-from tmkd.evaluate.corpus_page import write_corpus_html
+from tmkd.report.corpus_page import write_corpus_html
 
 FOUND = Found("Air scatters blue light.", 1, 9.126, "https://x.example/a?b=1&c=2")
 SEEN = Look(

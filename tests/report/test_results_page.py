@@ -7,10 +7,10 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
-from tmkd.evaluate.page import write_report_html
-from tmkd.evaluate.report import DataSet, Report
+from tmkd.evaluate.results import Result
 from tmkd.evaluate.speed import Speed
-from tmkd.evaluate.tables import Result
+from tmkd.report.report_json import DataSet, Report
+from tmkd.report.results_page import write_report_html
 
 TEACHER = Result(
     "T1", "teacher", "demo", "test", 0.8, 0.85, 0.7, 0.6, 0.65, 22_700_000, 91_000_000, 100.0, 1, 900.0, 150, 3

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tmkd.bundle.format import GRAPHS, Precision, read_bundle
+from tmkd.bundle.format import GRAPHS, REPORT, Precision, read_bundle
 from tmkd.bundle.ranker import Ranker
-from tmkd.export.onnx import REPORT
 
 PASSAGES = 10  # of one question: what the paper's second pipeline ranks while somebody waits
 WARM_UP = 20  # rankings not counted

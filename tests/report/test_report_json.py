@@ -11,9 +11,9 @@ import pytest
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import SCHEMA, pair_id, write_corpus
 from tmkd.errors import TmkdError
-from tmkd.evaluate.report import DataSet, Report, data_set, read_report, write_report_json
+from tmkd.evaluate.results import Result
 from tmkd.evaluate.speed import Speed
-from tmkd.evaluate.tables import Result
+from tmkd.report.report_json import DataSet, Report, data_set, read_report, write_report_json
 
 KEYS = (
     "row task split accuracy auc mrr map ndcg_10 parameters bytes pairs_per_second seed seconds_to_make".split()  # noqa: SIM905

@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 import pytest
 
 from tmkd.errors import TmkdError
-from tmkd.evaluate.figures import accuracy_against_speed, accuracy_per_row
-from tmkd.evaluate.tables import Result
+from tmkd.evaluate.results import Result
+from tmkd.report.figures import accuracy_against_speed, accuracy_per_row
 
 STUDENT = Result("TMKD", "student", "demo", "test", 0.79, 0.85, None, None, None, 1, 1, 217.0, 1, 60.0)
 RESULTS = [

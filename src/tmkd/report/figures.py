@@ -10,7 +10,8 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from tmkd.errors import TmkdError
-from tmkd.evaluate.tables import Line, Result, distinct, lines, percent
+from tmkd.evaluate.results import Line, Result, distinct, lines
+from tmkd.report.terminal import percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,26 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from tmkd.evaluate import figures
-from tmkd.evaluate.parts import cards, head, plots, table, write_page
-from tmkd.evaluate.report import DataSet, Report
+from tmkd.evaluate.results import Line, best_student, best_teacher, distinct, lines, split_lines
 from tmkd.evaluate.speed import Speed
-from tmkd.evaluate.tables import (
-    NONE,
-    Line,
-    best_student,
-    best_teacher,
-    count,
-    distinct,
-    lines,
-    optional,
-    percent,
-    rate,
-    share,
-    size,
-    split_lines,
-    times,
-)
+from tmkd.report import figures
+from tmkd.report.html import cards, head, plots, table, write_page
+from tmkd.report.report_json import DataSet, Report
+from tmkd.report.terminal import NONE, count, optional, percent, rate, share, size, times
 
 
 def write_report_html(path: Path, report: Report) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tmkd.evaluate import corpus_figures as figures
 from tmkd.evaluate.corpus import Example, Found, Look, Share, Tally
-from tmkd.evaluate.parts import cards, head, plots, table, write_page
-from tmkd.evaluate.tables import NONE, percent
+from tmkd.report import corpus_figures as figures
+from tmkd.report.html import cards, head, plots, table, write_page
+from tmkd.report.terminal import NONE, percent
 
 PAPER_WORDS = (6.31, 42.70)  # mean words of question and passage in CommQA-Unlabeled, Table 3
 _SOURCES_SHOWN = 30

@@ -11,9 +11,9 @@ from tokenizers import Tokenizer
 
 import tiny
 from tiny import Call
-from tmkd.benching import bench, made_up, measure
 from tmkd.bundle import Ranker
 from tmkd.errors import TmkdError, UsageError
+from tmkd.evaluate.bench import bench, made_up, measure
 
 
 def test_every_cell_of_bundle_and_rivals_is_measured(made: tuple[Path, Path], tmkd: Call, tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ import tiny
 from tiny import Call, World
 from tiny_bundle import PAIRS
 from tmkd.bundle import Ranker
-from tmkd.export import frontier as measured
-from tmkd.export.frontier import Point, frontier_json, measure_points, on_the_frontier, pick, read_points
-from tmkd.export.frontier_page import cells, frontier_figure, told_of, write_frontier_html
+from tmkd.evaluate import frontier as measured
+from tmkd.evaluate.frontier import Point, frontier_json, measure_points, on_the_frontier, pick, read_points
+from tmkd.report.frontier_page import cells, frontier_figure, told_of, write_frontier_html
 
 
 def point(row: str, accuracy: float, speed: float, p99: float, **more: Any) -> Point:

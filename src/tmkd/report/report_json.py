@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tmkd.errors import TmkdError
+from tmkd.evaluate.results import Result
 from tmkd.evaluate.speed import Speed
-from tmkd.evaluate.tables import Result
 from tmkd.store import write_atomic
 
 if TYPE_CHECKING:

@@ -8,19 +8,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from tmkd.evaluate.tables import (
-    Result,
-    Stat,
-    best_teacher,
-    count,
-    lines,
-    percent,
-    rate,
-    size,
-    split_lines,
-    table,
-    times,
-)
+from tmkd.evaluate.results import Result, Stat, best_teacher, lines, split_lines
+from tmkd.report.terminal import count, percent, rate, size, table, times
 
 TEACHER = Result("T1", "teacher", "webqa", "test", 0.80, 0.85, None, None, None, 333_580_000, 1_340_000_000, 16, 1, 60)
 STUDENT = replace(
