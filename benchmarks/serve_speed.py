@@ -36,7 +36,7 @@ from tmkd.data.labels import LabelSet
 from tmkd.data.sources import read_source
 from tmkd.data.tokens import TokenIds
 from tmkd.export.compat import export_compat
-from tmkd.export.graph import Graph
+from tmkd.export.onnx_graph import Graph
 from tmkd.export.student_graph import round_layers, student_graph
 from tmkd.machine import machine_line
 from tmkd.network import Student

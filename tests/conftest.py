@@ -9,6 +9,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import shutil
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ import pytest
 import tiny
 from tiny import Call, Said, World
 from tmkd.cli import app
+from tmkd.data.labels import LabelSet
+from tmkd.data.pairs import Corpus, pair_table, write_corpus
 
 
 @pytest.fixture
@@ -84,6 +87,18 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def made_of_three(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The same with three classes."""
     from tiny_bundle import write_bundle
-    from tmkd.data.labels import LabelSet
 
     return write_bundle(tmp_path_factory.mktemp("three"), LabelSet("nli", ("no", "maybe", "yes"), "yes"))
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Callable[..., Corpus]:
+    """(rows of question, passage, label name or None; rows a shard) → a corpus of the classes no and yes."""
+    toy = LabelSet("toy", ("no", "yes"), "yes")
+
+    def make(rows: Sequence[tuple[str, str, str | None]], shard_rows: int = 50_000, name: str = "corpus") -> Corpus:
+        labels = [None if label is None else toy.names.index(label) for _, _, label in rows]
+        table = pair_table([row[0] for row in rows], [row[1] for row in rows], labels, "rows.tsv")
+        return write_corpus(tmp_path / name, toy, [table], shard_rows)
+
+    return make

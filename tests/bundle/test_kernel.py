@@ -28,7 +28,7 @@ from tmkd.data.labels import LabelSet
 from tmkd.data.tokens import TokenIds
 from tmkd.errors import TmkdError
 from tmkd.export.onnx import export_bundle
-from tmkd.export.rounding import input_moments, quantise_rows
+from tmkd.export.quantize import input_moments, quantise_rows
 from tmkd.export.student_graph import round_layers, student_graph
 from tmkd.network import Student
 from tmkd.network.encoder import Pool, quiet

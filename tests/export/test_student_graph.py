@@ -16,8 +16,8 @@ import tiny
 from tiny_bundle import make_distinct
 from tmkd.data.labels import LabelSet
 from tmkd.errors import TmkdError
-from tmkd.export.graph import Graph
-from tmkd.export.rounding import LOUD, input_moments, quantise_rows, quantise_turned
+from tmkd.export.onnx_graph import Graph
+from tmkd.export.quantize import LOUD, input_moments, quantise_rows, quantise_turned
 from tmkd.export.student_graph import round_layers, student_graph
 from tmkd.network import Student
 from tmkd.network.bilstm_start import write_start

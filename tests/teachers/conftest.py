@@ -13,11 +13,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoModelForSequenceClassification, BertConfig, GPT2Config, PreTrainedModel, RobertaConfig
 
 import tiny
-from tmkd.data.labels import LabelSet
-from tmkd.data.pairs import Corpus, pair_table, write_corpus
 from tmkd.network.encoder import quiet
 
-LABELS = LabelSet("toy", ("no", "yes"), "yes")
 WORDS = tuple(word for word in tiny.WORDS if not word.startswith("["))
 
 Make = Callable[..., Path]
@@ -91,17 +88,5 @@ def ready_made(tmp_path_factory: pytest.TempPathFactory) -> Make:
                 model.save_pretrained(folder)
             write_tokenizer(folder, family)
         return made[key]
-
-    return make
-
-
-@pytest.fixture
-def corpus(tmp_path: Path) -> Callable[..., Corpus]:
-    """(rows of question, passage, label name or None; rows a shard) → a corpus."""
-
-    def make(rows: Sequence[tuple[str, str, str | None]], shard_rows: int = 50_000, name: str = "corpus") -> Corpus:
-        labels = [None if label is None else LABELS.names.index(label) for _, _, label in rows]
-        table = pair_table([row[0] for row in rows], [row[1] for row in rows], labels, "rows.tsv")
-        return write_corpus(tmp_path / name, LABELS, [table], shard_rows)
 
     return make

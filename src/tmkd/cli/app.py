@@ -194,7 +194,7 @@ def handover(
     all_: All = False,
 ) -> None:
     """Write a corpus and its teachers' scores as a data set that sentence-transformers or FlagEmbedding trains on."""
-    from tmkd.teachers.handover import hand_over
+    from tmkd.export.datasets import hand_over
 
     run = _open(recipe, set_, runs, all_)
     columns = run.scored(corpus, tuple(teachers.split(",")) if teachers else ())

@@ -10,8 +10,8 @@ import onnx
 from transformers import PreTrainedModel
 
 from tmkd.errors import TmkdError
-from tmkd.export.graph import INPUTS, Graph, array
-from tmkd.export.rounding import Rounded
+from tmkd.export.onnx_graph import INPUTS, Graph, array
+from tmkd.export.quantize import Rounded
 from tmkd.network.encoder import Pool
 
 _MASKED = -10_000.0  # added to a padded position's score: e^−10000 is 0, and no product of it can be NaN

@@ -6,7 +6,7 @@ import numpy as np
 from onnx import TensorProto
 from torch import nn
 
-from tmkd.export.graph import INPUTS, Graph, array
+from tmkd.export.onnx_graph import INPUTS, Graph, array
 from tmkd.network.bilstm import FIRST, SEPARATOR, SPECIALS, BiLSTM
 
 _GATES = (0, 3, 1, 2)  # torch has input, forget, cell, output; ONNX input, output, forget, cell

@@ -16,7 +16,7 @@ from tmkd.bundle.session import Session
 from tmkd.errors import TmkdError
 from tmkd.export.card import model_card
 from tmkd.export.parity import CheckSet, compare, fp32_faults, int8_faults
-from tmkd.export.rounding import input_moments
+from tmkd.export.quantize import input_moments
 from tmkd.export.student_graph import round_layers, student_graph
 from tmkd.network import Student
 from tmkd.store import write_atomic

@@ -10,9 +10,9 @@ import onnx
 
 from tmkd.errors import TmkdError
 from tmkd.export.bert import bert_vector, layers_in_bytes
-from tmkd.export.graph import INPUTS, Graph, array
 from tmkd.export.lstm import lstm_vector
-from tmkd.export.rounding import Moments, Rounded, loud_neurons, quantise_rows, quantise_turned
+from tmkd.export.onnx_graph import INPUTS, Graph, array
+from tmkd.export.quantize import Moments, Rounded, loud_neurons, quantise_rows, quantise_turned
 from tmkd.network import Student
 from tmkd.network.bilstm import BiLSTM
 

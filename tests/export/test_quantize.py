@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tiny_bundle import PAIRS
-from tmkd.export.rounding import Rounded, input_moments, loud_neurons, quantise_rows, quantise_turned, turn
+from tmkd.export.quantize import Rounded, input_moments, loud_neurons, quantise_rows, quantise_turned, turn
 from tmkd.network import Student
 
 

@@ -16,8 +16,8 @@ from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import Corpus, pair_table, write_corpus
 from tmkd.data.softlabels import Column, SoftLabels, shard_path, write_shard
 from tmkd.errors import TmkdError
+from tmkd.export.datasets import hand_over
 from tmkd.recipe import schema
-from tmkd.teachers.handover import hand_over
 from tmkd.teachers.imported import match_scores, store_scores
 
 LABELS = LabelSet("toy", ("no", "yes"), "yes")

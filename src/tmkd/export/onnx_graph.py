@@ -11,7 +11,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from tmkd.bundle.kernel_weights import TURNED, hadamard
-from tmkd.export.rounding import LEVELS, Rounded, quantise_rows
+from tmkd.export.quantize import LEVELS, Rounded, quantise_rows
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")  # int64 (pairs, longest)
 OPSET = 20  # the first with Gelu
