@@ -17,7 +17,7 @@ from tmkd.cli.start import init, words
 from tmkd.errors import TmkdError, UsageError
 
 if TYPE_CHECKING:
-    from tmkd.runfolder import RunFolder
+    from tmkd.flow.run_folder import RunFolder
 
 app = typer.Typer(
     name="tmkd",
@@ -53,8 +53,8 @@ All = Annotated[bool, typer.Option("--all", help="Also the rows and teachers tha
 
 
 def _open(recipe: Path, changes: list[str] | None, runs: Path, everything: bool) -> RunFolder:
+    from tmkd.flow.run_folder import RunFolder
     from tmkd.recipe.reader import read_recipe
-    from tmkd.runfolder import RunFolder
 
     read = read_recipe(recipe, changes or ())
     return RunFolder(read if everything else read.without_extras(), recipe.resolve().parent, runs / read.name)
@@ -63,7 +63,7 @@ def _open(recipe: Path, changes: list[str] | None, runs: Path, everything: bool)
 def _work(
     recipe: Path, changes: list[str] | None, runs: Path, verbs: tuple[str, ...], everything: bool = False
 ) -> RunFolder:
-    from tmkd.running import work
+    from tmkd.flow.runner import work
 
     run = _open(recipe, changes, runs, everything)
     work(run, recipe, verbs, err, process.renew)
@@ -76,7 +76,7 @@ def run(
 ) -> None:
     """Do all that is missing or stale, from pairs to report, and print the table."""
     from tmkd.cli.show import show
-    from tmkd.flow import VERBS
+    from tmkd.flow.plan import VERBS
 
     show(_work(recipe, set_, runs, VERBS, all_), json_)
 
@@ -90,8 +90,8 @@ def collect(
     all_: All = False,
 ) -> None:
     """Read the tasks' pairs and gather the stage-1 corpora, with the leakage guard (§3.1.1 step 1, §4.1)."""
-    from tmkd.collected import write_pages
-    from tmkd.health import found
+    from tmkd.flow.collect import write_pages
+    from tmkd.flow.health import found
 
     run = _work(recipe, set_, runs, ("collect",), all_)
     for line in found(run):
@@ -109,7 +109,7 @@ def teach(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), a
 @app.command()
 def score(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), all_: All = False) -> None:
     """Score every corpus with every teacher declared for it (§3.1.1 step 2), and tell the teachers' health."""
-    from tmkd.health import health_lines
+    from tmkd.flow.health import health_lines
 
     for line in health_lines(_work(recipe, set_, runs, ("score",), all_)):
         err.print(line, highlight=False, markup=False)
@@ -172,7 +172,7 @@ def check(
     recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), json_: Json = False, all_: All = False
 ) -> None:
     """Read the recipe and every file it names, check finished artifacts byte by byte, and estimate the work left."""
-    from tmkd.checking import check_run
+    from tmkd.flow.check import check_run
 
     check_run(_open(recipe, set_, runs, all_), out, json_)
 
@@ -211,7 +211,7 @@ app.command()(init)
 @app.command()
 def clean(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs")) -> None:
     """Remove stale artifacts, and what no step of the recipe makes any more, its extras among them."""
-    from tmkd.running import remove_unwanted
+    from tmkd.flow.runner import remove_unwanted
 
     remove_unwanted([_open(recipe, set_, runs, everything) for everything in (True, False)], recipe, err)
 

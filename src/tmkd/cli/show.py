@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from tmkd.exporting import FRONTIER, FRONTIER_PAGE
+from tmkd.flow.export import FRONTIER, FRONTIER_PAGE
+from tmkd.flow.report import measured_rows
+from tmkd.flow.run_folder import RunFolder
+from tmkd.flow.runner import states
 from tmkd.machine import machine_line
 from tmkd.progress import clock
-from tmkd.results import measured_rows
-from tmkd.runfolder import RunFolder
-from tmkd.running import states
 from tmkd.store import verify, write_atomic
 
 if TYPE_CHECKING:

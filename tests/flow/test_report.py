@@ -13,10 +13,11 @@ from safetensors.numpy import load_file
 import tiny
 from tiny import Call, World
 from tmkd.data.pairs import Corpus
+from tmkd.flow.evaluate import predict
+from tmkd.flow.report import measured_rows
+from tmkd.flow.run_folder import RunFolder
 from tmkd.metrics.quality import accuracy
 from tmkd.recipe.reader import read_recipe
-from tmkd.results import measured_rows, predict
-from tmkd.runfolder import RunFolder
 from tmkd.store import read_manifest
 
 

@@ -196,3 +196,8 @@ class RunFolder:
             if "accuracy" in manifest.facts:
                 dev[name] = manifest.facts["accuracy"]
         return best_by_dev(names, dev)
+
+
+def demanded_precision(run: RunFolder) -> dict[str, str]:
+    """The precision that a recipe demands, as a setting of what is made in it; `auto` demands none."""
+    return {} if run.recipe.precision == "auto" else {"precision": run.recipe.precision}

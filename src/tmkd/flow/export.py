@@ -10,16 +10,16 @@ from typing import Any
 import pyarrow as pa
 
 from tmkd.bundle.format import VERSION
+from tmkd.flow.run_folder import NotYet, RunFolder
+from tmkd.flow.step import Step, never_made
 from tmkd.recipe.parts import Export
-from tmkd.runfolder import NotYet, RunFolder
-from tmkd.steps import Step
 from tmkd.store import write_atomic
 
 FRONTIER = "frontier.json"
 FRONTIER_PAGE = "frontier.html"
 
 
-def exporting(run: RunFolder, settings: Export) -> Iterator[Step]:
+def export_steps(run: RunFolder, settings: Export) -> Iterator[Step]:
     """The bundle of the row that is served, its one-logit BERT where asked for, and the frontier where rows are named.
 
     A bundle is checked on the task's test sets and on the recipe's `export.checks`.
@@ -49,7 +49,7 @@ def _bundle(run: RunFolder, settings: Export, row: str, folder: Path, verb: str,
     try:
         student, task = _student(run, row)
     except NotYet as unready:
-        return Step(name, verb, folder, {}, {}, _never, waits=str(unready))
+        return Step(name, verb, folder, {}, {}, never_made, waits=str(unready))
     further = tuple(source for sources in settings.checks.values() for source in sources)
 
     def make(folder: Path, work: Path) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def _compat(run: RunFolder, settings: Export) -> Step:
     try:
         student, task = _student(run, settings.row)
     except NotYet as unready:
-        return Step("export/compat", "export", folder, {}, {}, _never, waits=str(unready))
+        return Step("export/compat", "export", folder, {}, {}, never_made, waits=str(unready))
 
     def make(folder: Path, work: Path) -> dict[str, Any]:
         from tmkd.export.compat import export_compat
@@ -126,7 +126,3 @@ def _frontier(run: RunFolder, settings: Export) -> Step:
 
 def _pairs(table: pa.Table) -> list[tuple[str, str]]:
     return list(zip(table["question"].to_pylist(), table["passage"].to_pylist(), strict=True))
-
-
-def _never(folder: Path, work: Path) -> dict[str, Any]:
-    raise AssertionError("a step that waits is not made")

@@ -111,3 +111,8 @@ class Step:
                 continue
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         write_atomic(mark, key.encode())
+
+
+def never_made(folder: Path, work: Path) -> dict[str, Any]:
+    """`make` of a step that waits: it is planned anew before anything calls it."""
+    raise AssertionError("a step that waits is not made")

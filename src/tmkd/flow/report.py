@@ -1,4 +1,4 @@
-"""From teachers and students to measured rows and the report (§4): what the flow's `evaluate` steps make."""
+"""Step of the report: every row measured on the test sets and timed (§4)."""
 
 from __future__ import annotations
 
@@ -11,53 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from tmkd.health import notes
-from tmkd.runfolder import RunFolder
-from tmkd.store import sealed, verify, write_atomic
+from tmkd.flow.evaluate import PROBABILITIES, scorer_of
+from tmkd.flow.health import notes
+from tmkd.flow.run_folder import NotYet, RunFolder
+from tmkd.flow.step import Step
+from tmkd.store import digest_json, sealed, verify
 
 if TYPE_CHECKING:
     from tmkd.evaluate.results import Result
     from tmkd.evaluate.scorers import Scorer
-
-PROBABILITIES = "probabilities"
-
-
-def predict(run: RunFolder, task: str, model: Path, teacher: str | None, folder: Path, shown: str) -> dict[str, Any]:
-    """Store a model's probabilities, float64 (pairs, classes), for every test set of a task; returns its size.
-
-    `model` is its artifact, `teacher` its name in the recipe, None for a student.
-    """
-    from safetensors.numpy import save
-
-    from tmkd.progress import progress
-
-    scorer = _scorer(run, shown, model, teacher)
-    splits = {split: run.corpus(f"{task}/{split}").table() for split in run.recipe.tasks[task].tests}
-    total, done = sum(table.num_rows for table in splits.values()), 0
-    with progress(f"evaluate {shown}", "pairs") as report:
-        for split, table in splits.items():
-            stored = folder / f"{split}.safetensors"
-            if stored.is_file():  # by an interrupted run with the same inputs
-                done += table.num_rows
-                continue
-            parts = []
-            for part in (table.slice(start, 2048) for start in range(0, table.num_rows, 2048)):
-                parts.append(scorer.probabilities(part["question"].to_pylist(), part["passage"].to_pylist()))
-                done += part.num_rows
-                report(done, total)
-            write_atomic(stored, save({PROBABILITIES: np.concatenate(parts)}))
-    return {"parameters": scorer.parameters, "bytes": scorer.bytes, "precision": scorer.precision, "pairs": total}
-
-
-def _scorer(run: RunFolder, name: str, model: Path, teacher: str | None) -> Scorer:
-    from tmkd.evaluate.scorers import from_student_folder, from_teacher_folder
-
-    device, precision = run.hardware()
-    if teacher is None:
-        return from_student_folder(name, model, device, precision)
-    entry = run.recipe.teachers[teacher]
-    folder = run.pretrained(entry.model).path if entry.model else model
-    return from_teacher_folder(name, folder, run.labels(entry.task), entry.classes, entry.max_length, device, precision)
 
 
 @dataclass(frozen=True)
@@ -169,7 +131,7 @@ def _members(run: RunFolder, row: Measured) -> tuple[Scorer, ...]:
     for model in row.models:
         verify(model)
     names = row.teachers or (None,) * len(row.models)
-    return tuple(_scorer(run, model.name, model, name) for model, name in zip(row.models, names, strict=True))
+    return tuple(scorer_of(run, model.name, model, name) for model, name in zip(row.models, names, strict=True))
 
 
 def _measure(run: RunFolder, row: Measured, speeds: dict[tuple[str, tuple[str, ...]], Any]) -> Iterator[Result]:
@@ -212,3 +174,30 @@ def _probabilities(folder: Path, split: str) -> np.ndarray:
     from safetensors.numpy import load_file
 
     return np.asarray(load_file(folder / f"{split}.safetensors")[PROBABILITIES])
+
+
+def report_step(run: RunFolder) -> Step:
+    """Step that writes report.json and report.html."""
+
+    def make(folder: Path, work: Path) -> dict[str, Any]:
+        pass
+
+        return report(run, folder)
+
+    needs: dict[str, Path] = {}
+    for name, teacher in run.recipe.teachers.items():
+        if teacher.file is None:
+            needs[f"evaluate/teacher {name}"] = run.predictions_folder(teacher.task, f"teacher-{name}")
+    waits = ""
+    rows: list[list[Any]] = []
+    for row, task, seed in run.placed_rows():
+        try:
+            keys = [folder.name for folder, _ in run.row_students(row, task, seed)]
+        except NotYet as unready:
+            waits = str(unready)
+            break
+        rows.append([row, task, seed, keys])
+        needs |= {f"evaluate/{task}/{row}/{key}": run.predictions_folder(task, key) for key in keys}
+    needs |= {f"collect/{name}": run.corpus_artifact(name) for name in (*run.recipe.tasks, *run.recipe.collect)}
+    settings = {"rows": digest_json(rows), "evaluate": run.recipe.evaluate.model_dump(mode="json")}
+    return Step("evaluate/report", "evaluate", run.folder / "report", needs, settings, make, waits=waits)

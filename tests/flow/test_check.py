@@ -10,12 +10,12 @@ import pytest
 from rich.console import Console
 
 import tiny
-from tmkd.checking import check_run
 from tmkd.errors import TmkdError
-from tmkd.flow import steps
+from tmkd.flow.check import check_run
+from tmkd.flow.plan import steps
+from tmkd.flow.run_folder import RunFolder
 from tmkd.machine import cores
 from tmkd.recipe.reader import read_recipe
-from tmkd.runfolder import RunFolder
 
 CORES = cores()
 WORK = 2 * 16 * 16 / (12 * 768 * 768)  # the tiny encoder's arithmetic per token, BERT-base being 1

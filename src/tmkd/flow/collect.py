@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tmkd.flow.run_folder import RunFolder
+from tmkd.flow.step import Step
 from tmkd.recipe.schema import Gather, Task
-from tmkd.runfolder import RunFolder
-from tmkd.steps import Step
+from tmkd.store import sealed
 
 # What of a stage-1 corpus's recipe its passages, its questions and its pairs depend on.
 _OF_INDEX: Any = {"documents", "passages", "words", "overlap", "shortest", "language", "near"}
@@ -16,7 +17,7 @@ _OF_QUESTIONS: Any = {"questions", "limit", "sample", "head", "near", "guard", "
 _OF_PAIRS: Any = {"task", "pairs", "run", "top", "keep", "limit", "guard", "seed"}
 
 
-def gathering(run: RunFolder) -> Iterator[Step]:
+def collect_steps(run: RunFolder) -> Iterator[Step]:
     """The steps of the verb collect, in order."""
     for name, task in run.recipe.tasks.items():
         yield _collect_task(run, name, task)
@@ -94,3 +95,24 @@ def _collect_corpus(run: RunFolder, name: str, gather: Gather) -> Step:
     files = run.digests((*gather.pairs, *([gather.run] if gather.run else [])))
     keep = ("shard-*.parquet", ".shards.jsonl")
     return Step(f"collect/{name}", "collect", run.corpus_artifact(name), needs, settings, make, files, keep)
+
+
+def write_pages(run: RunFolder) -> Iterator[Path]:
+    """Write `collect-CORPUS.html` into the run folder for every stage-1 corpus, and tell each path when it is done.
+
+    Raises: TmkdError when a corpus is not collected or damaged, or matplotlib is missing.
+    """
+    from tmkd.evaluate.corpus import look
+    from tmkd.progress import progress
+    from tmkd.report.corpus_page import write_corpus_html
+
+    for name, gather in run.recipe.collect.items():
+        made = [("The pairs", run.corpus_artifact(name))]
+        if gather.questions:
+            made = [("The passages", run.index_folder(name)), ("The questions", run.questions_folder(name)), *made]
+        counts = [(step, sealed(folder).facts) for step, folder in made]
+        with progress(f"look at {name}", "pairs") as report:
+            seen = look(run.corpus(name), gather.seed, report=report)
+        path = run.folder / f"collect-{name}.html"
+        write_corpus_html(path, run.recipe.name, name, seen, counts)
+        yield path

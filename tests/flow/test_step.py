@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tmkd.errors import TmkdError
-from tmkd.steps import Step
+from tmkd.flow.step import Step
 from tmkd.store import MANIFEST, WORK, verify
 
 

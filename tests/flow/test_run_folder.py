@@ -9,9 +9,9 @@ import pytest
 
 import tiny
 from tmkd.errors import TmkdError
+from tmkd.flow.run_folder import NotYet, RunFolder
 from tmkd.recipe.parts import Source
 from tmkd.recipe.reader import read_recipe
-from tmkd.runfolder import NotYet, RunFolder
 from tmkd.store import digest_file, write_manifest
 
 

@@ -12,11 +12,11 @@ from typing import Any
 from rich.console import Console
 
 from tmkd.errors import TmkdError
-from tmkd.flow import steps
+from tmkd.flow.plan import steps
+from tmkd.flow.run_folder import RunFolder
+from tmkd.flow.step import KEY, Step
 from tmkd.process import earlier_steps
 from tmkd.progress import clock
-from tmkd.runfolder import RunFolder
-from tmkd.steps import KEY, Step
 from tmkd.store import MANIFEST, State
 
 

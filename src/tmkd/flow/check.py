@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.table import Table
 
 from tmkd.errors import TmkdError
-from tmkd.flow import steps
+from tmkd.flow.plan import steps
+from tmkd.flow.run_folder import RunFolder
+from tmkd.flow.step import Step
 from tmkd.machine import cores
 from tmkd.progress import clock
 from tmkd.recipe.parts import Fit
-from tmkd.runfolder import RunFolder
-from tmkd.steps import Step
 from tmkd.store import verify
 
 # Pairs/s of a 12-layer, 768-wide encoder on one modern core at 64 token ids; smaller models are scaled from it.

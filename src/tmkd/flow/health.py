@@ -7,7 +7,7 @@ from typing import Any
 
 from tmkd.data.softlabels import SoftLabels, dominance_warning, health
 from tmkd.distill.rows import declared
-from tmkd.runfolder import RunFolder
+from tmkd.flow.run_folder import RunFolder
 from tmkd.store import read_manifest, sealed
 
 

@@ -6,9 +6,9 @@ import json
 
 import tiny
 from tiny import Call, World
-from tmkd.health import health_lines
+from tmkd.flow.health import health_lines
+from tmkd.flow.run_folder import RunFolder
 from tmkd.recipe.reader import read_recipe
-from tmkd.runfolder import RunFolder
 
 
 def test_health_is_told_per_corpus_and_teacher(finished_world: World) -> None:

@@ -1,0 +1,91 @@
+"""Steps of the students: pruned starts, and a step per training stage (§3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tmkd.distill.rows import PlannedStage, chain_key, stage_settings
+from tmkd.flow.run_folder import NotYet, RunFolder, demanded_precision
+from tmkd.flow.step import Step, never_made
+
+
+def distill_steps(run: RunFolder) -> Iterator[Step]:
+    """Steps of the students: each stage of each row once, rows share what their first stages have in common."""
+
+    planned: set[Path] = set()
+    for row, task, seed in run.placed_rows():
+        name = f"distill/{task}/{row}/{seed}"
+        try:
+            students = run.row_students(row, task, seed)
+        except NotYet as unready:
+            yield Step(name, "distill", run.folder / "students", {}, {}, never_made, waits=str(unready))
+            continue
+        for place, (_, chain) in enumerate(students):
+            for depth in range(1, len(chain) + 1):
+                folder = run.student_folder(chain[:depth], seed)
+                start = run.start_folder(chain[0])
+                if chain[0].student.narrowed and start not in planned:
+                    planned.add(start)
+                    yield _prune(run, f"distill/{task}/{row}/start", chain[0])
+                if folder not in planned:
+                    planned.add(folder)
+                    member = f"/{place + 1}" if len(students) > 1 else ""
+                    stage = f"/stage {depth}" if len(chain) > 1 else ""
+                    yield _stage(run, name + member + stage, chain[:depth], task, seed)
+
+
+def _prune(run: RunFolder, name: str, first: PlannedStage) -> Step:
+    student = first.student
+
+    def make(folder: Path, work: Path) -> dict[str, Any]:
+        from tmkd.network.prune import write_narrow
+
+        table = run.corpus(first.corpus).table()
+        pairs = list(zip(table["question"].to_pylist(), table["passage"].to_pylist(), strict=True))
+        return write_narrow(run.pretrained(student.base).path, student, pairs, folder)
+
+    needs = {f"collect/{first.corpus}": run.corpus_artifact(first.corpus)}
+    settings = {"corpus": first.corpus, "student": student.model_dump(mode="json")}
+    outside = {f"pretrained {student.base}": run.pretrained(student.base).digest}
+    folder = run.start_folder(first)
+    return Step(f"start/{folder.name}", "distill", folder, needs, settings, make, outside, shown=name)
+
+
+def _stage(run: RunFolder, name: str, chain: tuple[PlannedStage, ...], task: str, seed: int) -> Step:
+    planned, before, student = chain[-1], chain[:-1], chain[0].student
+    start = run.student_folder(before, seed) if before else None
+
+    def make(folder: Path, work: Path) -> dict[str, Any]:
+        from tmkd.data.softlabels import SoftLabels
+        from tmkd.distill.stage import run_stage
+
+        corpus = run.corpus(planned.corpus)
+        columns = [run.column(planned.corpus, teacher) for teacher in planned.teachers]
+        soft = SoftLabels.load(corpus, columns) if columns else None
+        dev = run.corpus(f"{task}/dev") if "/" in planned.corpus else None
+        base = run.start_folder(chain[0]) if student.narrowed else run.pretrained(student.base).path
+        return run_stage(
+            planned.stage, student, start, base, corpus, soft, dev, seed, folder, work, *run.hardware(), title=name
+        )
+
+    needs = {f"collect/{planned.corpus}": run.corpus_artifact(planned.corpus)}
+    for teacher in planned.teachers:
+        needs[f"score/{planned.corpus}/{teacher}"] = run.soft_folder(planned.corpus, teacher)
+    if student.narrowed:
+        needs["the narrowed start"] = run.start_folder(chain[0])
+    if start is not None:
+        needs["the stage before"] = start
+    settings: dict[str, Any] = {
+        "corpus": planned.corpus,
+        "teachers": list(planned.teachers),
+        "stage": stage_settings(planned.stage),
+        "student": student.model_dump(mode="json"),
+        "seed": seed,
+        **demanded_precision(run),
+    }
+    # A row's name may change without its student: the step is known by what it does.
+    known = "distill/" + chain_key(chain, seed)
+    outside = {f"pretrained {student.base}": run.pretrained(student.base).digest}
+    return Step(known, "distill", run.student_folder(chain, seed), needs, settings, make, outside, shown=name)

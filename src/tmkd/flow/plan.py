@@ -1,0 +1,38 @@
+"""Figure 1 as code: the ordered list of steps, what each needs and makes. Steps meet on disk; heavy imports wait."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tmkd.distill.rows import declared, members
+from tmkd.flow.collect import collect_steps
+from tmkd.flow.distill import distill_steps
+from tmkd.flow.evaluate import evaluate_steps
+from tmkd.flow.export import export_steps
+from tmkd.flow.report import report_step
+from tmkd.flow.run_folder import RunFolder
+from tmkd.flow.step import Step
+from tmkd.flow.teach import score_step, teach_step
+
+VERBS = ("collect", "teach", "score", "distill", "evaluate", "export", "frontier")
+
+
+def steps(run: RunFolder) -> Iterator[Step]:
+    """All steps in order. Later ones are planned when reached: `best` needs the dev scores of earlier ones.
+
+    Raises: UsageError, before the first step, when a row names a teacher or corpus that is not there.
+    """
+    recipe = run.recipe
+    for row, of, _ in run.placed_rows():
+        members(recipe, row, recipe.rows[row], of, best=lambda names: names[0])
+    yield from collect_steps(run)
+    for name, teacher in recipe.teachers.items():
+        yield teach_step(run, name, teacher)
+    for corpus in run.corpora():
+        for name in declared(recipe, corpus):
+            yield score_step(run, name, corpus)
+    yield from distill_steps(run)
+    yield from evaluate_steps(run)
+    yield report_step(run)
+    if recipe.export is not None:
+        yield from export_steps(run, recipe.export)
