@@ -22,7 +22,7 @@ from tmkd.bundle.format import GRAPHS, read_bundle
 from tmkd.data.labels import LabelSet
 from tmkd.data.sources import read_source
 from tmkd.metrics.agreement import kendall_tau
-from tmkd.recipe.parts import Source
+from tmkd.recipe.parts import SourceSpec
 
 EMULATOR = "qemu-x86_64"  # apt-get install qemu-user
 
@@ -42,7 +42,7 @@ def main() -> None:
         return
     if shutil.which(EMULATOR) is None or asked.file is None:
         options.error(f"needs --file, and {EMULATOR} on the path (package qemu-user)")
-    table = read_source(Source(file=asked.file.name), asked.file.parent, LabelSet("test", ("no", "yes"), "yes"))
+    table = read_source(SourceSpec(file=asked.file.name), asked.file.parent, LabelSet("test", ("no", "yes"), "yes"))
     some = table.slice(0, asked.pairs)
     pairs = list(zip(some["question"].to_pylist(), some["passage"].to_pylist(), strict=True))
     for precision in read_bundle(asked.bundle).precisions:

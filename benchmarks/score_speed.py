@@ -26,7 +26,7 @@ from tmkd.data.sources import read_source
 from tmkd.data.text import PairTokenizer
 from tmkd.machine import machine_line
 from tmkd.metrics.agreement import kendall_tau
-from tmkd.recipe.parts import Source
+from tmkd.recipe.parts import SourceSpec
 from tmkd.teachers.network import TeacherNetwork, longest, open_model
 
 BATCH = 32  # CrossEncoder's own default
@@ -45,7 +45,7 @@ def main() -> None:
     options.add_argument("--device", default="cpu")
     asked = options.parse_args()
     torch.set_num_threads(asked.threads)
-    table = read_source(Source(file=asked.file.name), asked.file.parent, LabelSet("test", ("no", "yes"), "yes"))
+    table = read_source(SourceSpec(file=asked.file.name), asked.file.parent, LabelSet("test", ("no", "yes"), "yes"))
     questions, passages = (table[name].to_pylist()[: asked.pairs] for name in ("question", "passage"))
     pairs = list(zip(questions, passages, strict=True))
     peer = CrossEncoder(str(asked.teacher), device=asked.device, max_length=LONGEST)

@@ -42,7 +42,7 @@ from tmkd.machine import machine_line
 from tmkd.network import Student
 from tmkd.network.encoder import quiet
 from tmkd.network.headers import Header
-from tmkd.recipe.parts import Source
+from tmkd.recipe.parts import SourceSpec
 
 Pairs = list[tuple[str, str]]
 Score = Callable[[Pairs], Any]
@@ -61,7 +61,7 @@ def main() -> None:
     options.add_argument("--only", choices=("peers", "large", "peak", "latency"))
     asked = options.parse_args()
     torch.set_num_threads(asked.threads)
-    table = read_source(Source(file=asked.file.name), asked.file.parent, LabelSet("test", ("no", "yes"), "yes"))
+    table = read_source(SourceSpec(file=asked.file.name), asked.file.parent, LabelSet("test", ("no", "yes"), "yes"))
     table = table.slice(0, asked.pairs)
     pairs: Pairs = list(zip(table["question"].to_pylist(), table["passage"].to_pylist(), strict=True))
     ranker = Ranker(asked.bundle, "int8", asked.threads, asked.engine)

@@ -9,7 +9,7 @@ import pytest
 
 from tmkd.errors import TmkdError
 from tmkd.pretrained import find
-from tmkd.recipe.parts import Pretrained
+from tmkd.recipe.parts import PretrainedSpec
 
 WEIGHTS = b"weights"
 SHA256 = hashlib.sha256(WEIGHTS).hexdigest()
@@ -48,7 +48,10 @@ def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_a_folder_is_relative_to_the_recipe(tmp_path: Path) -> None:
     folder = write_model(tmp_path / "models" / "bert")
-    by_path, by_name = find("models/bert", {}, tmp_path), find("b", {"b": Pretrained(folder="models/bert")}, tmp_path)
+    by_path, by_name = (
+        find("models/bert", {}, tmp_path),
+        find("b", {"b": PretrainedSpec(folder="models/bert")}, tmp_path),
+    )
     assert by_path == by_name
     assert by_path.path == folder
     assert find(str(folder), {}, tmp_path / "elsewhere") == by_path
@@ -63,7 +66,7 @@ def test_a_folder_may_lie_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_name_of_the_recipe_goes_before_a_folder(tmp_path: Path) -> None:
     write_model(tmp_path / "bert")
     other = write_model(tmp_path / "other")
-    assert find("bert", {"bert": Pretrained(folder="other")}, tmp_path).path == other
+    assert find("bert", {"bert": PretrainedSpec(folder="other")}, tmp_path).path == other
 
 
 def test_the_digest_is_of_what_is_read_and_nothing_else(tmp_path: Path) -> None:
@@ -91,19 +94,19 @@ def test_an_incomplete_folder_says_what_it_lacks(tmp_path: Path, without: str, t
 
 def test_a_named_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(TmkdError, match=r"^pretrained 'b': no folder .*nowhere$"):
-        find("b", {"b": Pretrained(folder="nowhere")}, tmp_path)
+        find("b", {"b": PretrainedSpec(folder="nowhere")}, tmp_path)
 
 
 def test_the_hash_of_the_weights_is_checked(tmp_path: Path) -> None:
     write_model(tmp_path / "bert")
-    assert find("b", {"b": Pretrained(folder="bert", sha256=SHA256)}, tmp_path)
+    assert find("b", {"b": PretrainedSpec(folder="bert", sha256=SHA256)}, tmp_path)
     with pytest.raises(TmkdError, match=f"SHA-256 of model.safetensors is {SHA256}, the recipe says {'0' * 64}"):
-        find("b", {"b": Pretrained(folder="bert", sha256="0" * 64)}, tmp_path)
+        find("b", {"b": PretrainedSpec(folder="bert", sha256="0" * 64)}, tmp_path)
 
 
 @pytest.mark.parametrize("package", ["tiny-model", "tiny_model==1.2"])
 def test_a_package_is_found_but_not_imported(site: Path, tmp_path: Path, package: str) -> None:
-    found = find("m", {"m": Pretrained(package=package, sha256=SHA256)}, tmp_path)
+    found = find("m", {"m": PretrainedSpec(package=package, sha256=SHA256)}, tmp_path)
     assert found.path == site / "tiny_model" / "data"
     assert "tiny_model" not in sys.modules
 
@@ -120,13 +123,13 @@ def test_a_package_is_found_but_not_imported(site: Path, tmp_path: Path, package
 @pytest.mark.usefixtures("site")
 def test_a_package_that_cannot_be_used(tmp_path: Path, package: str, told: str) -> None:
     with pytest.raises(TmkdError, match=f"^pretrained 'm': {told}$"):
-        find("m", {"m": Pretrained(package=package)}, tmp_path)
+        find("m", {"m": PretrainedSpec(package=package)}, tmp_path)
 
 
 @pytest.mark.usefixtures("no_network")
 def test_a_misspelt_name_is_told_before_the_hub_is_blamed(tmp_path: Path) -> None:
     with pytest.raises(TmkdError, match="did you mean 'minilm'") as caught:
-        find("minilmm", {"minilm": Pretrained(hub="a/b")}, tmp_path)
+        find("minilmm", {"minilm": PretrainedSpec(hub="a/b")}, tmp_path)
     assert "\n" not in str(caught.value)
     assert "'minilmm' is not in the cache, and the hub cannot be reached" in str(caught.value)
 
@@ -134,7 +137,7 @@ def test_a_misspelt_name_is_told_before_the_hub_is_blamed(tmp_path: Path) -> Non
 @pytest.mark.usefixtures("no_network")
 def test_a_hub_model_without_network_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(TmkdError, match=r"^pretrained 'm': 'a/b' is not in the cache, and the hub cannot be reached"):
-        find("m", {"m": Pretrained(hub="a/b")}, tmp_path)
+        find("m", {"m": PretrainedSpec(hub="a/b")}, tmp_path)
 
 
 @pytest.mark.usefixtures("no_network")
@@ -144,7 +147,7 @@ def test_a_hub_model_in_the_cache_needs_no_network(tmp_path: Path) -> None:
     (cached / "refs" / "main").write_text("c0ffee")
     folder = write_model(cached / "snapshots" / "c0ffee")
     assert find("a/b", {}, tmp_path).path == folder
-    assert find("m", {"m": Pretrained(hub="a/b", revision="main", sha256=SHA256)}, tmp_path).path == folder
+    assert find("m", {"m": PretrainedSpec(hub="a/b", revision="main", sha256=SHA256)}, tmp_path).path == folder
 
 
 @pytest.mark.parametrize("name", ["a/b/c", "my model", "./bert"])

@@ -44,11 +44,11 @@ def test_a_young_process_and_one_without_torch_stay(
     monkeypatch.setattr(process, "_AGED", aged)
     monkeypatch.setattr(process, "_is_command", lambda: True)
     monkeypatch.setattr(sys, "modules", modules)
-    process.renew(1)
+    process.restart_if_old(1)
 
 
 def test_the_users_own_settings_of_threads_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOMP_SPINCOUNT", "7")
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    process.settle()
+    process.tune_process()
     assert (os.environ["GOMP_SPINCOUNT"], os.environ["OMP_WAIT_POLICY"]) == ("7", "ACTIVE")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tmkd.errors import TmkdError
-from tmkd.workers import spread
+from tmkd.workers import map_in_processes
 
 
 def times(factor: int) -> Callable[[int], tuple[int, int]]:
@@ -37,7 +37,7 @@ def dying() -> Callable[[int], int]:
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_results_come_in_the_order_of_the_pieces(processes: int) -> None:
-    results = list(spread(times, (3,), range(20), processes))
+    results = list(map_in_processes(times, (3,), range(20), processes))
     assert [result for result, _ in results] == [3 * piece for piece in range(20)]
     assert (os.getpid() in {pid for _, pid in results}) == (processes == 1)
 
@@ -50,7 +50,7 @@ def test_pieces_are_taken_as_results_are() -> None:
             taken.append(piece)
             yield piece
 
-    stream = spread(times, (1,), pieces(), 2)
+    stream = map_in_processes(times, (1,), pieces(), 2)
     assert next(stream)[0] == 0
     assert len(taken) <= 5
     stream.close()  # type: ignore[attr-defined]
@@ -58,12 +58,12 @@ def test_pieces_are_taken_as_results_are() -> None:
 
 def test_an_error_in_a_worker_is_the_callers() -> None:
     with pytest.raises(TmkdError, match="piece 1 is bad"):
-        list(spread(failing, (), range(3), 2))
+        list(map_in_processes(failing, (), range(3), 2))
 
 
 def test_a_worker_that_dies_is_told() -> None:
     with pytest.raises(TmkdError, match="a worker process died"):
-        list(spread(dying, (), range(3), 2))
+        list(map_in_processes(dying, (), range(3), 2))
 
 
 def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tmkd.errors import TmkdError, did_you_mean
-from tmkd.recipe.parts import Pretrained
+from tmkd.recipe.parts import PretrainedSpec
 from tmkd.store import digest_file, digest_json
 
 # What a model folder is read for; pickled weights and code are not on the list.
@@ -34,12 +34,12 @@ class ModelFolder:
     digest: str
 
 
-def find(name: str, known: Mapping[str, Pretrained], base: Path) -> ModelFolder:
+def find(name: str, known: Mapping[str, PretrainedSpec], base: Path) -> ModelFolder:
     """Resolve a name: an entry of the recipe's `pretrained`, else a folder (relative to `base`), else a hub id.
 
     Raises: TmkdError in one line when it is not there, is not safetensors, or its hash is not the one expected.
     """
-    entry = known.get(name) or Pretrained(folder=name)
+    entry = known.get(name) or PretrainedSpec(folder=name)
     if entry.folder is not None:
         path = base / Path(entry.folder).expanduser()
         if name not in known and not path.is_dir():

@@ -16,7 +16,7 @@ _DONE = "TMKD_STEPS_DONE"  # how many steps the processes before this one have m
 _born = time.monotonic()
 
 
-def settle() -> None:
+def tune_process() -> None:
     """Set what training and scoring on a CPU are fastest with, where the environment does not say otherwise.
 
     Figures in docs/log.md. Elsewhere than with GNU OpenMP and glibc nothing changes.
@@ -32,7 +32,7 @@ def settle() -> None:
             mallopt(option, size)
 
 
-def renew(steps: int) -> None:
+def restart_if_old(steps: int) -> None:
     """Replace an aged process in which torch has worked by a fresh one with the same command; `steps` it has made.
 
     glibc looks for a free block of memory among all that were ever freed in other sizes, so that after an hour of

@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 _work: Callable[[Any], Any]  # of a worker process, made once by `_begin`
 
 
-def spread(
+def map_in_processes(
     make: Callable[..., Callable[[Piece], Result]], given: tuple[Any, ...], pieces: Iterable[Piece], processes: int
 ) -> Iterator[Result]:
     """`make(*given)` gives the function that does a piece; yields its results in the pieces' order.

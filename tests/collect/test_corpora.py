@@ -14,7 +14,7 @@ from tmkd.collect.questions import collect_questions
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import Corpus, pair_table, write_shard
 from tmkd.errors import TmkdError
-from tmkd.recipe.schema import Gather
+from tmkd.recipe.schema import CollectSpec
 
 LABELS = LabelSet("toy", ("no", "yes"), "yes")
 PAGES = [
@@ -37,13 +37,13 @@ def world(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def gather(**settings: Any) -> Gather:
+def gather(**settings: Any) -> CollectSpec:
     files = {"documents": "pages.jsonl", "questions": "questions.txt", "passages": "passages.tsv"}
-    return Gather.model_validate({"task": "toy", "near": False, **files, **settings})
+    return CollectSpec.model_validate({"task": "toy", "near": False, **files, **settings})
 
 
 def collect(
-    world: Path, recipe: Gather, guard: Guard | None = None, out: str = "out", processes: int = 1
+    world: Path, recipe: CollectSpec, guard: Guard | None = None, out: str = "out", processes: int = 1
 ) -> tuple[Corpus, dict[str, Any]]:
     """All three steps, as the flow makes them."""
     guard = guard or Guard.of([])
@@ -98,7 +98,7 @@ def test_given_pairs_come_first_and_once(world: Path) -> None:
 
 
 def test_pairs_alone_need_no_index(world: Path) -> None:
-    corpus, _ = collect(world, Gather.model_validate({"task": "toy", "pairs": "pairs.tsv"}))
+    corpus, _ = collect(world, CollectSpec.model_validate({"task": "toy", "pairs": "pairs.tsv"}))
     assert len(corpus) == 2
     assert [path.name for path in (world / "out").iterdir() if path.suffix == ".parquet"] == ["given-00000.parquet"]
 
@@ -271,7 +271,7 @@ def test_passages_may_have_the_ids_that_a_run_names(world: Path) -> None:
     (world / "collection.tsv").write_text("p7\tGreen tea.\np8\tBlack tea.\n")
     (world / "questions.tsv").write_text("q1\ttea minutes\n")
     (world / "other.run").write_text("q1 Q0 p8 1 2 x\n")
-    recipe = Gather.model_validate(
+    recipe = CollectSpec.model_validate(
         {
             "task": "toy",
             "passages": {"file": "collection.tsv", "header": ["pid", "passage"]},
@@ -290,7 +290,7 @@ def test_a_limit_below_one_questions_pairs_is_told(world: Path) -> None:
 def test_ms_marcos_top1000_is_given_as_pairs(world: Path) -> None:
     (world / "top1000.tsv").write_text("7\td1\tis tea hot\tTea is hot.\n7\td2\tis tea hot\tIce is cold.\n")
     source = {"file": "top1000.tsv", "header": ["group", "url", "question", "passage"]}
-    corpus, _ = collect(world, Gather.model_validate({"task": "toy", "pairs": source}))
+    corpus, _ = collect(world, CollectSpec.model_validate({"task": "toy", "pairs": source}))
     assert rows(corpus) == [("is tea hot", "Tea is hot.", None, None), ("is tea hot", "Ice is cold.", None, None)]
     assert corpus.table()["group"].to_pylist() == ["7", "7"]
 

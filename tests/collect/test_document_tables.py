@@ -12,12 +12,12 @@ import pytest
 from tmkd.collect import document_tables
 from tmkd.collect.document_tables import Row, read_documents
 from tmkd.errors import TmkdError
-from tmkd.recipe.parts import Source
+from tmkd.recipe.parts import SourceSpec
 
 
 def read(path: Path, **how: Any) -> tuple[list[Row], dict[str, int]]:
     told: Counter[str] = Counter()
-    return list(read_documents(path, Source(file=path.name, **how), told)), dict(told)
+    return list(read_documents(path, SourceSpec(file=path.name, **how), told)), dict(told)
 
 
 def write(folder: Path, name: str, content: bytes) -> Path:

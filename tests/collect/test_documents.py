@@ -14,7 +14,7 @@ import pytest
 from tmkd.collect import documents
 from tmkd.collect.documents import Distinct, Document, Record, check_documents, records, to_document
 from tmkd.errors import TmkdError
-from tmkd.recipe.parts import Source
+from tmkd.recipe.parts import SourceSpec
 
 ENGLISH = "The lake is in the north of the country, and a river that comes from the mountains flows through it. " * 2
 GERMAN = "Der See liegt im Norden des Landes, und ein Fluss, der aus den Bergen kommt, fließt durch ihn hindurch. " * 2
@@ -23,7 +23,7 @@ HTML = f"<html><head><title>Lakes</title></head><body><p>{ENGLISH}</p></body></h
 
 def read(folder: Path, name: str, **how: Any) -> tuple[list[Record], dict[str, int]]:
     told: Counter[str] = Counter()
-    return list(records(Source(file=name, **how), folder, told)), dict(told)
+    return list(records(SourceSpec(file=name, **how), folder, told)), dict(told)
 
 
 def warc(*bodies: bytes) -> bytes:
@@ -87,7 +87,7 @@ def test_a_file_without_documents_is_refused_in_one_line(
 ) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    for use in (read, lambda folder, file: check_documents(Source(file=file), folder)):
+    for use in (read, lambda folder, file: check_documents(SourceSpec(file=file), folder)):
         with pytest.raises(TmkdError, match=problem) as caught:
             use(tmp_path, name)
         assert "\n" not in str(caught.value)
@@ -110,13 +110,13 @@ def test_a_file_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest
 
 def test_checking_a_file_reads_it_only_to_its_first_document(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b'x\n{"url": "u", "text": "x"}\n' + b"x" * 100)
-    check_documents(Source(file="a.jsonl"), tmp_path)
+    check_documents(SourceSpec(file="a.jsonl"), tmp_path)
 
 
 def test_reasons_are_there_when_reading_stops_early(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b'x\n{"url": "u", "text": "x"}\n')
     told: Counter[str] = Counter()
-    stream = records(Source(file="a.jsonl"), tmp_path, told)
+    stream = records(SourceSpec(file="a.jsonl"), tmp_path, told)
     next(stream)
     stream.close()  # type: ignore[attr-defined]
     assert told == {"bad json": 1}
@@ -213,8 +213,8 @@ def test_a_page_of_100_megabytes_and_a_large_file_need_little_memory(tmp_path: P
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     told: Counter[str] = Counter()
     with pytest.raises(TmkdError, match=r"1 × too large"):
-        list(records(Source(file="a.html"), tmp_path, told))
-    assert sum(1 for _ in records(Source(file="b.jsonl.gz"), tmp_path, told)) == 300_000
+        list(records(SourceSpec(file="a.html"), tmp_path, told))
+    assert sum(1 for _ in records(SourceSpec(file="b.jsonl.gz"), tmp_path, told)) == 300_000
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kB
 
 
@@ -229,7 +229,7 @@ def test_real_pages_give_readable_passages() -> None:
 
     told: Counter[str] = Counter()
     distinct = Distinct(told, near=True)
-    made = [to_document(record, "en") for record in records(Source(file="wikipedia_pages.warc.gz"), WEB, told)]
+    made = [to_document(record, "en") for record in records(SourceSpec(file="wikipedia_pages.warc.gz"), WEB, told)]
     pages = [one for one in made if isinstance(one, Document) and distinct.take(one)]
     found = [passage for page in pages for passage in passages(page.text)]
     assert len(made) == 300

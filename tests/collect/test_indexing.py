@@ -11,7 +11,7 @@ from tmkd.collect.documents import Document, to_document
 from tmkd.collect.indexing import CACHE, collect_index
 from tmkd.data.labels import LabelSet
 from tmkd.errors import TmkdError
-from tmkd.recipe.schema import Gather
+from tmkd.recipe.schema import CollectSpec
 from tmkd.search.index import TantivyIndex
 from tmkd.search.passage_store import Texts
 
@@ -40,7 +40,7 @@ def world(tmp_path: Path) -> Path:
 
 
 def collect(world: Path, digest: str = "0", **settings: Any) -> dict[str, Any]:
-    gather = Gather.model_validate({"task": "toy", "questions": "q.txt", **settings})
+    gather = CollectSpec.model_validate({"task": "toy", "questions": "q.txt", **settings})
     digests = {f"file {source.file}": digest for source in gather.documents}
     return collect_index("web", gather, LABELS, world / "out", world, lambda *_: None, 1, digests)
 
@@ -120,7 +120,7 @@ def test_what_pages_are_no_documents_for_is_counted(world: Path) -> None:
 def test_processes_do_not_show(world: Path) -> None:
     one = collect(world, documents="site", near=False)
     expected = passages(world)
-    gather = Gather.model_validate({"task": "toy", "questions": "q.txt", "documents": "site", "near": False})
+    gather = CollectSpec.model_validate({"task": "toy", "questions": "q.txt", "documents": "site", "near": False})
     two = collect_index("web", gather, LABELS, world / "two", world, lambda *_: None, 2, {"file site": "0"})
     assert two == one
     assert [tuple(Texts(world / "two")[number]) for number in range(len(expected))] == expected

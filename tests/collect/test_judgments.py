@@ -14,7 +14,7 @@ import tiny
 from tmkd.collect.judgments import Judge, fleiss_kappa, judges, positive, read_labelled
 from tmkd.data.labels import LabelSet
 from tmkd.errors import TmkdError
-from tmkd.recipe.parts import Source
+from tmkd.recipe.parts import SourceSpec
 
 LABELS = LabelSet("demo", ("no", "yes"), "yes")
 Row = tuple[str, str, str]  # pair, judge, vote
@@ -29,7 +29,7 @@ def read(
         ("question", "passage", "judge", "vote"),
         [(question, "p", judge, vote) for question, judge, vote in rows],
     )
-    source = Source.model_validate({"file": "votes.tsv", "votes": votes})
+    source = SourceSpec.model_validate({"file": "votes.tsv", "votes": votes})
     table, facts = read_labelled(source, folder, labels, label="required")
     return dict(zip(table["question"].to_pylist(), table["label"].to_pylist(), strict=True)), facts["judges votes.tsv"]
 
@@ -93,7 +93,7 @@ def test_ties_become_negative_and_are_counted(tmp_path: Path) -> None:
 def test_a_pair_keeps_its_source_and_group(tmp_path: Path) -> None:
     rows = [("q", "p", judge, 1, "g7") for judge in "abc"]
     tiny.write_tsv(tmp_path / "v.tsv", ("query", "passage", "worker_id", "answer", "qid"), rows)
-    source = Source(file="v.tsv", votes={}, columns={"vote": "answer"}, source="crowd")  # type: ignore[arg-type]
+    source = SourceSpec(file="v.tsv", votes={}, columns={"vote": "answer"}, source="crowd")  # type: ignore[arg-type]
     table, facts = read_labelled(source, tmp_path, LABELS)
     assert table.select(["label", "source", "group"]).to_pylist() == [{"label": 1, "source": "crowd", "group": "g7"}]
     assert list(facts) == ["judges crowd"]
@@ -101,7 +101,7 @@ def test_a_pair_keeps_its_source_and_group(tmp_path: Path) -> None:
 
 def test_a_file_without_votes_is_read_as_ever(tmp_path: Path) -> None:
     tiny.write_tsv(tmp_path / "a.tsv", ("question", "passage", "label"), [("q", "p", "yes")])
-    table, facts = read_labelled(Source(file="a.tsv"), tmp_path, LABELS, label="none")
+    table, facts = read_labelled(SourceSpec(file="a.tsv"), tmp_path, LABELS, label="none")
     assert (table["label"].to_pylist(), facts) == ([None], {})
 
 
@@ -191,7 +191,7 @@ def test_the_judges_who_agree_least_are_named(tmp_path: Path) -> None:
 def test_a_wrong_file_of_votes_is_told_in_one_line(tmp_path: Path, header: str, row: str, said: str) -> None:
     tiny.write_tsv(tmp_path / "votes.tsv", header.split(), [row.split(" ")])
     with pytest.raises(TmkdError, match=rf"votes\.tsv: {said}") as told:
-        read_labelled(Source(file="votes.tsv", votes={}), tmp_path, LABELS)  # type: ignore[arg-type]
+        read_labelled(SourceSpec(file="votes.tsv", votes={}), tmp_path, LABELS)  # type: ignore[arg-type]
     assert "\n" not in str(told.value)
 
 

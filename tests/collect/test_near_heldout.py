@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmkd.collect.near_heldout import LikePassages, LikeQuestions, gist
+from tmkd.collect.near_heldout import LikePassages, LikeQuestions, keyword_set
 
 ANSWER = "Air scatters blue light more than red light, so the sky looks blue from everywhere on the ground."
 
@@ -18,7 +18,7 @@ ANSWER = "Air scatters blue light more than red light, so the sky looks blue fro
     ],
 )
 def test_two_wordings_of_a_question_have_one_gist(one: str, other: str) -> None:
-    assert gist(one) == gist(other)
+    assert keyword_set(one) == keyword_set(other)
 
 
 @pytest.mark.parametrize(
@@ -26,12 +26,12 @@ def test_two_wordings_of_a_question_have_one_gist(one: str, other: str) -> None:
     [("why is the sky blue", "how is the sky blue"), ("what is 20 percent of 50", "what is 20 percent of 60")],
 )
 def test_questions_that_ask_for_something_else_have_another_gist(one: str, other: str) -> None:
-    assert gist(one) != gist(other)
+    assert keyword_set(one) != keyword_set(other)
 
 
 def test_a_question_of_little_words_or_none_keeps_what_it_has() -> None:
-    assert gist("is the") == {"is", "the"}
-    assert gist("?!") == {"?!"}
+    assert keyword_set("is the") == {"is", "the"}
+    assert keyword_set("?!") == {"?!"}
 
 
 def test_four_of_five_words_make_questions_alike() -> None:

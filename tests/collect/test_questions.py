@@ -12,7 +12,7 @@ from tmkd.collect.questions import QUESTIONS, collect_questions, read_questions
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import pair_table
 from tmkd.errors import TmkdError
-from tmkd.recipe.schema import Gather
+from tmkd.recipe.schema import CollectSpec
 
 LABELS = LabelSet("toy", ("no", "yes"), "yes")
 
@@ -20,7 +20,7 @@ LABELS = LabelSet("toy", ("no", "yes"), "yes")
 def collect(folder: Path, log: str, guard: Guard | None = None, **settings: Any) -> tuple[list[str], dict[str, Any]]:
     """The questions to search for, in order, and the counts."""
     (folder / "log.tsv").write_text(log)
-    gather = Gather.model_validate({"task": "toy", "questions": "log.tsv", "passages": "p.tsv", **settings})
+    gather = CollectSpec.model_validate({"task": "toy", "questions": "log.tsv", "passages": "p.tsv", **settings})
     facts = collect_questions("web", gather, LABELS, guard or Guard.of([]), folder, folder)
     return read_questions(folder)["question"].to_pylist(), facts
 

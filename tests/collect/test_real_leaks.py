@@ -11,8 +11,8 @@ import pytest
 from tmkd.collect.guard import Guard
 from tmkd.collect.tasks import collect_task
 from tmkd.data.pairs import pair_table
-from tmkd.recipe.parts import Source
-from tmkd.recipe.schema import Task
+from tmkd.recipe.parts import SourceSpec
+from tmkd.recipe.schema import TaskSpec
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
@@ -55,10 +55,10 @@ def test_unlabelled_texts_hold_test_questions_and_passages() -> None:
 
 
 def test_webqa_becomes_a_task(tmp_path: Path) -> None:
-    task = Task(
-        train=(Source(file="webqa/train.parquet"), Source(file="webqa/teacher_scored.parquet", threshold=0.5)),
-        dev=(Source(file="webqa/dev.parquet"),),
-        tests={"test": (Source(file="webqa/test.parquet"),)},
+    task = TaskSpec(
+        train=(SourceSpec(file="webqa/train.parquet"), SourceSpec(file="webqa/teacher_scored.parquet", threshold=0.5)),
+        dev=(SourceSpec(file="webqa/dev.parquet"),),
+        tests={"test": (SourceSpec(file="webqa/test.parquet"),)},
     )
     facts = collect_task("webqa", task, tmp_path, DATA)
     assert facts["guard"] == {
@@ -73,9 +73,9 @@ def test_webqa_becomes_a_task(tmp_path: Path) -> None:
 
 
 def test_rte_shares_first_texts_that_stay(tmp_path: Path) -> None:
-    task = Task(
-        train=(Source(file="rte/train.parquet"),),
-        tests={"official": (Source(file="rte/dev.parquet"),)},
+    task = TaskSpec(
+        train=(SourceSpec(file="rte/train.parquet"),),
+        tests={"official": (SourceSpec(file="rte/dev.parquet"),)},
         labels=("entailment", "not_entailment"),
         positive="entailment",
         kind="nli",

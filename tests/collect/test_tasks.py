@@ -11,8 +11,8 @@ from tmkd.collect.guard import key
 from tmkd.collect.tasks import collect_task
 from tmkd.data.pairs import Corpus
 from tmkd.errors import TmkdError
-from tmkd.recipe.parts import Source
-from tmkd.recipe.schema import Task
+from tmkd.recipe.parts import SourceSpec
+from tmkd.recipe.schema import TaskSpec
 
 Row = tuple[str, str, Any]
 TRAIN: list[Row] = [("q1", "p1", "yes"), ("q1", "p2", "no"), ("q2", "p3", "yes")]
@@ -35,7 +35,7 @@ def collect(folder: Path, parts: Mapping[str, Sequence[Row]], **settings: Any) -
         "tests": {"test": "test.jsonl"},
         **({"dev": "dev.jsonl"} if "dev" in parts else {}),
     }
-    return collect_task("toy", Task.model_validate({**files, **settings}), folder / "out", folder)
+    return collect_task("toy", TaskSpec.model_validate({**files, **settings}), folder / "out", folder)
 
 
 def pairs(folder: Path, part: str) -> list[tuple[str, str, int | None]]:
@@ -58,7 +58,7 @@ def test_votes_become_labels_and_the_judges_agreement_is_told(tmp_path: Path) ->
     ]
     votes += [{"question": "q9", "passage": "p9", "judge": judge, "vote": "yes"} for judge in "ab"]
     (tmp_path / "votes.jsonl").write_text("".join(json.dumps(vote) + "\n" for vote in votes))
-    sources = [Source.model_validate({"file": "votes.jsonl", "votes": {}}), Source(file="train.jsonl")]
+    sources = [SourceSpec.model_validate({"file": "votes.jsonl", "votes": {}}), SourceSpec(file="train.jsonl")]
     facts = collect(tmp_path, {"train": [("q3", "p4", "no"), TRAIN[0]], "dev": DEV, "test": TEST}, train=sources)
     assert pairs(tmp_path, "train") == [("q1", "p1", 1), ("q1", "p2", 0), ("q2", "p3", 1), ("q3", "p4", 0)]
     assert facts["train"]["duplicates"] == 1
@@ -94,7 +94,7 @@ def test_weak_rows_give_way_to_golden_ones_and_to_the_test(tmp_path: Path) -> No
         ("q9", "p9", 0.1),
     ]
     write(tmp_path / "weak.jsonl", weak)
-    sources = [Source(file="train.jsonl"), Source(file="weak.jsonl", threshold=0.5, source="weak")]
+    sources = [SourceSpec(file="train.jsonl"), SourceSpec(file="weak.jsonl", threshold=0.5, source="weak")]
     facts = collect(tmp_path, {"train": TRAIN, "dev": DEV, "test": TEST}, train=sources)
     table = Corpus.open(tmp_path / "out" / "train").table()
     assert pairs(tmp_path, "train")[3:] == [("q7", "p7", 1), ("q8", "p8", 0)]

@@ -9,21 +9,21 @@ import pytest
 
 from tmkd.data.layouts import read_layout
 from tmkd.errors import TmkdError
-from tmkd.recipe.parts import Source
+from tmkd.recipe.parts import SourceSpec
 
 SCORES = "8.5\t-3.25\t7\t20\t21\n8.5\t1e-1\t7\t20\t22\n-4\t2\t5\t21\t20\n"
 QUERIES = "5\twhat is tea\n7\twhy is the sky blue\n"
 PASSAGES = '20\tAir "scatters" light. \n21\tTea is a drink.\n22\tGrass, too.\n23\tNobody asks.\n'
 
 
-def world(folder: Path, scores: str = SCORES, queries: str = QUERIES, passages: str = PASSAGES) -> Source:
+def world(folder: Path, scores: str = SCORES, queries: str = QUERIES, passages: str = PASSAGES) -> SourceSpec:
     for name, text in (("scores.tsv", scores), ("queries.tsv", queries), ("collection.tsv", passages)):
         (folder / name).write_bytes(text.encode("latin-1"))
     texts = {"questions": "queries.tsv", "passages": "collection.tsv"}
-    return Source.model_validate({"file": "scores.tsv", "layout": "hofstaetter", "texts": texts})
+    return SourceSpec.model_validate({"file": "scores.tsv", "layout": "hofstaetter", "texts": texts})
 
 
-def read(folder: Path, source: Source, **how: Any) -> tuple[list[tuple[str, str, float, int]], int]:
+def read(folder: Path, source: SourceSpec, **how: Any) -> tuple[list[tuple[str, str, float, int]], int]:
     table, left_out = read_layout(source, folder, **{"scores": True, **how})
     return [tuple(row.values()) for row in table.to_pylist()], left_out
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from tmkd.data.layouts import read_layout
 from tmkd.errors import TmkdError
-from tmkd.recipe.parts import Source
+from tmkd.recipe.parts import SourceSpec
 
 Record = dict[str, Any]
 Scored = list[tuple[str, str, float, int]]
@@ -28,7 +28,7 @@ def write(path: Path, *records: Record) -> Path:
 
 
 def read(path: Path, layout: str, gaps: bool = False, header: tuple[str, ...] = ()) -> Scored:
-    source = Source.model_validate({"file": path.name, "layout": layout, "header": header})
+    source = SourceSpec.model_validate({"file": path.name, "layout": layout, "header": header})
     table, _ = read_layout(source, path.parent, scores=True, gaps=gaps)
     assert table.column_names == ["question", "passage", "score", "row"]
     return [tuple(row.values()) for row in table.to_pylist()]
@@ -36,7 +36,7 @@ def read(path: Path, layout: str, gaps: bool = False, header: tuple[str, ...] = 
 
 def pairs(path: Path, layout: str) -> list[tuple[str, str]]:
     table, left_out = read_layout(
-        Source.model_validate({"file": path.name, "layout": layout}), path.parent, scores=False
+        SourceSpec.model_validate({"file": path.name, "layout": layout}), path.parent, scores=False
     )
     assert left_out == 0
     return list(zip(table["question"].to_pylist(), table["passage"].to_pylist(), strict=True))
@@ -150,7 +150,7 @@ def test_scores_that_are_missing_are_an_error_or_left_out(tmp_path: Path) -> Non
     with pytest.raises(TmkdError, match=r"a\.jsonl: row 2: nan is no score; correct it or set missing: drop"):
         read(path, "tevatron")
     assert read(path, "tevatron", gaps=True)[3:] == [("r", "x", 1.5, 2)]
-    source = Source(file="a.jsonl", layout="tevatron")
+    source = SourceSpec(file="a.jsonl", layout="tevatron")
     assert read_layout(source, tmp_path, scores=True, gaps=True)[1] == 2
 
 
@@ -217,10 +217,10 @@ def test_a_torn_file_is_told(tmp_path: Path, content: bytes, said: str) -> None:
 )
 def test_parts_of_a_source_that_do_not_fit(parts: Record, said: str) -> None:
     with pytest.raises(ValidationError, match=said):
-        Source.model_validate({"file": "a", **parts})
+        SourceSpec.model_validate({"file": "a", **parts})
 
 
 def test_a_source_of_rows_has_no_word_of_layouts_in_its_settings() -> None:
     # What was made from it before there were layouts would be stale otherwise.
-    assert "layout" not in Source(file="a.tsv").model_dump(mode="json")
-    assert Source(file="a.tsv", layout="triples").model_dump(mode="json")["layout"] == "triples"
+    assert "layout" not in SourceSpec(file="a.tsv").model_dump(mode="json")
+    assert SourceSpec(file="a.tsv", layout="triples").model_dump(mode="json")["layout"] == "triples"

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import Corpus, pair_table, write_corpus
 from tmkd.data.softlabels import (
-    Column,
     SoftLabels,
+    TeacherColumn,
     dominance_warning,
     health,
     logits_from,
@@ -154,7 +154,7 @@ def test_columns_are_joined_in_the_corpus_order(tmp_path: Path, corpus: Corpus) 
     first = np.arange(10, dtype=np.float32).reshape(5, 2)
     stored(tmp_path / "t1", corpus, "1" * 64, first)
     stored(tmp_path / "t2", corpus, "2" * 64, first[::-1])
-    columns = [Column("t1", "1" * 64, tmp_path / "t1"), Column("t2", "2" * 64, tmp_path / "t2")]
+    columns = [TeacherColumn("t1", "1" * 64, tmp_path / "t1"), TeacherColumn("t2", "2" * 64, tmp_path / "t2")]
     loaded = SoftLabels.load(corpus, columns)
     assert loaded.logits.shape == (5, 2, 2)
     assert np.array_equal(loaded.logits[:, 0], first)
@@ -167,7 +167,7 @@ def test_a_gap_in_a_teachers_shards_is_an_error(tmp_path: Path, corpus: Corpus) 
     stored(tmp_path / "t1", corpus, "1" * 64, np.zeros((5, 2), dtype=np.float32))
     shard_path(tmp_path / "t1", "1" * 64, corpus.shards[1].digest).unlink()
     with pytest.raises(TmkdError, match=r"teacher t1: .*safetensors: missing"):
-        SoftLabels.load(corpus, [Column("t1", "1" * 64, tmp_path / "t1")])
+        SoftLabels.load(corpus, [TeacherColumn("t1", "1" * 64, tmp_path / "t1")])
 
 
 def test_another_shards_file_under_this_ones_name_is_refused(tmp_path: Path, corpus: Corpus) -> None:
@@ -175,10 +175,10 @@ def test_another_shards_file_under_this_ones_name_is_refused(tmp_path: Path, cor
     paths = [shard_path(tmp_path / "t1", "1" * 64, shard.digest) for shard in corpus.shards]
     paths[0].replace(paths[1])
     with pytest.raises(TmkdError, match=r"teacher t1: .*missing"):
-        SoftLabels.load(corpus, [Column("t1", "1" * 64, tmp_path / "t1")])
+        SoftLabels.load(corpus, [TeacherColumn("t1", "1" * 64, tmp_path / "t1")])
     paths[0].write_bytes(paths[1].read_bytes())
     with pytest.raises(TmkdError, match=r"teacher t1: .*another shard"):
-        SoftLabels.load(corpus, [Column("t1", "1" * 64, tmp_path / "t1")])
+        SoftLabels.load(corpus, [TeacherColumn("t1", "1" * 64, tmp_path / "t1")])
 
 
 def test_some_teachers_come_in_the_order_asked_for() -> None:

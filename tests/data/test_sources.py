@@ -16,7 +16,7 @@ from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import SCHEMA, pair_id, pair_table, question_group
 from tmkd.data.sources import deduplicate, read_columns, read_source
 from tmkd.errors import TmkdError
-from tmkd.recipe.parts import Source
+from tmkd.recipe.parts import SourceSpec
 
 LABELS = LabelSet("demo", ("no", "yes"), "yes")
 ROWS = [("why is the sky blue", "Air scatters blue light.", "yes"), ("how tall is K2", "Tea is a drink.", "no")]
@@ -24,7 +24,7 @@ ROWS = [("why is the sky blue", "Air scatters blue light.", "yes"), ("how tall i
 
 def read(path: Path, labels: LabelSet = LABELS, **settings: Any) -> pa.Table:
     asked = {key: settings.pop(key) for key in ("need", "label") if key in settings}
-    return read_source(Source(file=path.name, **settings), path.parent, labels, **asked)
+    return read_source(SourceSpec(file=path.name, **settings), path.parent, labels, **asked)
 
 
 def write(path: Path, text: str) -> Path:
@@ -150,7 +150,7 @@ def test_quotes_join_csv_fields_and_mean_nothing_in_tsv(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("kind", "comma"), [("csv", ","), ("tsv", "\t")])
 def test_the_recipe_names_the_columns_of_a_file_without_a_header_line(tmp_path: Path, kind: str, comma: str) -> None:
     path = write(tmp_path / f"a.{kind}", comma.join(("q", "p", "0.5")) + "\n" + comma.join(("r", "s", "0.25")) + "\n")
-    table = read_columns(Source(file=path.name, header=("query", "passage", "score")), tmp_path, ("score",))
+    table = read_columns(SourceSpec(file=path.name, header=("query", "passage", "score")), tmp_path, ("score",))
     assert table.to_pylist() == [
         {"question": "q", "passage": "p", "score": 0.5},
         {"question": "r", "passage": "s", "score": 0.25},
@@ -250,9 +250,9 @@ def test_bytes_in_parquet_that_are_no_text_are_named_by_row(tmp_path: Path) -> N
 
 def test_numbers_come_beside_their_pairs(tmp_path: Path) -> None:
     stored = write_parquet(tmp_path / "a.parquet", question=["a", "b"], passage=["a", "b"], score=[1, None])
-    assert read_columns(Source(file=stored.name), tmp_path, ("score",))["score"].to_pylist()[0] == 1.0
+    assert read_columns(SourceSpec(file=stored.name), tmp_path, ("score",))["score"].to_pylist()[0] == 1.0
     text = write(tmp_path / "a.tsv", "query\tpassage\tno\tyes\na\tb\t0.1\t.9\nc\td\t\tnan\n")
-    made = read_columns(Source(file=text.name), tmp_path, ("no", "yes"))
+    made = read_columns(SourceSpec(file=text.name), tmp_path, ("no", "yes"))
     assert made.column_names == ["question", "passage", "no", "yes"]
     assert made.to_pylist()[0] == {"question": "a", "passage": "b", "no": 0.1, "yes": 0.9}
     assert str(made["no"][1]) == str(made["yes"][1]) == "nan"
@@ -261,12 +261,12 @@ def test_numbers_come_beside_their_pairs(tmp_path: Path) -> None:
 def test_a_number_that_is_none_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "question,passage,score\na,b,1\nc,d,high\n")
     with pytest.raises(TmkdError, match=r"row 2: 'high' in column score is not a number"):
-        read_columns(Source(file=path.name), tmp_path, ("score",))
+        read_columns(SourceSpec(file=path.name), tmp_path, ("score",))
     with pytest.raises(TmkdError, match=r"no column 'logit'; it has question, passage, score"):
-        read_columns(Source(file=path.name), tmp_path, ("logit",))
+        read_columns(SourceSpec(file=path.name), tmp_path, ("logit",))
     nested = write_parquet(tmp_path / "a.parquet", question=["a"], passage=["b"], score=[[1.0]])
     with pytest.raises(TmkdError, match=r"column score holds list<.*>, not numbers"):
-        read_columns(Source(file=nested.name), tmp_path, ("score",))
+        read_columns(SourceSpec(file=nested.name), tmp_path, ("score",))
 
 
 def test_repeated_pairs_are_kept_once_and_counted() -> None:

@@ -53,8 +53,8 @@ def train(base: Path, tmp_path: Path) -> Train:
         fresh_pooler: bool = False,
         **stage: Any,
     ) -> dict[str, Any]:
-        settings = schema.Stage(fit=parts.Fit(**{**tiny.FIT, "epochs": 2, **(fit or {})}), **stage)
-        student = parts.Student(base="bert", layers=1, max_length=32, fresh_pooler=fresh_pooler)
+        settings = schema.StageSpec(fit=parts.FitSpec(**{**tiny.FIT, "epochs": 2, **(fit or {})}), **stage)
+        student = parts.StudentSpec(base="bert", layers=1, max_length=32, fresh_pooler=fresh_pooler)
         pairs, dev = corpus(tmp_path / "train", range(8), labelled), corpus(tmp_path / "dev", range(18, 22))
         folder, before = tmp_path / name, tmp_path / start if start else None
         folder.mkdir()

@@ -14,7 +14,7 @@ import pytest
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import EXTRAS, pair_table, write_corpus
 from tmkd.errors import TmkdError
-from tmkd.evaluate.corpus import PAIRS_SHOWN, Example, Found, Look, Rank, Share, Tally, look
+from tmkd.evaluate.corpus import PAIRS_SHOWN, CorpusStats, Example, ExamplePassage, Histogram, Rank, Share, look
 
 LABELS = LabelSet("toy", ("no", "yes"), "yes")
 
@@ -52,12 +52,12 @@ def test_ranks_have_quartiles_of_their_scores(tmp_path: Path) -> None:
     assert look(corpus(tmp_path, rows), seed=1).ranks == (Rank(1, 1, None), Rank(3, 5, (1.0, 2.0, 3.0)))
 
 
-def plain(seen: Look) -> dict[str, Any]:
+def plain(seen: CorpusStats) -> dict[str, Any]:
     """All of a look, as values that can be compared."""
     tallies = ("question_words", "passage_words", "pairs_per_question")
     return {
         name: getattr(seen, name).of.tolist() if name in tallies else getattr(seen, name)
-        for name in Look.__dataclass_fields__
+        for name in CorpusStats.__dataclass_fields__
     }
 
 
@@ -80,7 +80,7 @@ def test_whole_questions_are_drawn_and_another_seed_draws_others(tmp_path: Path)
         assert len({example.question for example in examples}) == 20
         for example in examples:
             number = example.question.split()[1]
-            found = tuple(Found(f"passage {number} {k}", k, 1.0, f"u{k}") for k in (1, 2))
+            found = tuple(ExamplePassage(f"passage {number} {k}", k, 1.0, f"u{k}") for k in (1, 2))
             assert example == Example(f"question {number}", "s", 2, found)
     assert drawn[1] == look(made, 1, examples=20).examples
     assert len({*drawn[1]} & {*drawn[2]}) < 10
@@ -121,8 +121,8 @@ def test_a_damaged_shard_is_told(tmp_path: Path) -> None:
 
 
 def test_a_tallys_mean_and_quantiles() -> None:
-    tally = Tally.count(np.array([2, 2, 3, 7]))
+    tally = Histogram.count(np.array([2, 2, 3, 7]))
     assert (tally.things, tally.mean) == (4, 3.5)
     assert [tally.quantile(share) for share in (0, 0.5, 0.51, 0.75, 0.76, 1)] == [2, 2, 3, 3, 7, 7]
-    nothing = Tally.count(np.array([], dtype=np.int64))
+    nothing = Histogram.count(np.array([], dtype=np.int64))
     assert (nothing.things, nothing.mean, nothing.quantile(0.5)) == (0, 0.0, 0)

@@ -14,12 +14,12 @@ from tiny import Call, World
 from tiny_bundle import PAIRS
 from tmkd.bundle import Ranker
 from tmkd.evaluate import frontier as measured
-from tmkd.evaluate.frontier import Point, frontier_json, measure_points, on_the_frontier, pick, read_points
+from tmkd.evaluate.frontier import FrontierPoint, frontier_json, measure_points, on_the_frontier, pick, read_points
 from tmkd.report.frontier_page import cells, frontier_figure, told_of, write_frontier_html
 
 
-def point(row: str, accuracy: float, speed: float, p99: float, **more: Any) -> Point:
-    return Point(row, more.pop("precision", "int8"), accuracy, speed, 0.8 * p99, p99, 1_000_000, **more)
+def point(row: str, accuracy: float, speed: float, p99: float, **more: Any) -> FrontierPoint:
+    return FrontierPoint(row, more.pop("precision", "int8"), accuracy, speed, 0.8 * p99, p99, 1_000_000, **more)
 
 
 THREE = point("tmkd", 0.70, 1300, 11.0)
@@ -34,7 +34,7 @@ POINTS = [SLOW, THREE, TWO, ONE, WRONG]
     ("budget_ms", "picked"), [(None, None), (1.0, None), (2.0, ONE), (10.0, TWO), (11.0, THREE), (99.0, THREE)]
 )
 def test_the_most_accurate_point_within_the_budget_is_picked_and_never_one_that_fails(
-    budget_ms: float | None, picked: Point | None
+    budget_ms: float | None, picked: FrontierPoint | None
 ) -> None:
     assert pick(POINTS, budget_ms) == picked
 

@@ -14,7 +14,7 @@ import pytest
 from tiny import Call, World
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import Corpus, pair_table, write_corpus
-from tmkd.data.softlabels import Column, SoftLabels, shard_path, write_shard
+from tmkd.data.softlabels import SoftLabels, TeacherColumn, shard_path, write_shard
 from tmkd.errors import TmkdError
 from tmkd.export.datasets import hand_over
 from tmkd.recipe import schema
@@ -26,7 +26,7 @@ ROWS = [("q", "a", None), ("q", "b", None), ("r", "c", "yes"), ("q", "d", None),
 FIRST: list[list[float]] = [[0, 1], [0, 3], [0, -1], [-1, 1], [0.25, 0.75], [0, 4]]
 
 
-def stored(folder: Path, corpus: Corpus, name: str, logits: list[list[float]]) -> Column:
+def stored(folder: Path, corpus: Corpus, name: str, logits: list[list[float]]) -> TeacherColumn:
     """A teacher's logits of every pair; NaN where it has none."""
     (folder / name).mkdir()
     values, start, digest = np.array(logits, dtype=np.float32), 0, name * 64
@@ -35,7 +35,7 @@ def stored(folder: Path, corpus: Corpus, name: str, logits: list[list[float]]) -
         path = shard_path(folder / name, digest, shard.digest)
         write_shard(path, rows, digest, shard.digest, missing=int(np.isnan(rows).all(axis=1).sum()))
         start += shard.rows
-    return Column(name, digest, folder / name)
+    return TeacherColumn(name, digest, folder / name)
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
@@ -114,13 +114,13 @@ def test_what_is_handed_over_comes_back_as_the_same_scores(tmp_path: Path, corpu
     scores = np.array([[0, number] for number in (0.1, 1 / 3, -7.25, 1e-7, 3.3e5, -2.0)], dtype=np.float32)
     hand_over(pairs, [stored(tmp_path, pairs, "a", scores.tolist())], tmp_path / "out", "flagembedding")
     file = {"file": "out/train.jsonl", "layout": "flagembedding"}
-    teacher = schema.Teacher.model_validate({"task": "toy", "file": file, "imported": "score"})
+    teacher = schema.TeacherSpec.model_validate({"task": "toy", "file": file, "imported": "score"})
     for folder in ("teacher", "soft"):
         (tmp_path / folder).mkdir()
     assert store_scores(teacher, LABELS, tmp_path / "teacher", tmp_path) == {"scores": 6, "duplicates": 0}
     every, digest = range(len(pairs.shards)), "f" * 64
     assert match_scores("back", tmp_path / "teacher", pairs, every, tmp_path / "soft", digest, "error") == 0
-    back = SoftLabels.load(pairs, [Column("back", digest, tmp_path / "soft")]).logits[:, 0]
+    back = SoftLabels.load(pairs, [TeacherColumn("back", digest, tmp_path / "soft")]).logits[:, 0]
     np.testing.assert_array_equal(back, scores)
 
 

@@ -10,7 +10,7 @@ import pytest
 import tiny
 from tmkd.errors import TmkdError
 from tmkd.flow.run_folder import NotYet, RunFolder
-from tmkd.recipe.parts import Source
+from tmkd.recipe.parts import SourceSpec
 from tmkd.recipe.reader import read_recipe
 from tmkd.store import digest_file, write_manifest
 
@@ -35,15 +35,15 @@ def test_a_tasks_corpora_are_one_artifact_and_a_stage_1_corpus_is_its_own(run: R
 
 
 def test_files_are_digested_by_the_name_the_recipe_gives(run: RunFolder) -> None:
-    found = run.digests((Source(file="train.tsv"), Source(file="dev.tsv")))
+    found = run.digests((SourceSpec(file="train.tsv"), SourceSpec(file="dev.tsv")))
     assert found == {f"file {name}": digest_file(run.base / name) for name in ("train.tsv", "dev.tsv")}
     with pytest.raises(TmkdError, match=r"no\.tsv: no such file .*file names are relative to"):
-        run.digests((Source(file="no.tsv"),))
+        run.digests((SourceSpec(file="no.tsv"),))
 
 
 def test_the_files_of_texts_are_digested_too(run: RunFolder) -> None:
     parts = {"layout": "hofstaetter", "texts": {"questions": "dev.tsv", "passages": "test.tsv"}}
-    found = run.digests((Source.model_validate({"file": "train.tsv", **parts}),))
+    found = run.digests((SourceSpec.model_validate({"file": "train.tsv", **parts}),))
     assert list(found) == ["file train.tsv", "file dev.tsv", "file test.tsv"]
 
 

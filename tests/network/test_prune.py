@@ -12,18 +12,18 @@ from tiny import WORDS, passage, question, write_encoder
 from tmkd.data.labels import LabelSet
 from tmkd.data.text import PairTokenizer
 from tmkd.errors import TmkdError
-from tmkd.network import Student as StudentNetwork
+from tmkd.network import Student
 from tmkd.network.encoder import bottom_layers, represent
 from tmkd.network.headers import Header
 from tmkd.network.prune import narrow_ffn, write_narrow
-from tmkd.recipe.parts import Student
+from tmkd.recipe.parts import StudentSpec
 
 PAIRS = [(question(topic), passage(topic, good)) for topic in range(12) for good in (True, False)]
 QUESTIONS, PASSAGES = ([pair[place] for pair in PAIRS] for place in (0, 1))
 
 
-def asked(**changes: object) -> Student:
-    return Student.model_validate({"base": "bert", "layers": 2, "max_length": 48, **changes})
+def asked(**changes: object) -> StudentSpec:
+    return StudentSpec.model_validate({"base": "bert", "layers": 2, "max_length": 48, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +70,9 @@ def test_without_the_words_of_no_pair_the_pairs_read_as_before(base: Path, tmp_p
 def test_a_student_starts_from_a_narrow_folder_as_from_any_other(base: Path, tmp_path: Path) -> None:
     write_narrow(base, asked(layers=1, ffn=5, vocabulary=40), PAIRS, tmp_path / "narrow")
     labels = LabelSet("toy", ("no", "yes"), "yes")
-    student = StudentNetwork.start(tmp_path / "narrow", 1, "pooler", labels, [Header("toy/gold", None)], 48, 1)
+    student = Student.start(tmp_path / "narrow", 1, "pooler", labels, [Header("toy/gold", None)], 48, 1)
     student.save(tmp_path / "student", tmp_path / "narrow")
-    again = StudentNetwork.from_pretrained(tmp_path / "student")
+    again = Student.from_pretrained(tmp_path / "student")
     assert again.encoder.config.intermediate_size == 5
     assert again.encoder.config.vocab_size == 40
     assert np.isfinite(again.predict_proba(PAIRS)).all()

@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 import tiny
-from tmkd.recipe.parts import Export, Fit, Pretrained, Source
-from tmkd.recipe.schema import Gather, Recipe, Stage, Task, Teacher
+from tmkd.recipe.parts import ExportSpec, FitSpec, PretrainedSpec, SourceSpec
+from tmkd.recipe.schema import CollectSpec, Recipe, StageSpec, TaskSpec, TeacherSpec
 
 
 def recipe(**changes: Any) -> Recipe:
@@ -52,10 +52,10 @@ def test_a_layout_is_for_pairs(part: str) -> None:
 
 def test_a_layout_has_one_score_a_pair() -> None:
     lists = {"task": "toy", "file": {"file": "a.jsonl", "layout": "flagembedding"}}
-    assert "repeated" not in Teacher.model_validate(lists).model_dump(mode="json")
+    assert "repeated" not in TeacherSpec.model_validate(lists).model_dump(mode="json")
     for more in ({"imported": "logits"}, {"score_columns": ("a", "b")}):
         with pytest.raises(ValidationError, match="layout flagembedding has one score a pair; set imported to score"):
-            Teacher.model_validate({**lists, **more})
+            TeacherSpec.model_validate({**lists, **more})
 
 
 def test_the_least_that_must_be_said() -> None:
@@ -69,9 +69,9 @@ def test_the_least_that_must_be_said() -> None:
 
 
 def test_a_file_name_stands_for_a_list_of_one_source() -> None:
-    by_name = Task(train="a.tsv", tests={"test": ["b.tsv", {"file": "c.tsv", "source": "web"}]})  # type: ignore[arg-type, dict-item, list-item]
-    assert by_name.train == (Source(file="a.tsv"),)
-    assert by_name.tests["test"] == (Source(file="b.tsv"), Source(file="c.tsv", source="web"))
+    by_name = TaskSpec(train="a.tsv", tests={"test": ["b.tsv", {"file": "c.tsv", "source": "web"}]})  # type: ignore[arg-type, dict-item, list-item]
+    assert by_name.train == (SourceSpec(file="a.tsv"),)
+    assert by_name.tests["test"] == (SourceSpec(file="b.tsv"), SourceSpec(file="c.tsv", source="web"))
     assert by_name.dev == ()
 
 
@@ -86,64 +86,64 @@ def test_extras_take_part_only_when_all_is_asked_for() -> None:
     assert list(less.rows) == ["mkd"]
     assert list(recipe().teachers) == ["t1", "t2"]
     exported = recipe(export={"row": "mkd", "frontier": ["tkd", "mkd"]})
-    assert exported.without_extras().export == Export(row="mkd", frontier=("mkd",))
+    assert exported.without_extras().export == ExportSpec(row="mkd", frontier=("mkd",))
     assert recipe(export={"row": "tkd"}).without_extras().export is None
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0])
 def test_alpha_weighs_the_two_losses_of_eq_5(alpha: float) -> None:
-    assert Stage(alpha=alpha, teachers="all" if alpha else ()).alpha == alpha
+    assert StageSpec(alpha=alpha, teachers="all" if alpha else ()).alpha == alpha
 
 
 @pytest.mark.parametrize("alpha", [-0.1, 1.1, float("nan"), float("inf")])
 def test_alpha_outside_zero_and_one(alpha: float) -> None:
     with pytest.raises(ValidationError, match=rf"alpha is {alpha}; Eq\. 5 needs 0 <= alpha <= 1"):
-        Stage(alpha=alpha)
+        StageSpec(alpha=alpha)
 
 
 def test_alpha_above_zero_needs_teachers() -> None:
     with pytest.raises(ValidationError, match=r"alpha is 0.9 but the stage has no teachers; name some or set alpha: 0"):
-        Stage(teachers=())
+        StageSpec(teachers=())
 
 
 def test_teachers_need_alpha_above_zero() -> None:
     with pytest.raises(ValidationError, match="alpha is 0, so the teachers would never be heard"):
-        Stage(alpha=0, teachers=("t1",))
+        StageSpec(alpha=0, teachers=("t1",))
 
 
 @pytest.mark.parametrize("kinds", [{}, {"base": "b", "model": "m"}, {"model": "m", "file": {"file": "s.tsv"}}])
 def test_a_teacher_is_of_one_kind(kinds: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="give exactly one of base"):
-        Teacher(task="toy", **kinds)
+        TeacherSpec(task="toy", **kinds)
 
 
 @pytest.mark.parametrize("origins", [{}, {"hub": "a/b", "folder": "c"}])
 def test_a_pretrained_model_has_one_origin(origins: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="give exactly one of folder, hub, package"):
-        Pretrained(**origins)
+        PretrainedSpec(**origins)
 
 
 @pytest.mark.parametrize("digest", ["", "abc", "g" * 64, "A" * 64, "0" * 64 + "\n"])
 def test_a_sha256_has_64_hexadecimal_digits(digest: str) -> None:
     with pytest.raises(ValidationError):
-        Pretrained(folder="b", sha256=digest)
+        PretrainedSpec(folder="b", sha256=digest)
 
 
 @pytest.mark.parametrize("given", [{}, {"questions": "q.txt"}, {"documents": "d.jsonl"}, {"passages": "p.tsv"}])
 def test_a_corpus_needs_pairs_or_what_they_are_made_of(given: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="give questions with documents or passages, or pairs"):
-        Gather(task="toy", **given)
+        CollectSpec(task="toy", **given)
 
 
 @pytest.mark.parametrize("given", [{"labels": ("a", "b")}, {"labels": ("yes", "yes")}, {"positive": "maybe"}])
 def test_the_positive_class_is_one_of_the_labels(given: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="must be one of the labels"):
-        Task(train=(Source(file="a"),), tests={"test": (Source(file="b"),)}, **given)
+        TaskSpec(train=(SourceSpec(file="a"),), tests={"test": (SourceSpec(file="b"),)}, **given)
 
 
 def test_a_task_of_one_class_is_none() -> None:
     with pytest.raises(ValidationError, match="at least 2 items"):
-        Task(train=(Source(file="a"),), tests={"test": (Source(file="b"),)}, labels=("yes",))
+        TaskSpec(train=(SourceSpec(file="a"),), tests={"test": (SourceSpec(file="b"),)}, labels=("yes",))
 
 
 @pytest.mark.parametrize("tests", [{}, {"dev": "b.tsv"}, {"train": "b.tsv"}])
@@ -205,7 +205,7 @@ def test_names_that_lead_nowhere_or_clash(changes: dict[str, Any], told: str) ->
 )
 def test_a_fit_that_cannot_be_meant(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        Fit(**wrong)
+        FitSpec(**wrong)
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32])

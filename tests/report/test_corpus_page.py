@@ -11,20 +11,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tmkd.evaluate.corpus import Example, Found, Look, Rank, Share, Tally
+from tmkd.evaluate.corpus import CorpusStats, Example, ExamplePassage, Histogram, Rank, Share
 from tmkd.report.corpus_page import write_corpus_html
 
-FOUND = Found("Air scatters blue light.", 1, 9.126, "https://x.example/a?b=1&c=2")
-SEEN = Look(
+FOUND = ExamplePassage("Air scatters blue light.", 1, 9.126, "https://x.example/a?b=1&c=2")
+SEEN = CorpusStats(
     pairs=12345,
     documents=2002,
-    question_words=Tally.count(np.array([4, 6, 8])),
-    passage_words=Tally.count(np.array([40, 50])),
+    question_words=Histogram.count(np.array([4, 6, 8])),
+    passage_words=Histogram.count(np.array([40, 50])),
     words_per_pair=(5.25, 41.5),
-    pairs_per_question=Tally.count(np.array([1, 2, 2])),
+    pairs_per_question=Histogram.count(np.array([1, 2, 2])),
     ranks=(Rank(1, 700, (8.0, 9.0, 10.0)), Rank(2, 300, (4.0, 5.0, 6.0))),
     sources=(Share("log.tsv", 2, 3), Share("forum", 1, 2)),
-    examples=(Example("why is the sky blue", "log.tsv", 21, (FOUND, Found("Given one.", None, None, None))),),
+    examples=(Example("why is the sky blue", "log.tsv", 21, (FOUND, ExamplePassage("Given one.", None, None, None))),),
 )
 COUNTS = [
     ("The passages", {"documents": 2500, "left_out": {"not English": 77, "near-duplicates": {"of pages": 5}}}),
@@ -59,12 +59,12 @@ class Page(HTMLParser):
             self.texts.append(data.strip())
 
 
-def written(folder: Path, seen: Look = SEEN, counts: Any = COUNTS, name: str = "web") -> str:
+def written(folder: Path, seen: CorpusStats = SEEN, counts: Any = COUNTS, name: str = "web") -> str:
     write_corpus_html(folder / "page.html", "demo", name, seen, counts)
     return (folder / "page.html").read_text()
 
 
-def with_found(found: Found) -> Look:
+def with_found(found: ExamplePassage) -> CorpusStats:
     return replace(SEEN, examples=(SEEN.examples[0]._replace(found=(found,)),))
 
 
@@ -151,7 +151,7 @@ def test_everything_is_escaped(tmp_path: Path) -> None:
     seen = replace(
         SEEN,
         sources=(Share(evil, 1, 1),),
-        examples=(Example(evil, evil, 1, (Found(evil, 1, 1.0, evil),)),),
+        examples=(Example(evil, evil, 1, (ExamplePassage(evil, 1, 1.0, evil),)),),
     )
     page = Page(written(tmp_path, seen, [(evil, {evil: {evil: evil}})], evil))
     assert "script" not in page.tags
@@ -166,7 +166,7 @@ def test_the_page_loads_nothing(tmp_path: Path) -> None:
 
 
 def test_a_corpus_without_ranks_has_a_page_without_them(tmp_path: Path) -> None:
-    given = replace(with_found(Found("Given one.", None, None, None)), ranks=(), documents=0)
+    given = replace(with_found(ExamplePassage("Given one.", None, None, None)), ranks=(), documents=0)
     page = Page(written(tmp_path, given))
     assert page.tags.count("svg") == 3
     assert not [text for text in page.texts[2:] if "rank" in text or "found" in text]  # after title and style

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from tmkd.errors import TmkdError
-from tmkd.recipe.parts import Source
+from tmkd.recipe.parts import SourceSpec
 from tmkd.search.trec_run import Ranked, read_run
 
-SOURCE = Source(file="bm25.run")
+SOURCE = SourceSpec(file="bm25.run")
 
 
 def write(folder: Path, text: str) -> None:

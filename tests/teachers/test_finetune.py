@@ -25,8 +25,8 @@ FIT = {**tiny.FIT, "learning_rate": 3.0e-3, "epochs": 6}
 def teach(
     folder: Path, base: Path, train: Corpus, dev: Corpus, fresh_pooler: bool = False, **fit: Any
 ) -> dict[str, Any]:
-    settings = parts.Fit(**{**FIT, **fit})
-    teacher = schema.Teacher(task="toy", base="it", max_length=32, fresh_pooler=fresh_pooler, fit=settings)
+    settings = parts.FitSpec(**{**FIT, **fit})
+    teacher = schema.TeacherSpec(task="toy", base="it", max_length=32, fresh_pooler=fresh_pooler, fit=settings)
     folder.mkdir(exist_ok=True)
     return finetune("t", teacher, base, train, dev, folder, folder / ".work", "cpu", "fp32")
 

@@ -13,7 +13,7 @@ import pytest
 import tiny
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import Corpus
-from tmkd.data.softlabels import Column, SoftLabels
+from tmkd.data.softlabels import SoftLabels, TeacherColumn
 from tmkd.errors import TmkdError
 from tmkd.recipe import schema
 from tmkd.teachers.imported import match_scores, store_scores
@@ -29,7 +29,7 @@ def write(folder: Path, rows: list[tuple[Any, ...]], *columns: str) -> None:
 
 def read(folder: Path, labels: LabelSet = LABELS, file: Any = "scores.tsv", **settings: Any) -> dict[str, int]:
     (folder / "teacher").mkdir(exist_ok=True)
-    return store_scores(schema.Teacher(task="toy", file=file, **settings), labels, folder / "teacher", folder)
+    return store_scores(schema.TeacherSpec(task="toy", file=file, **settings), labels, folder / "teacher", folder)
 
 
 def matched(folder: Path, pairs: Corpus, missing: str = "error") -> tuple[np.ndarray, int]:
@@ -37,7 +37,7 @@ def matched(folder: Path, pairs: Corpus, missing: str = "error") -> tuple[np.nda
     (folder / "soft").mkdir(exist_ok=True)
     every = range(len(pairs.shards))
     gaps = match_scores("judge", folder / "teacher", pairs, every, folder / "soft", TEACHER, missing)
-    return SoftLabels.load(pairs, [Column("judge", TEACHER, folder / "soft")]).logits[:, 0], gaps
+    return SoftLabels.load(pairs, [TeacherColumn("judge", TEACHER, folder / "soft")]).logits[:, 0], gaps
 
 
 @pytest.mark.parametrize(

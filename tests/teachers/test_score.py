@@ -11,7 +11,7 @@ import torch
 import tiny
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import Corpus
-from tmkd.data.softlabels import Column, SoftLabels, shard_path
+from tmkd.data.softlabels import SoftLabels, TeacherColumn, shard_path
 from tmkd.errors import TmkdError
 from tmkd.teachers.network import TeacherNetwork, load
 from tmkd.teachers.score import price_of_precision, prune, score_shards, unscored
@@ -38,7 +38,7 @@ def score(teacher: TeacherNetwork, corpus: Corpus, folder: Path) -> list[int]:
 def test_logits_lie_in_the_pairs_order(teacher: TeacherNetwork, corpus: Callable[..., Corpus], tmp_path: Path) -> None:
     pairs = corpus(tiny.pairs(range(5)), shard_rows=4)
     assert score(teacher, pairs, tmp_path) == [0, 1, 2]
-    soft = SoftLabels.load(pairs, [Column("t", TEACHER, tmp_path)])
+    soft = SoftLabels.load(pairs, [TeacherColumn("t", TEACHER, tmp_path)])
     questions, passages, _ = zip(*tiny.pairs(range(5)), strict=True)
     np.testing.assert_allclose(soft.logits[:, 0], teacher.logits(questions, passages), atol=1e-5)
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tmkd.data.tokens import TokenIds
-from tmkd.train.batches import Steps, examples
+from tmkd.train.batches import BatchPlan, examples
 
 
 class Letters:
@@ -31,7 +31,7 @@ def test_a_corpus_becomes_tokens_and_labels_with_minus_one_for_none() -> None:
 
 @given(st.integers(1, 40), st.integers(1, 12), st.integers(1, 3), st.integers(0, 5))
 def test_every_epoch_has_every_pair_once(pairs: int, batch: int, epochs: int, seed: int) -> None:
-    steps = Steps(pairs, batch, epochs, seed)
+    steps = BatchPlan(pairs, batch, epochs, seed)
     taken = [steps[step].tolist() for step in range(len(steps))]
     for epoch in range(epochs):
         batches = taken[epoch * steps.per_epoch : (epoch + 1) * steps.per_epoch]
@@ -40,13 +40,13 @@ def test_every_epoch_has_every_pair_once(pairs: int, batch: int, epochs: int, se
 
 
 def test_a_step_is_the_same_pairs_whether_or_not_the_steps_before_were_asked_for() -> None:
-    steps, resumed = Steps(20, 3, 2, seed=4), Steps(20, 3, 2, seed=4)
+    steps, resumed = BatchPlan(20, 3, 2, seed=4), BatchPlan(20, 3, 2, seed=4)
     last = [steps[step].tolist() for step in range(len(steps))][9]
     assert resumed[9].tolist() == last
-    assert Steps(20, 3, 2, seed=5)[9].tolist() != last
+    assert BatchPlan(20, 3, 2, seed=5)[9].tolist() != last
     assert steps[0].tolist() != steps[7].tolist()
 
 
 def test_there_is_no_step_after_the_last() -> None:
     with pytest.raises(IndexError):
-        Steps(4, 2, 1, 0)[2]
+        BatchPlan(4, 2, 1, 0)[2]

@@ -7,7 +7,7 @@ import pytest
 from torch import nn
 
 from tmkd.errors import TmkdError
-from tmkd.train.checkpoints import MARKER, Best, claim, newest, seal
+from tmkd.train.checkpoints import MARKER, Best, claim_workdir, newest, seal
 
 
 def checkpoint(work: Path, step: int, sealed: bool = True) -> Path:
@@ -43,11 +43,11 @@ def test_nothing_there_is_a_fresh_start(tmp_path: Path) -> None:
 
 
 def test_the_folder_of_another_fit_is_emptied_and_ones_own_is_kept(tmp_path: Path) -> None:
-    claim(tmp_path / "work", "this")
+    claim_workdir(tmp_path / "work", "this")
     checkpoint(tmp_path / "work", 1)
-    claim(tmp_path / "work", "this")
+    claim_workdir(tmp_path / "work", "this")
     assert newest(tmp_path / "work") is not None
-    claim(tmp_path / "work", "that")
+    claim_workdir(tmp_path / "work", "that")
     assert newest(tmp_path / "work") is None
 
 

@@ -17,12 +17,12 @@ from tmkd.data.tokens import TokenIds
 from tmkd.errors import TmkdError
 from tmkd.network import Student, StudentConfig
 from tmkd.network.headers import Header
-from tmkd.recipe.parts import Fit
+from tmkd.recipe.parts import FitSpec
 from tmkd.train.batches import Examples
 from tmkd.train.loop import FitReport, fit
 
 PAIRS, STEPS = 21, 12  # batches of 6: 4 steps an epoch, the last of 3 pairs
-SETTINGS = Fit(learning_rate=1e-2, batch=6, epochs=3, token_budget=30, checkpoint_steps=3)
+SETTINGS = FitSpec(learning_rate=1e-2, batch=6, epochs=3, token_budget=30, checkpoint_steps=3)
 WORLD = np.random.default_rng(0)
 IDS = [WORLD.integers(5, 40, size=WORLD.integers(4, 12)).astype(np.int32) for _ in range(PAIRS)]
 TOKENS = TokenIds.of(IDS, [np.zeros_like(one) for one in IDS])

@@ -66,7 +66,7 @@ def _work(
     from tmkd.flow.runner import work
 
     run = _open(recipe, changes, runs, everything)
-    work(run, recipe, verbs, err, process.renew)
+    work(run, recipe, verbs, err, process.restart_if_old)
     return run
 
 
@@ -75,10 +75,10 @@ def run(
     recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), json_: Json = False, all_: All = False
 ) -> None:
     """Do all that is missing or stale, from pairs to report, and print the table."""
-    from tmkd.cli.show import show
+    from tmkd.cli.show import show_report
     from tmkd.flow.plan import VERBS
 
-    show(_work(recipe, set_, runs, VERBS, all_), json_)
+    show_report(_work(recipe, set_, runs, VERBS, all_), json_)
 
 
 @app.command()
@@ -126,9 +126,9 @@ def evaluate(
     recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), json_: Json = False, all_: All = False
 ) -> None:
     """Measure teachers and rows on the test sets, time them, and write report.json and report.html (§4)."""
-    from tmkd.cli.show import show
+    from tmkd.cli.show import show_report
 
-    show(_work(recipe, set_, runs, ("evaluate",), all_), json_)
+    show_report(_work(recipe, set_, runs, ("evaluate",), all_), json_)
 
 
 @app.command()
@@ -218,7 +218,7 @@ def clean(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs")) -
 
 def main() -> None:
     """Run the command line: failures in a line or two on stderr; exit code 1 for a failure, 2 for wrong usage."""
-    process.settle()
+    process.tune_process()
     try:
         app()
     except TmkdError as error:

@@ -20,11 +20,11 @@ from tmkd.progress import clock
 from tmkd.store import verify, write_atomic
 
 if TYPE_CHECKING:
-    from tmkd.evaluate.bench import Point
+    from tmkd.evaluate.bench import BenchPoint
     from tmkd.evaluate.results import Result
 
 
-def show(run: RunFolder, as_json: bool) -> None:
+def show_report(run: RunFolder, as_json: bool) -> None:
     """Print the report's table (or report.json) on stdout and put report.json and report.html into the run folder.
 
     Beside the table, on stderr: where the best students and the page lie.
@@ -105,7 +105,7 @@ def show_frontier(run: RunFolder, console: Console, as_json: bool) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def show_points(points: list[Point], console: Console, as_json: bool) -> None:
+def show_points(points: list[BenchPoint], console: Console, as_json: bool) -> None:
     """Print what was measured, with a line on the machine."""
     if as_json:
         print(json.dumps({"machine": machine_line(), "points": [asdict(point) for point in points]}, indent=1))

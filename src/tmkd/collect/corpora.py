@@ -18,12 +18,12 @@ from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import EXTRAS, SCHEMA, Shard, seal_corpus, write_shards
 from tmkd.data.sources import deduplicate, read_source
 from tmkd.errors import TmkdError
-from tmkd.recipe.schema import Gather
+from tmkd.recipe.schema import CollectSpec
 from tmkd.search.index import SEAL, WORDS
 from tmkd.search.passage_store import Texts
 from tmkd.search.trec_run import Ranked, read_run
 from tmkd.store import digest_file, digest_json
-from tmkd.workers import spread
+from tmkd.workers import map_in_processes
 
 Report = Callable[[int, int], None]
 _FORM = 1  # of shards: raised when the same inputs make other pairs than before
@@ -31,7 +31,7 @@ _FORM = 1  # of shards: raised when the same inputs make other pairs than before
 
 def collect_corpus(
     name: str,
-    gather: Gather,
+    gather: CollectSpec,
     labels: LabelSet,
     guard: Guard,
     folder: Path,
@@ -66,7 +66,7 @@ def collect_corpus(
     return {"pairs": len(seal_corpus(folder, labels, shards)), **facts}
 
 
-def _why(gather: Gather, facts: Counter[str]) -> str:
+def _why(gather: CollectSpec, facts: Counter[str]) -> str:
     """Why a corpus has no pair, and what to do."""
     if facts["run_unknown_documents"]:
         return f"none of {facts['run_unknown_documents']} documents of the run is here; look at the ids in the files"
@@ -75,7 +75,7 @@ def _why(gather: Gather, facts: Counter[str]) -> str:
     return "no passage has a word of any question, or the guard left out those that have; look at the files it names"
 
 
-def _given(gather: Gather, labels: LabelSet, guard: Guard, base: Path, facts: Counter[str]) -> pa.Table:
+def _given(gather: CollectSpec, labels: LabelSet, guard: Guard, base: Path, facts: Counter[str]) -> pa.Table:
     """The pairs given as files, clean and each once; with empty columns for what only a search finds."""
     tables = [read_source(source, base, labels, label="none") for source in gather.pairs]
     table, counts = deduplicate(pa.concat_tables([SCHEMA.empty_table(), *tables]), "error")
@@ -88,7 +88,7 @@ def _given(gather: Gather, labels: LabelSet, guard: Guard, base: Path, facts: Co
     return table
 
 
-def _rules(gather: Gather, guard: Guard, index: Path, given: pa.Table, facts: Counter[str]) -> Rules:
+def _rules(gather: CollectSpec, guard: Guard, index: Path, given: pa.Table, facts: Counter[str]) -> Rules:
     """What is left out of what search finds, with the passages of dev and test counted."""
     texts = Texts(index)
     leaked: set[str] = set()
@@ -113,7 +113,9 @@ def _rules(gather: Gather, guard: Guard, index: Path, given: pa.Table, facts: Co
     )
 
 
-def _asked(gather: Gather, table: pa.Table, known: set[str], base: Path, facts: Counter[str]) -> Iterator[Question]:
+def _asked(
+    gather: CollectSpec, table: pa.Table, known: set[str], base: Path, facts: Counter[str]
+) -> Iterator[Question]:
     """The questions in their order, with what the run file found for them; `known` are the ids of all questions."""
     if gather.run is None:
         yield from _each(table)
@@ -136,7 +138,7 @@ def _each(table: pa.Table) -> Iterator[Question]:
 
 
 def _search(
-    gather: Gather,
+    gather: CollectSpec,
     rules: Rules,
     asked: Iterable[Question],
     folder: Path,
@@ -158,7 +160,7 @@ def _search(
 
     shards: list[Shard] = []
     done = 0
-    for made in spread(searcher, (rules, folder), chunks(), processes):
+    for made in map_in_processes(searcher, (rules, folder), chunks(), processes):
         chunk = sent.popleft()
         if chunk.made is None:
             ledger.add(chunk, made)

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from tmkd.data.tables import short
 from tmkd.errors import TmkdError
-from tmkd.recipe.parts import Source
+from tmkd.recipe.parts import SourceSpec
 
 LONGEST_URL = 2_000  # characters; browsers and search engines take no more
 
@@ -41,7 +41,7 @@ class Row(NamedTuple):
     text: str
 
 
-def read_documents(path: Path, source: Source, told: Counter[str]) -> Iterator[Row]:
+def read_documents(path: Path, source: SourceSpec, told: Counter[str]) -> Iterator[Row]:
     """The documents of a .jsonl, .tsv or .csv file, also with .gz, or of a .parquet file, read piece by piece.
 
     Rows that give none are counted in `told` by what is wrong with them. Raises: OSError when the file cannot be read;
@@ -85,7 +85,7 @@ def _lines(file: BinaryIO, told: Counter[str]) -> Iterator[bytes]:
         mark = b""
 
 
-def _jsonl(lines: Iterator[bytes], source: Source, told: Counter[str]) -> Iterator[Row]:
+def _jsonl(lines: Iterator[bytes], source: SourceSpec, told: Counter[str]) -> Iterator[Row]:
     for line in filter(bytes.strip, lines):
         try:
             row = json.loads(line.decode())
@@ -97,7 +97,7 @@ def _jsonl(lines: Iterator[bytes], source: Source, told: Counter[str]) -> Iterat
             yield from _record(row if isinstance(row, dict) else {}, source, told)
 
 
-def _table(path: Path, lines: Iterator[bytes], kind: str, source: Source, told: Counter[str]) -> Iterator[Row]:
+def _table(path: Path, lines: Iterator[bytes], kind: str, source: SourceSpec, told: Counter[str]) -> Iterator[Row]:
     """The rows of a CSV or TSV file; TSV knows no quoting."""
     # What is no UTF-8 becomes half a surrogate pair, so that the rest of the line can still be read.
     texts = (line.decode("utf-8", "surrogateescape") for line in lines)
@@ -127,7 +127,7 @@ def _table(path: Path, lines: Iterator[bytes], kind: str, source: Source, told: 
             yield from _record(dict(zip(names, row, strict=True)), source, told)
 
 
-def _parquet(path: Path, source: Source, told: Counter[str]) -> Iterator[Row]:
+def _parquet(path: Path, source: SourceSpec, told: Counter[str]) -> Iterator[Row]:
     try:
         file = pq.ParquetFile(path)
     except pa.ArrowException as error:
@@ -155,14 +155,14 @@ def _values(column: pa.Array) -> list[Any]:
 # -- a row → a document ------------------------------------------------------------------------------------------------
 
 
-def _column(names: Sequence[str], source: Source, name: str) -> str | None:
+def _column(names: Sequence[str], source: SourceSpec, name: str) -> str | None:
     """What a file calls one of our columns."""
     given = source.columns.get(name)  # type: ignore[call-overload]
     known = _NAMES[name] if given is None else (given,)
     return next((found for found in known if found in names), None)
 
 
-def _need(path: Path, names: Sequence[str], source: Source) -> None:
+def _need(path: Path, names: Sequence[str], source: SourceSpec) -> None:
     for name in ("url", "text"):
         if _column(names, source, name) is None:
             asked = source.columns.get(name) or ", ".join(_NAMES[name])  # type: ignore[call-overload]
@@ -170,7 +170,7 @@ def _need(path: Path, names: Sequence[str], source: Source) -> None:
             raise TmkdError(f"{path}: no {name} column ({asked}); it has {short(', '.join(names), 100)}; {remedy}")
 
 
-def _record(row: dict[str, Any], source: Source, told: Counter[str]) -> Iterator[Row]:
+def _record(row: dict[str, Any], source: SourceSpec, told: Counter[str]) -> Iterator[Row]:
     """The document of a row, or nothing, and why is counted."""
     found = {name: row.get(_column(tuple(row), source, name) or "") for name in _NAMES}
     paragraphs = found["text"]

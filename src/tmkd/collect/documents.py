@@ -16,7 +16,7 @@ from tmkd.collect.near_duplicates import NearDuplicates
 from tmkd.collect.warc import read_warc
 from tmkd.data.tables import short
 from tmkd.errors import TmkdError
-from tmkd.recipe.parts import Source
+from tmkd.recipe.parts import SourceSpec
 
 _HTML = (".html", ".htm")
 _KINDS = (".warc", ".warc.gz", *_HTML, ".jsonl", ".jsonl.gz", ".parquet", ".tsv", ".tsv.gz", ".csv", ".csv.gz")
@@ -42,7 +42,7 @@ class Record(NamedTuple):
     charset: str | None = None
 
 
-def records(source: Source, base: Path, told: Counter[str]) -> Iterator[Record]:
+def records(source: SourceSpec, base: Path, told: Counter[str]) -> Iterator[Record]:
     """Read the pages of a file, or of every HTML file below a folder, in order and one at a time.
 
     What is wrong with single records is counted in `told` in a few words, and they are left out. A relative name is
@@ -65,7 +65,7 @@ def records(source: Source, base: Path, told: Counter[str]) -> Iterator[Record]:
         raise TmkdError(f"{path}: no documents in it ({reasons}); docs/data.md tells what is expected")
 
 
-def check_documents(source: Source, base: Path) -> None:
+def check_documents(source: SourceSpec, base: Path) -> None:
     """Read a file up to its first document. Raises: TmkdError as `records` does."""
     next(records(source, base, Counter()))
 
@@ -147,7 +147,7 @@ def _may_be(language: str, text: str) -> bool:
 # -- files → records ---------------------------------------------------------------------------------------------------
 
 
-def _read(path: Path, source: Source, told: Counter[str]) -> Iterator[Record]:
+def _read(path: Path, source: SourceSpec, told: Counter[str]) -> Iterator[Record]:
     if path.is_dir():
         yield from _folder(path, told)
         return

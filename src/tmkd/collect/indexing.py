@@ -18,12 +18,12 @@ from tmkd.collect.passages import passages
 from tmkd.data.labels import LabelSet
 from tmkd.data.sources import read_source
 from tmkd.errors import TmkdError
-from tmkd.recipe.parts import Source
-from tmkd.recipe.schema import Gather
+from tmkd.recipe.parts import SourceSpec
+from tmkd.recipe.schema import CollectSpec
 from tmkd.search.index import TantivyIndex
 from tmkd.search.passage_store import Passage
 from tmkd.store import digest_json, write_atomic
-from tmkd.workers import spread
+from tmkd.workers import map_in_processes
 
 Report = Callable[[int, int], None]
 _FORM = 1  # of documents: raised when the same pages give other texts than before
@@ -34,7 +34,7 @@ _LARGE = 8_000_000  # bytes or characters of records that are a piece of work ho
 
 def collect_index(
     name: str,
-    gather: Gather,
+    gather: CollectSpec,
     labels: LabelSet,
     folder: Path,
     base: Path,
@@ -54,7 +54,7 @@ def collect_index(
 
     distinct = Distinct(told, near=gather.near)
 
-    def of_documents(source: Source) -> Iterator[Passage]:
+    def of_documents(source: SourceSpec) -> Iterator[Passage]:
         made_from = digest_json([_FORM, digests[f"file {source.file}"], source.model_dump(), gather.language])
         caches.add(made_from)
         for document in _documents(source, base, gather.language, folder / CACHE / made_from, told, processes):
@@ -66,7 +66,7 @@ def collect_index(
     numbers: Counter[str] = Counter()
     texts: set[bytes] = set()
 
-    def given(source: Source) -> Iterator[Passage]:
+    def given(source: SourceSpec) -> Iterator[Passage]:
         for word, url, passage in _rows(read_source(source, base, labels, need=("passage",))):
             numbers[word] += 1
             text = blake2b(passage.encode(), digest_size=8).digest()
@@ -87,7 +87,7 @@ def collect_index(
     return {**facts, "left_out": dict(sorted(told.items()))}
 
 
-def _cut(document: Document, gather: Gather, told: Counter[str]) -> Iterator[Passage]:
+def _cut(document: Document, gather: CollectSpec, told: Counter[str]) -> Iterator[Passage]:
     """A document's passages of enough words."""
     for passage in passages(document.text, gather.words, gather.overlap):
         if len(passage.split()) >= gather.shortest:
@@ -102,7 +102,7 @@ def _rows(table: pa.Table) -> Iterator[tuple[str, str | None, str]]:
 
 
 def _documents(
-    source: Source, base: Path, language: str | None, cache: Path, told: Counter[str], processes: int
+    source: SourceSpec, base: Path, language: str | None, cache: Path, told: Counter[str], processes: int
 ) -> Iterator[Document]:
     """The documents of a file; pages, whose reading is dear, in several processes and kept in `cache`."""
     stream = records(source, base, told)
@@ -125,7 +125,7 @@ def _documents(
             paths.append(cache / f"{number:06d}.parquet")
             yield None if paths[-1].is_file() else piece
 
-    for found in spread(_reader, (language,), pieces(), processes):
+    for found in map_in_processes(_reader, (language,), pieces(), processes):
         path = paths.popleft()
         if found is not None:
             _keep(path, found)

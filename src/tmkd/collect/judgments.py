@@ -15,7 +15,7 @@ from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import SCHEMA
 from tmkd.data.sources import read_source, read_votes
 from tmkd.errors import TmkdError
-from tmkd.recipe.parts import Source, Votes
+from tmkd.recipe.parts import SourceSpec, VotesSpec
 
 _ENOUGH = 10  # votes a judge needs to be named as one of those who agree least
 _NAMED = 3
@@ -36,7 +36,7 @@ class Judge:
     agreement: float | None
 
 
-def read_labelled(source: Source, base: Path, labels: LabelSet, **how: Any) -> tuple[pa.Table, dict[str, Any]]:
+def read_labelled(source: SourceSpec, base: Path, labels: LabelSet, **how: Any) -> tuple[pa.Table, dict[str, Any]]:
     """Pairs as `sources.read_source` reads them (`how` is passed on), from a file of votes too; and facts on its votes.
 
     Raises: TmkdError naming file and row; when votes are on more than two classes, or no pair has enough of them.
@@ -61,7 +61,7 @@ def positive(yes: int, votes: int, at_least: int | None = None) -> bool:
     return 3 * yes > 2 * votes if at_least is None else yes >= at_least
 
 
-def _judged(table: pa.Table, rule: Votes, labels: LabelSet) -> tuple[pa.Table, dict[str, Any]]:
+def _judged(table: pa.Table, rule: VotesSpec, labels: LabelSet) -> tuple[pa.Table, dict[str, Any]]:
     """One row per pair with enough votes, in the order of the pairs' first votes; and what was found on the way."""
     first: dict[str, int] = {}
     cast: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))

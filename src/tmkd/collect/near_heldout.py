@@ -16,7 +16,7 @@ _SHARED = 0.5  # share of the shorter passage's shingles from which it is in the
 _LEAST = 4  # shingles that passages must share, unless they have all the same: a phrase alone is no passage
 
 
-def gist(question: str) -> frozenset[str]:
+def keyword_set(question: str) -> frozenset[str]:
     """A question's words without order, case, plural s and little words: equal for two wordings of one question.
 
     All of its words where nothing else is left, the question itself where it has none.
@@ -34,7 +34,7 @@ class LikeQuestions:
     """
 
     def __init__(self, questions: Iterable[str]) -> None:
-        gists = {gist(question) for question in questions}
+        gists = {keyword_set(question) for question in questions}
         self._common = Counter(word for words in gists for word in words)
         self._by_word: dict[str, list[frozenset[str]]] = defaultdict(list)
         for words in gists:
@@ -42,7 +42,7 @@ class LikeQuestions:
                 self._by_word[word].append(words)
 
     def __contains__(self, question: str) -> bool:
-        words = gist(question)
+        words = keyword_set(question)
         return any(
             len(words & other) >= _ALIKE * len(words | other)
             for word in self._rarest(words)

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tmkd.collect.guard import Guard, key
-from tmkd.collect.near_heldout import gist
+from tmkd.collect.near_heldout import keyword_set
 from tmkd.data.labels import LabelSet
 from tmkd.data.sources import read_source
 from tmkd.errors import TmkdError
-from tmkd.recipe.schema import Gather
+from tmkd.recipe.schema import CollectSpec
 from tmkd.store import digest_bytes
 
 QUESTIONS = "questions.parquet"
@@ -32,7 +32,7 @@ _FACTS = (
 
 
 def collect_questions(
-    name: str, gather: Gather, labels: LabelSet, guard: Guard, folder: Path, base: Path
+    name: str, gather: CollectSpec, labels: LabelSet, guard: Guard, folder: Path, base: Path
 ) -> dict[str, Any]:
     """Write `folder`/questions.parquet, every different question of the files once, and return counts.
 
@@ -82,7 +82,7 @@ def known_groups(folder: Path) -> set[str]:
     return set(pq.read_table(folder / QUESTIONS, columns=["group"])["group"].to_pylist())
 
 
-def _distinct(gather: Gather, labels: LabelSet, base: Path, facts: Counter[str]) -> tuple[pa.Table, list[str]]:
+def _distinct(gather: CollectSpec, labels: LabelSet, base: Path, facts: Counter[str]) -> tuple[pa.Table, list[str]]:
     """Every question once, under the words it first came in, with the sum of its counts; and the questions' keys."""
     tables = [read_source(source, base, labels, need=("question",)) for source in gather.questions]
     table = pa.concat_tables(tables)
@@ -114,14 +114,14 @@ def _first_of_its_kind(questions: list[str], use: np.ndarray, facts: Counter[str
     first = np.zeros(len(questions), dtype=bool)
     for row in np.flatnonzero(use):
         # A digest's first bytes, so that a long log needs 50 bytes a question and no more.
-        kind = bytes.fromhex(digest_bytes(" ".join(sorted(gist(questions[row]))).encode())[:16])
+        kind = bytes.fromhex(digest_bytes(" ".join(sorted(keyword_set(questions[row]))).encode())[:16])
         first[row] = kind not in seen
         seen.add(kind)
     facts["near_duplicate_questions"] = int(use.sum() - first.sum())
     return first
 
 
-def _order(gather: Gather, keys: list[str], counts: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def _order(gather: CollectSpec, keys: list[str], counts: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """The rows to search for, in order: as they are, or drawn by a hash.
 
     A row's number is a function of its text and the seed alone, and uniform over (0, 1]: the `sample` smallest of

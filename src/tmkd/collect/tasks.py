@@ -15,11 +15,11 @@ from tmkd.data.pairs import SCHEMA, write_corpus
 from tmkd.data.sources import Asked, deduplicate, read_source
 from tmkd.errors import TmkdError
 from tmkd.recipe.parts import Sources
-from tmkd.recipe.schema import Task
+from tmkd.recipe.schema import TaskSpec
 from tmkd.store import digest_bytes
 
 
-def collect_task(name: str, task: Task, folder: Path, base: Path) -> dict[str, Any]:
+def collect_task(name: str, task: TaskSpec, folder: Path, base: Path) -> dict[str, Any]:
     """Write `folder`/train, /dev and /<test> as corpora, and return what was found on the way, as plain numbers.
 
     Without a dev file a tenth of train's first texts, chosen by hash, becomes dev with its golden rows. Training rows

@@ -13,14 +13,14 @@ import pyarrow.csv as pcsv
 
 from tmkd.data.tables import short
 from tmkd.errors import TmkdError
-from tmkd.recipe.parts import Texts
+from tmkd.recipe.parts import TextsSpec
 
 MARGINS = "holds margins only, a positive's score less a negative's; raw scores of both are needed"
 _CHUNK = 1 << 16  # pairs to a chunk of the table
 _COLUMNS = ("pos_score", "neg_score", "qid", "pos_pid", "neg_pid")
 
 
-def read_hofstaetter(path: Path, base: Path, texts: Texts, scores: bool, gaps: bool) -> tuple[pa.Table, int]:
+def read_hofstaetter(path: Path, base: Path, texts: TextsSpec, scores: bool, gaps: bool) -> tuple[pa.Table, int]:
     """Two pairs a line, as `tmkd.data.layouts.read_layout` tells them; without `scores` every pair comes once.
 
     Raises: TmkdError naming file and row.

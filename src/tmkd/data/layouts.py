@@ -15,7 +15,7 @@ import pyarrow as pa
 from tmkd.data.hofstaetter import MARGINS, read_hofstaetter
 from tmkd.data.tables import read_rows, short
 from tmkd.errors import TmkdError
-from tmkd.recipe.parts import Source
+from tmkd.recipe.parts import SourceSpec
 
 _CHUNK = 1 << 16  # pairs to a chunk of the table
 _Row = tuple[str, list[str], list[float]]  # a question, its passages, their scores
@@ -33,7 +33,7 @@ class _Pair(NamedTuple):
     row: int
 
 
-def read_layout(source: Source, base: Path, *, scores: bool, gaps: bool = False) -> tuple[pa.Table, int]:
+def read_layout(source: SourceSpec, base: Path, *, scores: bool, gaps: bool = False) -> tuple[pa.Table, int]:
     """Read a file of `source.layout`, pairs in its order, a recurring pair each time it occurs.
 
     Columns: question, passage (texts, white space at the ends taken off), score (float64, in the file's own unit; NaN
@@ -60,7 +60,9 @@ def read_layout(source: Source, base: Path, *, scores: bool, gaps: bool = False)
     return pa.Table.from_batches(batches, _SCHEMA), left_out
 
 
-def _pairs(path: Path, source: Source, read: Callable[[dict[str, Any], bool], _Row], scores: bool) -> Iterator[_Pair]:
+def _pairs(
+    path: Path, source: SourceSpec, read: Callable[[dict[str, Any], bool], _Row], scores: bool
+) -> Iterator[_Pair]:
     for row, record in enumerate(_records(path, source), start=1):
         try:
             if isinstance(record, _Wrong):
@@ -72,7 +74,7 @@ def _pairs(path: Path, source: Source, read: Callable[[dict[str, Any], bool], _R
             raise TmkdError(f"{path}: row {row}: {wrong}") from None
 
 
-def _records(path: Path, source: Source) -> Iterator[dict[str, Any] | _Wrong]:
+def _records(path: Path, source: SourceSpec) -> Iterator[dict[str, Any] | _Wrong]:
     """The rows of a file; JSONL is read line by line, for its lists are what is wanted here."""
     if path.suffix.lower() != ".jsonl" or not path.is_file() or source.header:
         for batch in read_rows(path, header=source.header).to_batches(1024):

@@ -85,7 +85,7 @@ def _check_finite(logits: np.ndarray, missing: int, where: str) -> None:
 
 
 @dataclass(frozen=True)
-class Column:
+class TeacherColumn:
     """One teacher's stored logits: the name it has in the recipe, its digest, the folder of its files."""
 
     name: str
@@ -105,7 +105,7 @@ class SoftLabels:
     digests: tuple[str, ...]
 
     @classmethod
-    def load(cls, corpus: Corpus, columns: Sequence[Column]) -> SoftLabels:
+    def load(cls, corpus: Corpus, columns: Sequence[TeacherColumn]) -> SoftLabels:
         """Join the teachers' files of all shards; raises as `read_shard` does, naming the teacher."""
         classes = len(corpus.labels.names)
         logits = np.empty((len(corpus), len(columns), classes), dtype=np.float32)

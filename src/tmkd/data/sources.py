@@ -15,7 +15,7 @@ from tmkd.data.layouts import read_layout
 from tmkd.data.pairs import pair_table, question_group
 from tmkd.data.tables import read_rows, rows_where, short
 from tmkd.errors import TmkdError
-from tmkd.recipe.parts import Source
+from tmkd.recipe.parts import SourceSpec
 
 Asked = Literal["optional", "required", "none"]
 
@@ -33,7 +33,7 @@ _NAMES = {
 
 
 def read_source(
-    source: Source,
+    source: SourceSpec,
     base: Path,
     labels: LabelSet,
     *,
@@ -65,7 +65,7 @@ def read_source(
     return table.append_column("count", pa.array(file.counts())) if name == "question" else table
 
 
-def read_columns(source: Source, base: Path, numbers: Sequence[str]) -> pa.Table:
+def read_columns(source: SourceSpec, base: Path, numbers: Sequence[str]) -> pa.Table:
     """Read pairs with numbers made elsewhere: question, passage (string), and float64 for each of `numbers`.
 
     A missing number is NaN. Raises: TmkdError naming file and row.
@@ -76,7 +76,7 @@ def read_columns(source: Source, base: Path, numbers: Sequence[str]) -> pa.Table
     return pa.table({**texts, **{name: file.numbers(name) for name in numbers}})
 
 
-def read_votes(source: Source, base: Path, labels: LabelSet) -> pa.Table:
+def read_votes(source: SourceSpec, base: Path, labels: LabelSet) -> pa.Table:
     """Read a file of one vote a row: pairs.SCHEMA, whose label is the vote, and judge (string).
 
     Raises: TmkdError naming file and row.
@@ -138,7 +138,7 @@ def _not_text(values: pa.ChunkedArray) -> int:
 class _File:
     """The rows of one source, and our columns found in them."""
 
-    def __init__(self, source: Source, base: Path, need: tuple[str, ...]) -> None:
+    def __init__(self, source: SourceSpec, base: Path, need: tuple[str, ...]) -> None:
         self.source = source
         self.path = base / Path(source.file).expanduser()
         if source.layout == "rows":

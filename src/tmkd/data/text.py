@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from tokenizers import AddedToken, Tokenizer
 
-from tmkd.data.tokens import TokenIds, spread
+from tmkd.data.tokens import TokenIds, ragged_arange
 from tmkd.errors import TmkdError
 from tmkd.store import write_atomic
 
@@ -35,7 +35,7 @@ class TextSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class _Layout:
+class _SpecialTokens:
     """The special tokens before, between and after the two texts, and the type of every position around them."""
 
     before: np.ndarray
@@ -122,7 +122,7 @@ class PairTokenizer:
             (second_ids, second_starts, seconds, layout.text_types[1]),
             (layout.after, once, once + len(layout.after), layout.after_types),
         ):
-            places, source = spread(at, counts), spread(starts, counts)
+            places, source = ragged_arange(at, counts), ragged_arange(starts, counts)
             ids[places] = piece[source]
             types[places] = its_types if isinstance(its_types, int) else its_types[source]
             at = at + counts
@@ -151,7 +151,7 @@ class PairTokenizer:
         return flat, (np.cumsum(lengths) - lengths)[rows], lengths[rows]
 
 
-def _layout(tokenizer: Tokenizer, settings: TextSettings) -> _Layout:
+def _layout(tokenizer: Tokenizer, settings: TextSettings) -> _SpecialTokens:
     """Find out what the tokenizer puts around two texts, by giving a copy of it two made-up tokens.
 
     Made-up tokens are found whatever the vocabulary and the kind of post-processor.
@@ -167,7 +167,7 @@ def _layout(tokenizer: Tokenizer, settings: TextSettings) -> _Layout:
     if not len(between) and settings.separator_id is not None:
         between = np.array([settings.separator_id], dtype=np.int32)
         between_types = types[first : first + 1]
-    return _Layout(
+    return _SpecialTokens(
         before=ids[:first],
         between=between,
         after=ids[second + 1 :],

@@ -45,7 +45,7 @@ class TokenIds:
         """The pairs at these places, in this order."""
         chosen = np.asarray(indices, dtype=np.int64)
         lengths = self.lengths[chosen]
-        places = spread(self.starts[chosen], lengths)
+        places = ragged_arange(self.starts[chosen], lengths)
         return TokenIds(self.flat_ids[places], self.flat_types[places], lengths)
 
     def pad(self, indices: Sequence[int] | np.ndarray, pad_id: int) -> dict[str, np.ndarray]:
@@ -73,7 +73,7 @@ class TokenIds:
         return cut
 
 
-def spread(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def ragged_arange(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Places of ragged pieces: starts[i], starts[i] + 1, … (counts[i] of them), one i after the other, int64."""
     before = np.cumsum(counts) - counts
     return np.repeat(starts - before, counts) + np.arange(counts.sum())

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tmkd.errors import TmkdError, UsageError
-from tmkd.recipe.parts import Student
-from tmkd.recipe.schema import Recipe, Row, Stage
+from tmkd.recipe.parts import StudentSpec
+from tmkd.recipe.schema import Recipe, RowSpec, StageSpec
 from tmkd.store import digest_json
 
 BestOf = Callable[[tuple[str, ...]], str]
@@ -23,8 +23,8 @@ class PlannedStage:
 
     corpus: str
     teachers: tuple[str, ...]
-    stage: Stage
-    student: Student
+    stage: StageSpec
+    student: StudentSpec
 
 
 def declared(recipe: Recipe, corpus: str) -> tuple[str, ...]:
@@ -43,7 +43,7 @@ def declared(recipe: Recipe, corpus: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def members(recipe: Recipe, name: str, row: Row, task: str, best: BestOf) -> list[tuple[PlannedStage, ...]]:
+def members(recipe: Recipe, name: str, row: RowSpec, task: str, best: BestOf) -> list[tuple[PlannedStage, ...]]:
     """The students of a row for one task, each a chain of planned stages; it predicts their mean (§4.3 m-o-m).
 
     `best` picks one of several teacher names by dev score. Raises: UsageError for an unknown teacher or corpus.
@@ -56,7 +56,7 @@ def members(recipe: Recipe, name: str, row: Row, task: str, best: BestOf) -> lis
     return [tuple(_planned(recipe, name, stage, task, best, teacher) for stage in row.stages) for teacher in each]
 
 
-def _planned(recipe: Recipe, name: str, stage: Stage, task: str, best: BestOf, each: str | None) -> PlannedStage:
+def _planned(recipe: Recipe, name: str, stage: StageSpec, task: str, best: BestOf, each: str | None) -> PlannedStage:
     if stage.corpus == "task":
         corpus = f"{task}/train"
     elif stage.corpus in recipe.collect:
@@ -97,7 +97,7 @@ def chain_key(chain: tuple[PlannedStage, ...], seed: int) -> str:
     return digest_json([stages, chain[0].student.model_dump(mode="json"), seed])[:16]
 
 
-def stage_settings(stage: Stage) -> dict[str, object]:
+def stage_settings(stage: StageSpec) -> dict[str, object]:
     """The slice of a stage that decides its result: not how often it is saved or logged."""
     left_out: Any = {"fit": {"checkpoint_steps", "tensorboard"}, "teachers": True, "corpus": True}
     return stage.model_dump(mode="json", exclude=left_out)

@@ -22,8 +22,8 @@ from tmkd.train.loop import fit
 
 
 def run_stage(
-    stage: schema.Stage,
-    student: parts.Student,
+    stage: schema.StageSpec,
+    student: parts.StudentSpec,
     start: Path | None,
     base: Path,
     corpus: Corpus,

@@ -36,7 +36,7 @@ class Contender:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class BenchPoint:
     """One measured cell: `calls` of `batch` pairs of `length` token ids each, tokenising included.
 
     pairs/s is over all calls; p50, p95 and p99 are milliseconds a call; `spread` is the middle half of the calls'
@@ -155,7 +155,7 @@ def bench(
     threads: Sequence[int],
     calls: int,
     seconds: float,
-) -> Iterator[Point]:
+) -> Iterator[BenchPoint]:
     """Measure every contender in every cell of batch × length × threads; threads None … all cores.
 
     Raises: UsageError for a number below 1; TmkdError for a folder that cannot be opened.
@@ -175,7 +175,7 @@ def bench(
                 for rival, call in ready:
                     took = measure(call, texts, batch, calls, seconds)
                     low, half, high, rare, rarest = np.percentile(took, (25, 50, 75, 95, 99))
-                    yield Point(
+                    yield BenchPoint(
                         rival.name, rival.precision, rival.engine, batch, real, used, len(took),
                         batch * len(took) / took.sum(), 1e3 * half, 1e3 * rare, 1e3 * rarest, (high - low) / half,
                     )  # fmt: skip

@@ -19,13 +19,13 @@ PAIRS_SHOWN = 20  # of one example at most: a user's group may be of any size
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class Histogram:
     """How many things have each number: `of[n]` things have the number n, int64 (largest + 1,)."""
 
     of: np.ndarray
 
     @classmethod
-    def count(cls, numbers: np.ndarray) -> Tally:
+    def count(cls, numbers: np.ndarray) -> Histogram:
         """Count whole numbers from 0."""
         return cls(np.bincount(numbers))
 
@@ -60,7 +60,7 @@ class Share(NamedTuple):
     pairs: int
 
 
-class Found(NamedTuple):
+class ExamplePassage(NamedTuple):
     """A passage of an example; rank, score and url are None where it was given, not found."""
 
     passage: str
@@ -75,11 +75,11 @@ class Example(NamedTuple):
     question: str
     source: str
     pairs: int
-    found: tuple[Found, ...]
+    found: tuple[ExamplePassage, ...]
 
 
 @dataclass(frozen=True)
-class Look:
+class CorpusStats:
     """A corpus in numbers: different questions (groups), passages and documents (urls), each counted once.
 
     `question_words` and `passage_words` are of these; `words_per_pair` has the mean words of question and passage where
@@ -88,16 +88,18 @@ class Look:
 
     pairs: int
     documents: int
-    question_words: Tally
-    passage_words: Tally
+    question_words: Histogram
+    passage_words: Histogram
     words_per_pair: tuple[float, float]
-    pairs_per_question: Tally
+    pairs_per_question: Histogram
     ranks: tuple[Rank, ...]
     sources: tuple[Share, ...]
     examples: tuple[Example, ...]
 
 
-def look(corpus: Corpus, seed: int, examples: int = 50, report: Callable[[int, int], None] | None = None) -> Look:
+def look(
+    corpus: Corpus, seed: int, examples: int = 50, report: Callable[[int, int], None] | None = None
+) -> CorpusStats:
     """Look at every pair once, one shard in memory at a time; `report` hears (pairs done, of).
 
     Examples are the questions whose group has the smallest hashes with this seed: a draw that does not depend on where
@@ -145,7 +147,9 @@ class _Drawn:
             return ()
         columns = self.table.to_pydict()
         nothing = [None] * len(self.hashes)
-        found = list(map(Found, columns["passage"], *(columns.get(name, nothing) for name in ("rank", "score", "url"))))
+        found = list(
+            map(ExamplePassage, columns["passage"], *(columns.get(name, nothing) for name in ("rank", "score", "url")))
+        )
         starts = [*np.unique(self.hashes, return_index=True)[1].tolist(), len(found)]
         return tuple(
             Example(
@@ -192,7 +196,7 @@ class _Gathered:
         for name, column in new.items():
             self._columns[name].append(column)
 
-    def look(self, drawn: _Drawn) -> Look:
+    def look(self, drawn: _Drawn) -> CorpusStats:
         """All numbers together."""
         groups, first, places = np.unique(self._column("group"), return_index=True, return_inverse=True)
         pairs = np.bincount(places, weights=self._column("group pairs")).astype(np.int64)
@@ -202,13 +206,13 @@ class _Gathered:
         words = float(question_words @ pairs) / each, float(passage_words @ self._column("passage pairs")) / each
         asked = np.bincount(self._column("group source")[first], minlength=len(self._sources)).tolist()
         shares = [Share(name, asked[code], self._source_pairs[name]) for name, code in self._sources.items()]
-        return Look(
+        return CorpusStats(
             pairs=self.pairs,
             documents=len(np.unique(self._column("url"))),
-            question_words=Tally.count(question_words),
-            passage_words=Tally.count(passage_words[np.unique(self._column("passage"), return_index=True)[1]]),
+            question_words=Histogram.count(question_words),
+            passage_words=Histogram.count(passage_words[np.unique(self._column("passage"), return_index=True)[1]]),
             words_per_pair=words,
-            pairs_per_question=Tally.count(pairs),
+            pairs_per_question=Histogram.count(pairs),
             ranks=_ranks(self._column("rank"), self._column("score", np.float32)),
             sources=tuple(sorted(shares, key=lambda share: (-share.questions, -share.pairs, share.source))),
             examples=drawn.examples(dict(zip(groups.tolist(), pairs.tolist(), strict=True))),

@@ -22,7 +22,7 @@ Pairs = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class FrontierPoint:
     """One row in one precision: accuracy of 1 on the task's first test set, pairs/s, milliseconds to rank ten passages.
 
     `bytes` is the graph's file; `faults` says what an int8 graph loses beyond its limits.
@@ -38,7 +38,7 @@ class Point:
     faults: tuple[str, ...] = ()
 
 
-def measure_points(bundles: Mapping[str, Path], pairs: Pairs, repeats: int) -> list[Point]:
+def measure_points(bundles: Mapping[str, Path], pairs: Pairs, repeats: int) -> list[FrontierPoint]:
     """Every bundle (by row) in every precision it has, on the same (question, passage) pairs, in turns."""
     rankers = {
         (row, precision): Ranker(folder, precision)
@@ -54,10 +54,10 @@ def measure_points(bundles: Mapping[str, Path], pairs: Pairs, repeats: int) -> l
     return [_point(row, precision, rankers[row, precision], pairs, took) for (row, precision), took in taken.items()]
 
 
-def _point(row: str, precision: Precision, ranker: Ranker, pairs: Pairs, taken: Sequence[float]) -> Point:
+def _point(row: str, precision: Precision, ranker: Ranker, pairs: Pairs, taken: Sequence[float]) -> FrontierPoint:
     report: dict[str, Any] = json.loads((ranker.folder / REPORT).read_bytes())
     half, rarest = np.percentile(_latencies(ranker, pairs), (50, 99))
-    return Point(
+    return FrontierPoint(
         row=row,
         precision=precision,
         accuracy=report["kernel" if ranker.engine == "kernel" else precision][0]["accuracy_after"],
@@ -87,7 +87,7 @@ def _latencies(ranker: Ranker, pairs: Pairs) -> list[float]:
     return taken[WARM_UP:]
 
 
-def pick(points: Sequence[Point], budget_ms: float | None) -> Point | None:
+def pick(points: Sequence[FrontierPoint], budget_ms: float | None) -> FrontierPoint | None:
     """The most accurate point whose p99 is within the budget, of equals the fastest; None when there is none.
 
     An int8 graph that fails its check is not picked.
@@ -98,25 +98,28 @@ def pick(points: Sequence[Point], budget_ms: float | None) -> Point | None:
     return max(fitting, key=lambda point: (point.accuracy or 0.0, point.pairs_per_second), default=None)
 
 
-def on_the_frontier(points: Sequence[Point]) -> list[Point]:
+def on_the_frontier(points: Sequence[FrontierPoint]) -> list[FrontierPoint]:
     """The points that no other one beats in both accuracy and pairs/s, the slowest first."""
-    kept: list[Point] = []
+    kept: list[FrontierPoint] = []
     for point in sorted(points, key=lambda point: (-point.pairs_per_second, -(point.accuracy or 0.0))):
         if not kept or (point.accuracy or 0.0) > (kept[-1].accuracy or 0.0):
             kept.append(point)
     return kept[::-1]
 
 
-def frontier_json(points: Sequence[Point], budget_ms: float | None, machine: str) -> bytes:
+def frontier_json(points: Sequence[FrontierPoint], budget_ms: float | None, machine: str) -> bytes:
     """frontier.json: the points, the budget, and which of them it picks."""
     picked = pick(points, budget_ms)
     told = [{**asdict(point), "picked": point == picked} for point in points]
     return (json.dumps({"machine": machine, "budget_ms": budget_ms, "points": told}, indent=1) + "\n").encode()
 
 
-def read_points(path: Path) -> tuple[list[Point], float | None]:
+def read_points(path: Path) -> tuple[list[FrontierPoint], float | None]:
     """The points and the budget that a frontier.json holds."""
     told = json.loads(path.read_bytes())
-    names = Point.__slots__
-    points = [Point(**{name: one[name] for name in names} | {"faults": tuple(one["faults"])}) for one in told["points"]]
+    names = FrontierPoint.__slots__
+    points = [
+        FrontierPoint(**{name: one[name] for name in names} | {"faults": tuple(one["faults"])})
+        for one in told["points"]
+    ]
     return points, told["budget_ms"]

@@ -14,16 +14,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tmkd.data.pairs import Corpus
-from tmkd.data.softlabels import Column, read_shard, shard_path
+from tmkd.data.softlabels import TeacherColumn, read_shard, shard_path
 from tmkd.errors import TmkdError
 
-Layout = Literal["sentence-transformers", "flagembedding"]
+ExportFormat = Literal["sentence-transformers", "flagembedding"]
 
 # A question's passages: text, golden label (None without one), score.
 _Passages = list[tuple[str, int | None, float]]
 
 
-def hand_over(corpus: Corpus, columns: Sequence[Column], out: Path, layout: Layout) -> dict[str, int]:
+def hand_over(corpus: Corpus, columns: Sequence[TeacherColumn], out: Path, layout: ExportFormat) -> dict[str, int]:
     """Write a corpus with the mean of these teachers' raw logits as a folder `out`, which appears whole or not at all.
 
     The score of a pair, a logit, is the positive class's less the other one's. Pairs that one of the teachers has not
@@ -41,7 +41,7 @@ def hand_over(corpus: Corpus, columns: Sequence[Column], out: Path, layout: Layo
     part = out.with_name(f".{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    write: Callable[[Corpus, Sequence[Column], Path], dict[str, int]]
+    write: Callable[[Corpus, Sequence[TeacherColumn], Path], dict[str, int]]
     write = _sentence_transformers if layout == "sentence-transformers" else _flagembedding
     try:
         counts = write(corpus, columns, part)
@@ -51,7 +51,7 @@ def hand_over(corpus: Corpus, columns: Sequence[Column], out: Path, layout: Layo
     return counts
 
 
-def _scored(corpus: Corpus, columns: Sequence[Column]) -> Iterator[tuple[pa.Table, np.ndarray, int]]:
+def _scored(corpus: Corpus, columns: Sequence[TeacherColumn]) -> Iterator[tuple[pa.Table, np.ndarray, int]]:
     """Each shard's pairs that all teachers have scored, mean logits float64 (pairs, classes), number of other pairs."""
     classes = len(corpus.labels.names)
     for index, shard in enumerate(corpus.shards):
@@ -64,7 +64,7 @@ def _scored(corpus: Corpus, columns: Sequence[Column]) -> Iterator[tuple[pa.Tabl
         yield corpus.shard(index).filter(pa.array(known)), mean[known], int((~known).sum())
 
 
-def _sentence_transformers(corpus: Corpus, columns: Sequence[Column], folder: Path) -> dict[str, int]:
+def _sentence_transformers(corpus: Corpus, columns: Sequence[TeacherColumn], folder: Path) -> dict[str, int]:
     """train-00000-of-0000N.parquet and on: query, passage, score; of more than two classes label, a list of logits.
 
     Its trainers take score and label as the target and every other column as an input, so there are no others.
@@ -83,7 +83,7 @@ def _sentence_transformers(corpus: Corpus, columns: Sequence[Column], folder: Pa
     return counts
 
 
-def _flagembedding(corpus: Corpus, columns: Sequence[Column], folder: Path) -> dict[str, int]:
+def _flagembedding(corpus: Corpus, columns: Sequence[TeacherColumn], folder: Path) -> dict[str, int]:
     """train.jsonl, a question a line: query, pos, neg, pos_scores, neg_scores.
 
     `pos` are the passages with a golden positive label; where a question has no golden label at all, the one passage

@@ -16,7 +16,7 @@ from tmkd.flow.run_folder import RunFolder
 from tmkd.flow.step import Step
 from tmkd.machine import cores
 from tmkd.progress import clock
-from tmkd.recipe.parts import Fit
+from tmkd.recipe.parts import FitSpec
 from tmkd.store import verify
 
 # Pairs/s of a 12-layer, 768-wide encoder on one modern core at 64 token ids; smaller models are scaled from it.
@@ -139,7 +139,7 @@ def _estimate(run: RunFolder, step: Step, sizes: dict[str, int]) -> Estimate:
     base = run.recipe.student.base
     if kind == "distill" and step.settings:
         pairs = sizes[step.settings["corpus"]]
-        fit = Fit.model_validate(step.settings["stage"]["fit"])
+        fit = FitSpec.model_validate(step.settings["stage"]["fit"])
         layers = step.settings["student"]["layers"]
         return Estimate(title, pairs, _training(run, base, layers, pairs, fit), _weights(run, base))
     if kind == "start":
@@ -152,7 +152,7 @@ def _files(path: Path) -> Iterator[Path]:
     return (one for one in path.rglob("*") if one.is_file()) if path.is_dir() else iter((path,))
 
 
-def _training(run: RunFolder, base: str, layers: int | None, pairs: int, fit: Fit) -> float:
+def _training(run: RunFolder, base: str, layers: int | None, pairs: int, fit: FitSpec) -> float:
     return pairs * fit.epochs / _TRAINED_PER_CORE / cores() * _work(run, base, layers)
 
 

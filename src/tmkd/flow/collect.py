@@ -8,7 +8,7 @@ from typing import Any
 
 from tmkd.flow.run_folder import RunFolder
 from tmkd.flow.step import Step
-from tmkd.recipe.schema import Gather, Task
+from tmkd.recipe.schema import CollectSpec, TaskSpec
 from tmkd.store import sealed
 
 # What of a stage-1 corpus's recipe its passages, its questions and its pairs depend on.
@@ -28,7 +28,7 @@ def collect_steps(run: RunFolder) -> Iterator[Step]:
         yield _collect_corpus(run, name, gather)
 
 
-def _collect_task(run: RunFolder, name: str, task: Task) -> Step:
+def _collect_task(run: RunFolder, name: str, task: TaskSpec) -> Step:
     def make(folder: Path, work: Path) -> dict[str, Any]:
         from tmkd.collect.tasks import collect_task
 
@@ -38,7 +38,7 @@ def _collect_task(run: RunFolder, name: str, task: Task) -> Step:
     return Step(f"collect/{name}", "collect", run.corpus_artifact(name), {}, task.model_dump(mode="json"), make, files)
 
 
-def _index(run: RunFolder, name: str, gather: Gather) -> Step:
+def _index(run: RunFolder, name: str, gather: CollectSpec) -> Step:
     files = run.digests((*gather.documents, *gather.passages))
 
     def make(folder: Path, work: Path) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def _index(run: RunFolder, name: str, gather: Gather) -> Step:
     return Step(f"index/{name}", "collect", run.index_folder(name), {}, settings, make, files, keep)
 
 
-def _questions(run: RunFolder, name: str, gather: Gather) -> Step:
+def _questions(run: RunFolder, name: str, gather: CollectSpec) -> Step:
     def make(folder: Path, work: Path) -> dict[str, Any]:
         from tmkd.collect.questions import collect_questions
 
@@ -68,7 +68,7 @@ def _questions(run: RunFolder, name: str, gather: Gather) -> Step:
     return Step(f"questions/{name}", "collect", run.questions_folder(name), needs, settings, make, files)
 
 
-def _collect_corpus(run: RunFolder, name: str, gather: Gather) -> Step:
+def _collect_corpus(run: RunFolder, name: str, gather: CollectSpec) -> Step:
     folders = {"index": run.index_folder(name), "questions": run.questions_folder(name)} if gather.questions else {}
 
     def make(folder: Path, work: Path) -> dict[str, Any]:

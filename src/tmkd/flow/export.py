@@ -12,14 +12,14 @@ import pyarrow as pa
 from tmkd.bundle.format import VERSION
 from tmkd.flow.run_folder import NotYet, RunFolder
 from tmkd.flow.step import Step, never_made
-from tmkd.recipe.parts import Export
+from tmkd.recipe.parts import ExportSpec
 from tmkd.store import write_atomic
 
 FRONTIER = "frontier.json"
 FRONTIER_PAGE = "frontier.html"
 
 
-def export_steps(run: RunFolder, settings: Export) -> Iterator[Step]:
+def export_steps(run: RunFolder, settings: ExportSpec) -> Iterator[Step]:
     """The bundle of the row that is served, its one-logit BERT where asked for, and the frontier where rows are named.
 
     A bundle is checked on the task's test sets and on the recipe's `export.checks`.
@@ -44,7 +44,7 @@ def _student(run: RunFolder, row: str) -> tuple[Path, str]:
     return student, task
 
 
-def _bundle(run: RunFolder, settings: Export, row: str, folder: Path, verb: str, force: bool) -> Step:
+def _bundle(run: RunFolder, settings: ExportSpec, row: str, folder: Path, verb: str, force: bool) -> Step:
     name = f"{verb}/bundle" if verb == "export" else f"{verb}/{row}"
     try:
         student, task = _student(run, row)
@@ -78,7 +78,7 @@ def _bundle(run: RunFolder, settings: Export, row: str, folder: Path, verb: str,
     return Step(name, verb, folder, needs, told, make, run.digests(further))
 
 
-def _compat(run: RunFolder, settings: Export) -> Step:
+def _compat(run: RunFolder, settings: ExportSpec) -> Step:
     folder = run.folder / "compat"
     try:
         student, task = _student(run, settings.row)
@@ -98,7 +98,7 @@ def _compat(run: RunFolder, settings: Export) -> Step:
     return Step("export/compat", "export", folder, needs, {"row": settings.row, "task": task}, make)
 
 
-def _frontier(run: RunFolder, settings: Export) -> Step:
+def _frontier(run: RunFolder, settings: ExportSpec) -> Step:
     bundles = {row: _frontier_bundle(run, row) for row in settings.frontier}
     first = settings.frontier[0]
     task = (run.recipe.rows[first].tasks or tuple(run.recipe.tasks))[0]

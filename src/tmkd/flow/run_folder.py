@@ -11,11 +11,11 @@ import pyarrow as pa
 from tmkd.collect.guard import Guard
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import Corpus
-from tmkd.data.softlabels import Column
+from tmkd.data.softlabels import TeacherColumn
 from tmkd.distill.rows import PlannedStage, best_by_dev, chain_key, declared, members
 from tmkd.errors import TmkdError, UsageError, did_you_mean
 from tmkd.pretrained import ModelFolder, find
-from tmkd.recipe.parts import Source
+from tmkd.recipe.parts import SourceSpec
 from tmkd.recipe.schema import Recipe
 from tmkd.store import digest_json, digest_path, read_manifest, sealed
 
@@ -88,7 +88,7 @@ class RunFolder:
             self._models[name] = find(name, self.recipe.pretrained, self.recipe_base)
         return self._models[name]
 
-    def digests(self, sources: tuple[Source, ...]) -> dict[str, str]:
+    def digests(self, sources: tuple[SourceSpec, ...]) -> dict[str, str]:
         """`file NAME` → SHA-256 of the users' files, each read once.  Raises: TmkdError for one that is not there."""
         found = {}
         for name in (name for source in sources for name in source.files):
@@ -132,11 +132,11 @@ class RunFolder:
         """A corpus that is collected."""
         return Corpus.open(self.corpus_folder(corpus))
 
-    def column(self, corpus: str, teacher: str) -> Column:
+    def column(self, corpus: str, teacher: str) -> TeacherColumn:
         """Where a finished teacher's logits of a corpus lie."""
-        return Column(teacher, sealed(self.teacher_folder(teacher)).digest, self.soft_folder(corpus, teacher))
+        return TeacherColumn(teacher, sealed(self.teacher_folder(teacher)).digest, self.soft_folder(corpus, teacher))
 
-    def scored(self, corpus: str, names: tuple[str, ...] = ()) -> list[Column]:
+    def scored(self, corpus: str, names: tuple[str, ...] = ()) -> list[TeacherColumn]:
         """Where the logits of a corpus lie that there are: these teachers', or all.
 
         Raises: UsageError for a corpus or teacher that the recipe has not; TmkdError for what is not scored yet.

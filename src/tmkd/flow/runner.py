@@ -28,7 +28,7 @@ def work(run: RunFolder, recipe: Path, verbs: Container[str], console: Console, 
     """
     for _ in steps(run):  # whatever the recipe names and is not there is told before hours of work
         pass
-    with own(run.folder, recipe):
+    with lock_run(run.folder, recipe):
         made = skipped = 0
         for step, now, waiting in states(run):
             if step.verb not in verbs:
@@ -73,7 +73,7 @@ def remove_unwanted(readings: Sequence[RunFolder], recipe: Path, console: Consol
     stale: set[Path] = set()
     open_ends = False
     root = readings[0].folder
-    with own(root, recipe):
+    with lock_run(root, recipe):
         for run in readings:
             for step, now, _ in states(run):
                 (stale if now.kind == "stale" else wanted).add(step.folder)
@@ -89,7 +89,7 @@ def remove_unwanted(readings: Sequence[RunFolder], recipe: Path, console: Consol
 
 
 @contextmanager
-def own(folder: Path, recipe: Path) -> Iterator[None]:
+def lock_run(folder: Path, recipe: Path) -> Iterator[None]:
     """Hold a run folder: one process at a time, and only for the recipe file it was begun with.
 
     Raises: TmkdError when it is held, or another recipe's.

@@ -7,13 +7,13 @@ from typing import Any
 
 from tmkd.flow.run_folder import RunFolder, demanded_precision
 from tmkd.flow.step import Step
-from tmkd.recipe.schema import Teacher
+from tmkd.recipe.schema import TeacherSpec
 
 # What a teacher's weights do not depend on.
 _BESIDE: Any = {"extra": True, "scores": True, "missing": True, "fit": {"checkpoint_steps", "tensorboard"}}
 
 
-def teach_step(run: RunFolder, name: str, teacher: Teacher) -> Step:
+def teach_step(run: RunFolder, name: str, teacher: TeacherSpec) -> Step:
     """Step that fine-tunes a teacher, opens a ready-made one, or stores scores made elsewhere."""
 
     def make(folder: Path, work: Path) -> dict[str, Any]:

@@ -24,13 +24,13 @@ from tmkd.network.first_token import reads_first_token
 from tmkd.network.prune_vocabulary import cut_tokenizer, kept_pieces
 from tmkd.network.scoring import batched_logits
 from tmkd.network.student import TOKENIZER_FILES
-from tmkd.recipe.parts import Student
+from tmkd.recipe.parts import StudentSpec
 from tmkd.store import write_atomic
 
 WATCHED = 2048  # pairs on which neurons are watched
 
 
-def write_narrow(base: Path, student: Student, pairs: Sequence[tuple[str, str]], folder: Path) -> dict[str, Any]:
+def write_narrow(base: Path, student: StudentSpec, pairs: Sequence[tuple[str, str]], folder: Path) -> dict[str, Any]:
     """Write the bottom layers of the encoder in `base`, narrowed as `student` says, as a pretrained folder.
 
     `pairs`, (question, passage), say which neurons and word pieces matter. Returns counts of what is left.
@@ -61,7 +61,7 @@ def write_narrow(base: Path, student: Student, pairs: Sequence[tuple[str, str]],
     return {"word_pieces": words.get_vocab_size(), "parameters": encoder.num_parameters()}
 
 
-def narrow_ffn(encoder: PreTrainedModel, student: Student, tokens: TokenIds, pad_id: int) -> None:
+def narrow_ffn(encoder: PreTrainedModel, student: StudentSpec, tokens: TokenIds, pad_id: int) -> None:
     """Leave in each feed-forward the `student.ffn` neurons that add most to its output on these pairs, in place.
 
     What neuron j adds is its mean square times the square of its weights out, E[a_j²] · ‖W_j‖².

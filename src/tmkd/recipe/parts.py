@@ -17,19 +17,19 @@ Device = Literal["auto", "cpu", "cuda"]
 
 
 # What a file's columns are to us: of pairs, of documents, of a query log, of judges' votes.
-Column = Literal["question", "passage", "label", "group", "url", "title", "text", "count", "judge", "vote"]
+ColumnName = Literal["question", "passage", "label", "group", "url", "title", "text", "count", "judge", "vote"]
 
 # How scored pairs are written: ours, a pair a row; or as another tool has them, several pairs a row (data/layouts.py).
-Layout = Literal["rows", "hofstaetter", "triples", "flagembedding", "tevatron"]
+SourceLayout = Literal["rows", "hofstaetter", "triples", "flagembedding", "tevatron"]
 
 
-class Part(BaseModel):
+class Spec(BaseModel):
     """A piece of a recipe: immutable, and an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Votes(Part):
+class VotesSpec(Spec):
     """How judges' votes become golden labels (§4.1): positive with more than two thirds of a pair's votes.
 
     `at_least` takes a number of positive votes instead; pairs with fewer votes than `fewest` are left out.
@@ -56,14 +56,14 @@ def _as_words(value: Any) -> Any:
 Words = Annotated[tuple[str, ...], BeforeValidator(_as_words)]
 
 
-class Texts(Part):
+class TextsSpec(Spec):
     """The files that turn ids into texts: `id<tab>text` a line, without a header."""
 
     questions: str
     passages: str
 
 
-class Source(Part):
+class SourceSpec(Spec):
     """One file of rows, and how to read it.
 
     `columns` maps our column names to the file's; `header` names the columns of a CSV or TSV file that has no header
@@ -74,15 +74,15 @@ class Source(Part):
     """
 
     file: str
-    columns: dict[Column, str] = {}
+    columns: dict[ColumnName, str] = {}
     header: tuple[str, ...] = ()
     threshold: float | None = None
     source: str | None = None
-    votes: Votes | None = None
+    votes: VotesSpec | None = None
     # Left out of settings while they are the default: what was made before they were there stays as it is.
     where: dict[str, Words] = Field({}, exclude_if=lambda where: not where)
-    layout: Layout = Field("rows", exclude_if=lambda layout: layout == "rows")
-    texts: Texts | None = None
+    layout: SourceLayout = Field("rows", exclude_if=lambda layout: layout == "rows")
+    texts: TextsSpec | None = None
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -113,10 +113,10 @@ def _as_sources(value: Any) -> Any:
     return value if value is None or isinstance(value, list | tuple) else [value]
 
 
-Sources = Annotated[tuple[Source, ...], BeforeValidator(_as_sources)]
+Sources = Annotated[tuple[SourceSpec, ...], BeforeValidator(_as_sources)]
 
 
-class Pretrained(Part):
+class PretrainedSpec(Spec):
     """Where a pretrained model comes from: a folder, a hub id, or an installed package's data folder."""
 
     folder: str | None = None
@@ -132,7 +132,7 @@ class Pretrained(Part):
         return self
 
 
-class Fit(Part):
+class FitSpec(Spec):
     """How one model is trained (§4.4): `learning_rate` peaks after `warmup` (a share of all steps), then falls to 0.
 
     `batch` is pairs per optimiser step; `token_budget` only cuts a step into micro-batches of at most that many token
@@ -151,7 +151,7 @@ class Fit(Part):
     tensorboard: bool = False
 
 
-class Student(Part):
+class StudentSpec(Spec):
     """The student's body: the bottom `layers` of a pretrained encoder; headers read its `pool` vector (§3.2).
 
     `ffn` leaves only so many neurons in each feed-forward, those that matter most on the pairs of the first stage;
@@ -172,7 +172,7 @@ class Student(Part):
         return self.ffn is not None or self.vocabulary is not None
 
 
-class Smaller(Part):
+class SmallerSpec(Spec):
     """What a row's student has less of than the recipe's; the price in accuracy is the row's to tell."""
 
     layers: int | None = Field(None, ge=1)
@@ -180,7 +180,7 @@ class Smaller(Part):
     vocabulary: int | None = Field(None, ge=1)
 
 
-class Evaluate(Part):
+class EvaluateSpec(Spec):
     """How rows are measured: `pairs` timed in batches of `batch`, `repeats` times; median pairs/s is told."""
 
     batch: int = Field(32, ge=1)
@@ -188,7 +188,7 @@ class Evaluate(Part):
     repeats: int = Field(3, ge=1)
 
 
-class Export(Part):
+class ExportSpec(Spec):
     """What is exported to be served: the student of a `row`, with the first seed, of the first task it is trained on.
 
     Its int8 weights are rounded by the task's first training `pairs`. The graphs are compared with the student on the

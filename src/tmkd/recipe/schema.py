@@ -9,21 +9,21 @@ from pydantic import Field, model_validator
 
 from tmkd.recipe.parts import (
     Device,
-    Evaluate,
-    Export,
-    Fit,
+    EvaluateSpec,
+    ExportSpec,
+    FitSpec,
     Name,
-    Part,
-    Pretrained,
+    PretrainedSpec,
     Seed,
-    Smaller,
-    Source,
+    SmallerSpec,
     Sources,
-    Student,
+    SourceSpec,
+    Spec,
+    StudentSpec,
 )
 
 
-class Gather(Part):
+class CollectSpec(Spec):
     """A stage-1 corpus (§3.1.1 step 1): questions × top documents → their best passages, and pairs given directly.
 
     `words` is the passage length aimed at, `overlap` how many sentences a passage repeats of the one before; pages in
@@ -38,7 +38,7 @@ class Gather(Part):
     passages: Sources = ()
     questions: Sources = ()
     pairs: Sources = ()
-    run: Source | None = None
+    run: SourceSpec | None = None
     words: int = Field(45, ge=1)
     overlap: int = Field(0, ge=0)
     shortest: int = Field(0, ge=0)
@@ -59,7 +59,7 @@ class Gather(Part):
         return self
 
 
-class Task(Part):
+class TaskSpec(Spec):
     """A labelled task: its files, its classes, and which class is the positive one (the ranking score)."""
 
     train: Sources
@@ -84,7 +84,7 @@ class Task(Part):
         return self
 
 
-class Teacher(Part):
+class TeacherSpec(Spec):
     """One of T1..TN: fine-tuned here from `base`, ready-made (`model`), or scores made elsewhere (`file`).
 
     `scores` names the stage-1 corpora it scores (default: every corpus of its task; none for an imported one);
@@ -96,7 +96,7 @@ class Teacher(Part):
     task: Name
     base: str | None = None
     model: str | None = None
-    file: Source | None = None
+    file: SourceSpec | None = None
     imported: Literal["score", "probability", "logits"] = "probability"
     score_columns: tuple[str, ...] = ("score",)
     missing: Literal["error", "drop"] = "error"
@@ -107,7 +107,7 @@ class Teacher(Part):
     max_length: int = Field(128, ge=8)
     seed: Seed = 1
     fresh_pooler: bool = False
-    fit: Fit = Fit()
+    fit: FitSpec = FitSpec()
     extra: bool = False
 
     @model_validator(mode="after")
@@ -123,7 +123,7 @@ class Teacher(Part):
         return self
 
 
-class Stage(Part):
+class StageSpec(Spec):
     """One training stage of a row: a corpus, the teachers listened to, and the loss weight α of Eq. 5.
 
     `corpus` is `task` (the task's training pairs) or a stage-1 corpus; `teachers` is `all`, `best` (by dev), `each`
@@ -135,7 +135,7 @@ class Stage(Part):
     teachers: Literal["all", "best", "each"] | tuple[Name, ...] = "all"
     average: bool = False
     alpha: float = 0.9
-    fit: Fit = Fit()
+    fit: FitSpec = FitSpec()
 
     @model_validator(mode="after")
     def _alpha_fits_teachers(self) -> Self:
@@ -148,20 +148,20 @@ class Stage(Part):
         return self
 
 
-class Row(Part):
+class RowSpec(Spec):
     """A row of the results table: the stages that make its student; with `each_teacher`, one student per teacher.
 
     `student` says what is smaller in this row than in the recipe's student.
     """
 
-    stages: tuple[Stage, ...] = Field(min_length=1)
-    student: Smaller = Smaller()
+    stages: tuple[StageSpec, ...] = Field(min_length=1)
+    student: SmallerSpec = SmallerSpec()
     each_teacher: bool = False
     tasks: tuple[Name, ...] | None = None
     extra: bool = False
 
 
-class Recipe(Part):
+class Recipe(Spec):
     """One run, whole: names are the keys of its parts. File names are relative to `data`, and that to the recipe."""
 
     name: Name
@@ -169,14 +169,14 @@ class Recipe(Part):
     seeds: tuple[Seed, ...] = Field((1,), min_length=1)
     device: Device = "auto"
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    pretrained: dict[str, Pretrained] = Field(default_factory=dict)
-    tasks: dict[Name, Task] = Field(min_length=1)
-    collect: dict[Name, Gather] = Field(default_factory=dict)
-    teachers: dict[Name, Teacher] = Field(default_factory=dict)
-    student: Student
-    rows: dict[Name, Row] = Field(default_factory=dict)
-    evaluate: Evaluate = Evaluate()
-    export: Export | None = None
+    pretrained: dict[str, PretrainedSpec] = Field(default_factory=dict)
+    tasks: dict[Name, TaskSpec] = Field(min_length=1)
+    collect: dict[Name, CollectSpec] = Field(default_factory=dict)
+    teachers: dict[Name, TeacherSpec] = Field(default_factory=dict)
+    student: StudentSpec
+    rows: dict[Name, RowSpec] = Field(default_factory=dict)
+    evaluate: EvaluateSpec = EvaluateSpec()
+    export: ExportSpec | None = None
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
@@ -222,7 +222,7 @@ class Recipe(Part):
             raise ValueError("seeds: a seed is given twice; keep one")
         return self
 
-    def _beside_tasks(self) -> Iterator[tuple[str, Source]]:
+    def _beside_tasks(self) -> Iterator[tuple[str, SourceSpec]]:
         """The files that are no task's, by key."""
         for name, gather in self.collect.items():
             for part in ("documents", "passages", "questions", "pairs"):
@@ -231,7 +231,7 @@ class Recipe(Part):
                 yield f"collect.{name}.run", gather.run
         yield from ((f"teachers.{name}.file", one.file) for name, one in self.teachers.items() if one.file is not None)
 
-    def student_of(self, row: str) -> Student:
+    def student_of(self, row: str) -> StudentSpec:
         """The recipe's student as a row has it."""
         return self.student.model_copy(update=self.rows[row].student.model_dump(exclude_none=True))
 

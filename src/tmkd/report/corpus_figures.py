@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tmkd.evaluate.corpus import Rank, Tally
+from tmkd.evaluate.corpus import Histogram, Rank
 from tmkd.report.figures import KIND_COLOURS, MUTED, drawing, svg
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _BARS = 40  # of a histogram at most, and one more
 _SHOWN = 0.995  # the share of all things that a histogram's own bars show at least
 
 
-def histogram(tally: Tally, name: str, title: str, things: str, unit: str) -> str:
+def histogram(tally: Histogram, name: str, title: str, things: str, unit: str) -> str:
     """How many things have which number, as SVG text; a grey last bar stands for the few that have more.
 
     `name` goes into the drawing's ids and must be its own in a page.
@@ -35,7 +35,7 @@ def histogram(tally: Tally, name: str, title: str, things: str, unit: str) -> st
         return svg(figure, name, title)
 
 
-def bars(tally: Tally) -> tuple[np.ndarray, np.ndarray, int, int]:
+def bars(tally: Histogram) -> tuple[np.ndarray, np.ndarray, int, int]:
     """A histogram's bars: the smallest number in each, how many things it holds; the last bar's largest number, and how
     many things have more.
     """

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tmkd.evaluate.corpus import Example, Found, Look, Share, Tally
+from tmkd.evaluate.corpus import CorpusStats, Example, ExamplePassage, Histogram, Share
 from tmkd.report import corpus_figures as figures
 from tmkd.report.html import cards, head, plots, table, write_page
 from tmkd.report.terminal import NONE, percent
@@ -62,7 +62,7 @@ summary small { display: block }
 
 
 def write_corpus_html(
-    path: Path, run: str, name: str, seen: Look, counts: Sequence[tuple[str, Mapping[str, Any]]]
+    path: Path, run: str, name: str, seen: CorpusStats, counts: Sequence[tuple[str, Mapping[str, Any]]]
 ) -> None:
     """Write the page of one corpus; `counts` are the facts of the steps that made it, each under its name.
 
@@ -78,7 +78,7 @@ def write_corpus_html(
     write_page(path, f"{run}: {name}", "".join(body), _STYLE)
 
 
-def _sizes(seen: Look) -> str:
+def _sizes(seen: CorpusStats) -> str:
     """How many there are, how long they are beside the paper's, and the plots."""
     sizes = [
         (seen.pairs, "pairs"),
@@ -107,7 +107,7 @@ def _sizes(seen: Look) -> str:
     return f"<section><h2>Sizes</h2>{shown}{table(names, rows, told)}{plots(_drawn(seen))}</section>"
 
 
-def _drawn(seen: Look) -> Iterator[tuple[str, str]]:
+def _drawn(seen: CorpusStats) -> Iterator[tuple[str, str]]:
     """The plots with their captions; a corpus whose pairs were all given has no ranks."""
     for tally, name, title, things, unit in (
         (seen.question_words, "question-words", "Length of a question", "questions", "words"),
@@ -124,7 +124,7 @@ def _drawn(seen: Look) -> Iterator[tuple[str, str]]:
         yield "Score by rank: median and middle half", figures.scores_by_rank(seen.ranks)
 
 
-def _spread(tally: Tally) -> list[str]:
+def _spread(tally: Histogram) -> list[str]:
     return [f"{tally.quantile(share):,}" for share in (0, 0.5, 0.95, 1)]
 
 
@@ -190,7 +190,7 @@ def _example(example: Example) -> str:
     return f'<details open><summary>{summary}</summary><ol class="found">{found}</ol></details>'
 
 
-def _found(found: Found) -> str:
+def _found(found: ExamplePassage) -> str:
     place = [] if found.rank is None else [f"rank {found.rank}"]
     place += [] if found.score is None else [f"score {found.score:.2f}"]
     place += [] if found.url is None else [_link(found.url)]

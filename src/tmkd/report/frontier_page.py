@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tmkd.evaluate.frontier import PASSAGES, Point, on_the_frontier, pick
+from tmkd.evaluate.frontier import PASSAGES, FrontierPoint, on_the_frontier, pick
 from tmkd.report.figures import INK, KIND_COLOURS, MUTED, drawing, svg
 from tmkd.report.html import head, plots, table, write_page
 from tmkd.report.terminal import percent, rate, size
@@ -13,14 +13,14 @@ from tmkd.report.terminal import percent, rate, size
 COLUMNS = ("row", "graph", "accuracy", "pairs/s", "p50 ms", "p99 ms", "bytes")
 
 
-def cells(point: Point) -> list[str]:
+def cells(point: FrontierPoint) -> list[str]:
     """A point as COLUMNS show it."""
     accuracy = "–" if point.accuracy is None else percent(point.accuracy)
     times = [f"{milliseconds:.1f}" for milliseconds in (point.p50_ms, point.p99_ms)]
     return [point.row, point.precision, accuracy, rate(point.pairs_per_second), *times, size(point.bytes)]
 
 
-def told_of(points: Sequence[Point], budget_ms: float | None) -> str:
+def told_of(points: Sequence[FrontierPoint], budget_ms: float | None) -> str:
     """What the budget picks, in a sentence; empty without a budget."""
     picked = pick(points, budget_ms)
     if budget_ms is None:
@@ -32,7 +32,7 @@ def told_of(points: Sequence[Point], budget_ms: float | None) -> str:
 
 
 def write_frontier_html(
-    path: Path, name: str, points: Sequence[Point], budget_ms: float | None, date: str, machine: str
+    path: Path, name: str, points: Sequence[FrontierPoint], budget_ms: float | None, date: str, machine: str
 ) -> None:
     """Write the page: the plot, the table, and what is wrong with graphs that fail their check.
 
@@ -50,7 +50,7 @@ def write_frontier_html(
     write_page(path, f"{name}: frontier", head("tmkd frontier", name, facts) + drawn + table(COLUMNS, rows, told))
 
 
-def frontier_figure(points: Sequence[Point], budget_ms: float | None) -> str:
+def frontier_figure(points: Sequence[FrontierPoint], budget_ms: float | None) -> str:
     """Accuracy (%) against pairs/s (logarithmic) as SVG text: full int8, hollow fp32, a ring around the pick."""
     colour, picked = KIND_COLOURS["student"], pick(points, budget_ms)
     shown = [point for point in points if point.accuracy is not None]
@@ -83,10 +83,10 @@ def _round_numbers() -> Iterator[int]:
     return (step * 10**power for power in range(8) for step in (1, 2, 5))
 
 
-def _within(place: int, points: Sequence[Point]) -> bool:
+def _within(place: int, points: Sequence[FrontierPoint]) -> bool:
     speeds = [point.pairs_per_second for point in points]
     return min(speeds, default=1) / 2 <= place <= 2 * max(speeds, default=1)
 
 
-def _accuracy(point: Point) -> float:
+def _accuracy(point: FrontierPoint) -> float:
     return 100 * (point.accuracy or 0.0)

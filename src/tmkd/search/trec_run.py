@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tmkd.data.tables import short
 from tmkd.errors import TmkdError
-from tmkd.recipe.parts import Source
+from tmkd.recipe.parts import SourceSpec
 
 
 class Ranked(NamedTuple):
@@ -19,7 +19,7 @@ class Ranked(NamedTuple):
     score: float
 
 
-def read_run(source: Source, base: Path, top: int) -> dict[str, list[Ranked]]:
+def read_run(source: SourceSpec, base: Path, top: int) -> dict[str, list[Ranked]]:
     """The `top` documents of each question id, by rank; lines may come in any order, fields be set apart by any blanks.
 
     Raises: TmkdError naming file and line for what is no run, and for a missing, empty or unreadable file.

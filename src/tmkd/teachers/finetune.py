@@ -22,7 +22,7 @@ from tmkd.train.loop import fit
 
 def finetune(
     name: str,
-    teacher: schema.Teacher,
+    teacher: schema.TeacherSpec,
     base: Path,
     train: Corpus,
     dev: Corpus,

@@ -22,7 +22,9 @@ STORED = "scores.parquet"
 _SAME = 1e-6  # scores of one pair that are no further apart are one score, written twice
 
 
-def read_scores(teacher: schema.Teacher, labels: LabelSet, base: Path) -> tuple[list[str], np.ndarray, dict[str, int]]:
+def read_scores(
+    teacher: schema.TeacherSpec, labels: LabelSet, base: Path
+) -> tuple[list[str], np.ndarray, dict[str, int]]:
     """Read a file of pairs and scores, in any layout: pair ids, each once, and logits float32 (pairs, classes).
 
     A score s is the pair (0, s), a probability p is (0, log p/(1-p)); C columns may hold logits or probabilities.
@@ -94,7 +96,7 @@ def _told(file: str) -> Iterator[None]:
         raise TmkdError(f"{file}: {error}") from error
 
 
-def store_scores(teacher: schema.Teacher, labels: LabelSet, folder: Path, base: Path) -> dict[str, int]:
+def store_scores(teacher: schema.TeacherSpec, labels: LabelSet, folder: Path, base: Path) -> dict[str, int]:
     """Write a file's scores as `scores.parquet`: id, logits (classes); each pair once. Raises: as `read_scores`."""
     ids, logits, counts = read_scores(teacher, labels, base)
     flat = pa.array(logits.ravel(), pa.float32())

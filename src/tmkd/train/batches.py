@@ -39,7 +39,7 @@ def examples(table: pa.Table, tokenizer: PairTokenizer, soft: npt.NDArray[np.flo
     return Examples(tokens, labels, soft)
 
 
-class Steps:
+class BatchPlan:
     """The pairs of every optimiser step of a fit: for each epoch a permutation of its own, cut into batches.
 
     Item i is the int64 row numbers of step i; the last batch of an epoch may be smaller. A function of (pairs, batch,

@@ -18,7 +18,7 @@ OWNER = "run.json"  # which fit the folder belongs to
 HISTORY = "best.json"
 
 
-def claim(work: Path, fingerprint: str) -> None:
+def claim_workdir(work: Path, fingerprint: str) -> None:
     """Make `work` this fit's own: what another fit (other data, settings or start weights) left there is removed."""
     owner = work / OWNER
     if not owner.is_file() or owner.read_text(encoding="utf-8") != fingerprint:

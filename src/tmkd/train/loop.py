@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from tmkd.errors import TmkdError
-from tmkd.recipe.parts import Fit
+from tmkd.recipe.parts import FitSpec
 from tmkd.store import digest_json
-from tmkd.train.batches import Examples, Steps
-from tmkd.train.checkpoints import Best, claim, newest
+from tmkd.train.batches import BatchPlan, Examples
+from tmkd.train.checkpoints import Best, claim_workdir, newest
 from tmkd.train.objective import objective
 from tmkd.train.watch import Watch, tensorboard
 
@@ -47,7 +47,7 @@ def fit(
     *,
     golden: bool,
     alpha: float,
-    settings: Fit,
+    settings: FitSpec,
     seed: int,
     device: str,
     precision: str,
@@ -67,10 +67,10 @@ def fit(
     """
     _check(examples, golden, alpha, title)
     model.to(device)
-    claim(work, _fingerprint(model, examples, golden, alpha, settings, seed, precision))
+    claim_workdir(work, _fingerprint(model, examples, golden, alpha, settings, seed, precision))
     checkpoint, seconds = newest(work) or (None, 0.0)
     started = time.monotonic() - seconds
-    steps = Steps(len(examples), settings.batch, settings.epochs, seed)
+    steps = BatchPlan(len(examples), settings.batch, settings.epochs, seed)
     best = Best(work)
     arguments = _arguments(settings, len(steps), seed, device, work)
     with _dropout(model, settings.dropout):
@@ -108,7 +108,7 @@ def _check(examples: Examples, golden: bool, alpha: float, title: str) -> None:
 
 
 def _fingerprint(
-    model: nn.Module, examples: Examples, golden: bool, alpha: float, settings: Fit, seed: int, precision: str
+    model: nn.Module, examples: Examples, golden: bool, alpha: float, settings: FitSpec, seed: int, precision: str
 ) -> str:
     """Tells a fit from every other one: its settings, its pairs and targets, the weights it starts from."""
     content = hashlib.sha256()
@@ -121,7 +121,7 @@ def _fingerprint(
     return digest_json([chosen, golden, alpha, seed, precision, content.hexdigest()])
 
 
-def _arguments(settings: Fit, steps: int, seed: int, device: str, work: Path) -> TrainingArguments:
+def _arguments(settings: FitSpec, steps: int, seed: int, device: str, work: Path) -> TrainingArguments:
     """The Trainer's settings; one of its batches is one of our optimiser steps, one of its epochs the whole fit."""
     arguments = TrainingArguments(
         output_dir=str(work),
@@ -177,12 +177,12 @@ class _Loop(Trainer):
         self,
         model: nn.Module,
         arguments: TrainingArguments,
-        steps: Steps,
+        steps: BatchPlan,
         header_logits: HeaderLogits,
         examples: Examples,
         golden: bool,
         alpha: float,
-        settings: Fit,
+        settings: FitSpec,
         precision: str,
         pad_id: int,
     ) -> None:

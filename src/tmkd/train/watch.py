@@ -15,7 +15,7 @@ from transformers import TrainerCallback
 
 from tmkd.errors import TmkdError
 from tmkd.progress import clock
-from tmkd.train.batches import Steps
+from tmkd.train.batches import BatchPlan
 from tmkd.train.checkpoints import Best, seal
 
 EVERY = 5.0  # seconds between two progress lines
@@ -31,7 +31,7 @@ class Watch(TrainerCallback):
     def __init__(
         self,
         model: nn.Module,
-        steps: Steps,
+        steps: BatchPlan,
         losses: list[float],
         dev: Callable[[], float] | None,
         best: Best,
