@@ -70,6 +70,23 @@ def test_ranking_worked_by_hand() -> None:
     assert (found.questions, found.left_out) == (2, 0)
 
 
+def test_ranking_is_that_of_trec_eval() -> None:
+    # 600 pairs, 15 passages a question, many equal scores; the expected numbers are those of ir-measures 0.4.3.
+    pair = np.arange(600)
+    found = ranking(pair * pair % 11 / 8, pair * pair % 7 == 2, [f"q{index % 40}" for index in pair])
+    assert found.mrr == pytest.approx(0.34908730158730156, rel=1e-12)
+    assert found.map == pytest.approx(0.3781505161505161, rel=1e-12)
+    assert found.ndcg_10 == pytest.approx(0.4183334068609962, rel=1e-12)
+    assert (found.questions, found.left_out) == (40, 0)
+
+
+def test_ten_ranks_count_for_ndcg_and_ten_right_passages_are_ideal() -> None:
+    # Twelve right passages at ranks 2 to 13: nine of them count, of ten that could.
+    found = ranking(range(13, 0, -1), [0] + [1] * 12, ["q"] * 13)
+    discounts = [1 / log2(rank + 1) for rank in range(1, 11)]
+    assert found.ndcg_10 == pytest.approx(sum(discounts[1:]) / sum(discounts))
+
+
 def test_questions_without_both_labels_are_left_out_and_counted() -> None:
     found = ranking([0.9, 0.1, 0.3, 0.2, 0.5], [1, 0, 0, 0, 1], ["a", "a", "b", "b", "c"])
     assert (found.mrr, found.questions, found.left_out) == (1.0, 1, 2)
@@ -108,9 +125,10 @@ def test_nan_and_differing_lengths_are_refused() -> None:
         ranking([0.1, 0.2], [1, 0], ["a"])
 
 
-def test_accuracy_needs_neither_ir_measures_nor_torch() -> None:
+def test_the_measures_need_neither_torch_nor_scipy() -> None:
     code = (
-        "import sys; from tmkd.metrics.quality import accuracy, auc; accuracy([[1, 0]], [0]); auc([1, 2], [0, 1]);"
-        "assert not {'ir_measures', 'torch', 'scipy'} & set(sys.modules)"
+        "import sys; from tmkd.metrics.quality import accuracy, auc, ranking\n"
+        "accuracy([[1, 0]], [0]); auc([1, 2], [0, 1]); ranking([1, 2], [0, 1], ['q', 'q'])\n"
+        "assert not {'torch', 'scipy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tmkd.errors import TmkdError
-
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
@@ -58,11 +56,11 @@ def auc(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float | None:
 
 
 def ranking(scores: npt.ArrayLike, labels: npt.ArrayLike, groups: Sequence[str] | npt.NDArray[np.str_]) -> Ranking:
-    """MRR, MAP and nDCG@10 over the questions that have both a right and a wrong passage (ir-measures).
+    """MRR, MAP and nDCG@10 over the questions that have both a right and a wrong passage, as trec_eval defines them.
 
     scores: (pairs,) float; labels: (pairs,), 1 or True = positive; groups: (pairs,) question ids.
     Of equal scores the wrong passages come first, so that a constant score earns nothing.
-    Raises: ValueError on differing lengths or NaN; TmkdError when ir-measures is needed and missing.
+    Raises: ValueError on differing lengths or NaN.
     """
     values, positive = _scores_and_labels(scores, labels)
     if len(groups) != len(values):
@@ -73,17 +71,21 @@ def ranking(scores: npt.ArrayLike, labels: npt.ArrayLike, groups: Sequence[str] 
     questions, left_out = int(rankable.sum()), int((~rankable).sum())
     if not questions:
         return Ranking(None, None, None, 0, left_out)
-    try:
-        from ir_measures import AP, RR, Qrel, ScoredDoc, calc_aggregate, nDCG
-    except ImportError as error:
-        raise TmkdError("ranking measures need ir-measures: pip install 'tmkd[train]'") from error
-    order = np.lexsort((positive, -values))
-    order = order[rankable[group[order]]]
-    # A place in this order is handed on instead of the score: ir-measures reads scores as 32-bit and breaks ties by id.
-    run = [ScoredDoc(str(group[pair]), str(pair), float(-place)) for place, pair in enumerate(order)]
-    golden = [Qrel(str(group[pair]), str(pair), int(positive[pair])) for pair in order]
-    means = calc_aggregate([RR, AP, nDCG @ 10], golden, run)
-    return Ranking(float(means[RR]), float(means[AP]), float(means[nDCG @ 10]), questions, left_out)
+    ranked = np.split(positive[np.lexsort((positive, -values, group))], size.cumsum()[:-1])
+    mrr, mean_ap, ndcg_10 = np.mean([_of_one_question(ranked[index]) for index in np.flatnonzero(rankable)], axis=0)
+    return Ranking(float(mrr), float(mean_ap), float(ndcg_10), questions, left_out)
+
+
+def _of_one_question(relevant: npt.NDArray[np.bool_]) -> tuple[float, float, float]:
+    """Reciprocal rank, average precision and nDCG@10 of one ranked list that has a relevant passage.
+
+    relevant: (passages,), best score first. A gain is 1, its discount log2(rank + 1).
+    """
+    ranks = np.flatnonzero(relevant) + 1
+    precisions = np.arange(1, len(ranks) + 1) / ranks
+    gains = 1 / np.log2(ranks[ranks <= 10] + 1)
+    ideal = 1 / np.log2(np.arange(1, min(len(ranks), 10) + 1) + 1)
+    return 1 / ranks[0], precisions.mean(), gains.sum() / ideal.sum()
 
 
 def _scores_and_labels(
