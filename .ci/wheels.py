@@ -2,8 +2,11 @@
 
     .venv/bin/python .ci/wheels.py
 
-Asks pip (and so the package index) for every pin, platform and Python; nothing is downloaded. A few minutes, so no part
-of `.ci/run`: to be run when a pin changes. Exit code 1 where something is missing.
+Asks pip (and so the package index) for every pin, platform and Python; nothing is downloaded. That takes about eight
+minutes of processor time, so it is no part of `.ci/run`: run it when a pin changes. Exit code 1 where one is missing.
+
+torch is special: its wheels on PyPI bring NVIDIA's libraries on Linux. The CPU build (README.md) has none, so they are
+neither pinned nor asked for here.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from pathlib import Path
 
 CONSTRAINTS = Path(__file__).parents[1] / "constraints.txt"
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
-GLIBC = 28  # of Debian 10 and RHEL 8: 2.28
+GLIBC = 28  # 2.28, of Debian 10 and RHEL 8
 
 
 def manylinux(machine: str) -> tuple[str, ...]:
