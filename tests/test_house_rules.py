@@ -111,6 +111,15 @@ def test_everything_below_and_beside_the_network_does_without_torch() -> None:
     assert run(code).strip() == "False"
 
 
+def test_a_bundle_is_imported_with_numpy_and_tokenizers_alone() -> None:
+    code = (
+        "import sys; before = {*sys.modules}; import tmkd.bundle\n"
+        "roots = {name.partition('.')[0] for name in {*sys.modules} - before}\n"
+        "print(sorted(roots - sys.stdlib_module_names))"
+    )
+    assert run(code).strip() == "['numpy', 'tmkd', 'tokenizers']"  # onnxruntime follows when a graph is opened
+
+
 def test_training_and_accuracy_do_without_datasets() -> None:
     pieces = ("teachers", "distill", "train", "metrics")
     names = [f"tmkd.{'.'.join(path.relative_to(SOURCE).with_suffix('').parts)}" for path in MODULES]
