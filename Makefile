@@ -25,6 +25,7 @@ check: .venv/ready
 
 docs: .venv/ready
 	$(BIN)/python docs/make_cli.py
+	$(BIN)/python docs/make_recipe.py
 
 # torch by its exact version first: a CPU build that is already at hand is then taken, and nothing replaces it later.
 .venv/ready: pyproject.toml constraints.txt setup.py $(wildcard src/kernel/*)

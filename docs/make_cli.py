@@ -1,10 +1,9 @@
-"""Write docs/cli.md from the command line itself; with --check, exit 1 when the page is stale."""
+"""Write docs/cli.md from the command line itself."""
 
 from __future__ import annotations
 
 import inspect
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -73,15 +72,5 @@ def _dotted(text: str) -> str:
     return re.sub(r"(?<![`\w])(\w+(?:\.\w+)+=\S*\w)", r"`\1`", text)
 
 
-def main() -> None:
-    """Write the page, or compare it."""
-    made = page()
-    if sys.argv[1:] == ["--check"]:
-        if not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != made:
-            sys.exit(f"{PAGE.name} is stale; run: make docs")
-        return
-    PAGE.write_text(made, encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    PAGE.write_text(page(), encoding="utf-8")

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
+from typing import get_type_hints
 
 import pytest
 import yaml
 
 from tmkd.data.pairs import EXTRAS, SCHEMA
 from tmkd.evaluate.speed import Speed
+from tmkd.recipe.parts import Spec
 from tmkd.recipe.reader import read_recipe
+from tmkd.recipe.schema import Recipe
 from tmkd.report.report_json import ROW_KEYS, DataSet, Report
 from tmkd.store import Manifest
 
@@ -22,9 +26,9 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 RECIPES = sorted(ROOT.glob("recipes/*.yaml"))
 
 
-@pytest.fixture
-def make_cli() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_cli", ROOT / "docs" / "make_cli.py")
+def script(name: str) -> ModuleType:
+    """A script of docs/ as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -32,21 +36,49 @@ def make_cli() -> ModuleType:
     return module
 
 
-def test_the_page_of_the_command_line_is_current(make_cli: ModuleType) -> None:
-    assert make_cli.PAGE.read_text(encoding="utf-8") == make_cli.page(), "run: make docs"
+@pytest.mark.parametrize("name", ["make_cli", "make_recipe"])
+def test_a_page_made_from_the_code_is_current(name: str) -> None:
+    made = script(name)
+    assert made.PAGE.read_text(encoding="utf-8") == made.page(), "run: make docs"
 
 
-def test_a_stale_page_of_the_command_line_is_told(
-    make_cli: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(make_cli, "PAGE", tmp_path / "cli.md")
-    monkeypatch.setattr("sys.argv", ["make_cli.py"])
-    make_cli.main()
-    monkeypatch.setattr("sys.argv", ["make_cli.py", "--check"])
-    make_cli.main()
-    make_cli.PAGE.write_text("old", encoding="utf-8")
-    with pytest.raises(SystemExit, match="is stale; run: make docs"):
-        make_cli.main()
+def test_the_page_of_the_recipe_has_every_type_and_describes_every_field() -> None:
+    shown = {kind for _, kind, _ in script("make_recipe").SECTIONS}
+    assert shown == {*Spec.__subclasses__()}
+    bare = [
+        f"{kind.__name__}.{name}" for kind in shown for name, one in kind.model_fields.items() if not one.description
+    ]
+    assert bare == []
+
+
+def test_every_field_of_a_recipe_occurs_in_the_example() -> None:
+    given: dict[type[Spec], set[str]] = {kind: set() for kind in Spec.__subclasses__()}
+
+    def visit(value: object) -> None:
+        if isinstance(value, Spec):
+            given[type(value)] |= value.model_fields_set
+            visit([getattr(value, name) for name in value.model_fields_set])
+        elif isinstance(value, Mapping | tuple | list):
+            for one in value.values() if isinstance(value, Mapping) else value:
+                visit(one)
+
+    visit(read_recipe(ROOT / "docs" / "every_field.yaml"))
+    missing = {kind.__name__: kind.model_fields.keys() - names for kind, names in given.items()}
+    assert {kind: names for kind, names in missing.items() if names} == {}
+
+
+@pytest.mark.parametrize(
+    ("field", "takes"),
+    [
+        ("seeds", "list: whole number ≥ 0, < 2³²"),
+        ("device", "`auto`, `cpu`, `cuda`"),
+        ("tasks", "name → [tasks](#tasks)"),
+        ("export", "[export](#export)"),
+    ],
+)
+def test_what_a_field_takes_is_read_from_its_type(field: str, takes: str) -> None:
+    hints = get_type_hints(Recipe, include_extras=True)
+    assert script("make_recipe").takes(hints[field], Recipe.model_fields[field]) == takes
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

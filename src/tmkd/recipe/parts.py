@@ -24,19 +24,21 @@ SourceLayout = Literal["rows", "hofstaetter", "triples", "flagembedding", "tevat
 
 
 class Spec(BaseModel):
-    """A piece of a recipe: immutable, and an unknown key is an error."""
+    """A piece of a recipe: immutable, and an unknown key is an error.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    The docstring below a field is its description in docs/recipe.md.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class VotesSpec(Spec):
-    """How judges' votes become golden labels (§4.1): positive with more than two thirds of a pair's votes.
-
-    `at_least` takes a number of positive votes instead; pairs with fewer votes than `fewest` are left out.
-    """
+    """How judges' votes become golden labels (§4.1)."""
 
     at_least: int | None = Field(None, ge=1)
+    """Positive votes that make a pair positive. Without it: more than two thirds of the pair's votes."""
     fewest: int = Field(3, ge=1)
+    """Votes a pair needs; one with fewer is left out and counted."""
 
     @model_validator(mode="after")
     def _can_be_reached(self) -> Self:
@@ -57,32 +59,36 @@ Words = Annotated[tuple[str, ...], BeforeValidator(_as_words)]
 
 
 class TextsSpec(Spec):
-    """The files that turn ids into texts: `id<tab>text` a line, without a header."""
+    """The files that turn ids into texts, for `layout: hofstaetter`."""
 
     questions: str
+    """File of questions: `id<tab>text` a line, without a header."""
     passages: str
+    """File of passages, likewise."""
 
 
 class SourceSpec(Spec):
-    """One file of rows, and how to read it.
-
-    `columns` maps our column names to the file's; `header` names the columns of a CSV or TSV file that has no header
-    line; `threshold` turns a score column given as label into a weak binary label (1 when the score is above it);
-    `source` is the word kept with each row (default: the file's name). `where` takes only rows with one of these values
-    in each of these columns. `votes` says that a row is one judge's vote.
-    `layout` is another tool's way to write scored pairs, where a row may hold several; `texts` resolves its ids.
-    """
+    """One file of rows, and how to read it. A file name alone stands for `{file: NAME}`."""
 
     file: str
+    """File name, relative to the recipe's `data`; its ending says the format (docs/data.md)."""
     columns: dict[ColumnName, str] = {}
+    """Our column name → the file's, where they differ."""
     header: tuple[str, ...] = ()
+    """Column names of a CSV or TSV file without a header line."""
     threshold: float | None = None
+    """Reads a column of numbers as weak labels: the positive class above it, else the other one."""
     source: str | None = None
+    """Word that is kept with each row. Without it: the file's name."""
     votes: VotesSpec | None = None
+    """Rows are judges' votes, which become golden labels; `{}` takes the paper's rule."""
     # Left out of settings while they are the default: what was made before they were there stays as it is.
     where: dict[str, Words] = Field({}, exclude_if=lambda where: not where)
+    """Column → value or values: only rows that have one of them in each of these columns are read."""
     layout: SourceLayout = Field("rows", exclude_if=lambda layout: layout == "rows")
+    """How scored pairs are written: `rows` is one pair a row, the others are formats of other tools."""
     texts: TextsSpec | None = None
+    """Files that resolve the ids of `layout: hofstaetter`."""
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -117,13 +123,18 @@ Sources = Annotated[tuple[SourceSpec, ...], BeforeValidator(_as_sources)]
 
 
 class PretrainedSpec(Spec):
-    """Where a pretrained model comes from: a folder, a hub id, or an installed package's data folder."""
+    """Where a pretrained model comes from: exactly one of `folder`, `hub` and `package`."""
 
     folder: str | None = None
+    """Folder with config.json, safetensors weights and tokenizer.json, relative to the recipe."""
     hub: str | None = None
+    """Id on the Hugging Face hub; downloaded once and cached."""
     revision: str | None = None
+    """Branch, tag or commit on the hub. Without it: the newest."""
     package: str | None = None
+    """Installed Python package whose data folder it is, as `NAME==VERSION`."""
     sha256: Digest | None = None
+    """Digest that the weights must have, in 64 hexadecimal digits."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -133,38 +144,47 @@ class PretrainedSpec(Spec):
 
 
 class FitSpec(Spec):
-    """How one model is trained (§4.4): `learning_rate` peaks after `warmup` (a share of all steps), then falls to 0.
-
-    `batch` is pairs per optimiser step; `token_budget` only cuts a step into micro-batches of at most that many token
-    ids, padding included; `dropout` replaces the encoder's own; `checkpoint_steps` is the restart interval.
-    """
+    """How one model is trained (§4.4): AdamW, and the weights of the epoch that is best on dev."""
 
     learning_rate: float = Field(1e-4, gt=0, lt=1)
+    """Highest learning rate, reached after the warm-up; from there it falls linearly to 0."""
     batch: int = Field(32, ge=1)
+    """Pairs per optimiser step."""
     epochs: int = Field(3, ge=1)
+    """Passes over the pairs."""
     warmup: Probability = 0.1
+    """Share of all optimiser steps in which the learning rate rises."""
     weight_decay: float = Field(0.01, ge=0)
+    """AdamW's weight decay."""
     clip: float = Field(1.0, gt=0)
+    """Norm to which the gradient of a step is clipped."""
     dropout: Probability | None = None
+    """Dropout in training. Without it: the encoder's own."""
     token_budget: int = Field(2048, ge=1)
+    """Token ids per micro-batch, padding included: bounds memory, and leaves `batch` as it is."""
     checkpoint_steps: int = Field(100, ge=1)
+    """Optimiser steps between two checkpoints: the most that a kill costs. Makes nothing stale."""
     tensorboard: bool = False
+    """Writes curves to `.tensorboard/` in the step's folder; needs the extra of that name. Makes nothing stale."""
 
 
 class StudentSpec(Spec):
-    """The student's body: the bottom `layers` of a pretrained encoder; headers read its `pool` vector (§3.2).
-
-    `ffn` leaves only so many neurons in each feed-forward, those that matter most on the pairs of the first stage;
-    `vocabulary` only so many word pieces, the most frequent ones of those pairs. The stages then train what is left.
-    """
+    """The student's body (§3.2): the bottom layers of a pretrained encoder, read by one header per teacher."""
 
     base: str
+    """Pretrained encoder: a name under `pretrained`, a folder, or a hub id."""
     layers: int = Field(3, ge=1)
+    """Layers kept, from the bottom."""
     ffn: int | None = Field(None, ge=1, exclude_if=lambda ffn: ffn is None)
+    """Neurons kept per feed-forward: those that matter most on the first stage's pairs. Without it: all."""
     vocabulary: int | None = Field(None, ge=1, exclude_if=lambda vocabulary: vocabulary is None)
+    """Word pieces kept: those most frequent in the first stage's pairs. Without it: all."""
     pool: Literal["pooler", "first"] = "pooler"
+    """Vector that the headers read: the pooler's output, or the first token's last hidden state."""
     fresh_pooler: bool = False
+    """Draws the pooler anew: for encoders whose own was never trained, such as all-MiniLM."""
     max_length: int = Field(128, ge=8)
+    """Token ids per pair, specials included; the passage is cut first."""
 
     @property
     def narrowed(self) -> bool:
@@ -173,38 +193,44 @@ class StudentSpec(Spec):
 
 
 class SmallerSpec(Spec):
-    """What a row's student has less of than the recipe's; the price in accuracy is the row's to tell."""
+    """Overrides that make one row's student smaller than the recipe's."""
 
     layers: int | None = Field(None, ge=1)
+    """As in `student`. Without it: as many."""
     ffn: int | None = Field(None, ge=1)
+    """As in `student`. Without it: as many."""
     vocabulary: int | None = Field(None, ge=1)
+    """As in `student`. Without it: as many."""
 
 
 class EvaluateSpec(Spec):
-    """How rows are measured: `pairs` timed in batches of `batch`, `repeats` times; median pairs/s is told."""
+    """How the speed of rows is measured."""
 
     batch: int = Field(32, ge=1)
+    """Pairs per batch."""
     pairs: int = Field(256, ge=1)
+    """Pairs that are timed."""
     repeats: int = Field(3, ge=1)
+    """Timings; the table has the median, in pairs/s."""
 
 
 class ExportSpec(Spec):
-    """What is exported to be served: the student of a `row`, with the first seed, of the first task it is trained on.
-
-    Its int8 weights are rounded by the task's first training `pairs`. The graphs are compared with the student on the
-    task's test sets and on the files of `checks`; an int8 graph that differs too much is left out, unless `force`
-    ships it with its report. `compat` also writes a one-logit BERT, for other programs. The rows of `frontier` are
-    compared in accuracy, pairs/s and latency, and the most accurate one is marked that ranks ten passages within
-    `budget_ms` in 99 of 100 cases.
-    """
+    """What is exported to be served: a row's student, with the first seed, of the first task it is trained on."""
 
     row: Name = "tmkd"
+    """Row whose student becomes `runs/NAME/bundle`."""
     pairs: int = Field(512, ge=1)
+    """Training pairs by which int8 is calibrated: the first of the task."""
     checks: dict[Name, Sources] = {}
+    """Name → files of further pairs on which the graphs are compared with the student."""
     force: bool = False
+    """Ships an int8 graph that differs too much from the student, with its report; else it is left out."""
     compat: bool = False
+    """Also writes a one-logit BERT, for CrossEncoder and rerank servers."""
     frontier: tuple[Name, ...] = ()
+    """Rows that `tmkd frontier` compares in accuracy, pairs/s and latency."""
     budget_ms: float | None = Field(None, gt=0)
+    """Latency budget in ms: marks the most accurate of those rows that ranks ten passages in it in 99 of 100 cases."""
 
     @property
     def named(self) -> list[tuple[str, str]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from tmkd.recipe.agreement import check
 from tmkd.recipe.parts import (
     Device,
     EvaluateSpec,
@@ -24,33 +24,44 @@ from tmkd.recipe.parts import (
 
 
 class CollectSpec(Spec):
-    """A stage-1 corpus (§3.1.1 step 1): questions × top documents → their best passages, and pairs given directly.
-
-    `words` is the passage length aimed at, `overlap` how many sentences a passage repeats of the one before; pages in
-    another `language` (en, de, …) than this one are left out, and passages of fewer than `shortest` words. `top`
-    documents are taken per question, of which `keep` are drawn, low ranks more rarely; `run` is another engine's TREC
-    run to take instead of our search. Questions are drawn with `seed` while their pairs and those given are at most
-    `limit`. `near` takes near-duplicate pages and questions out; `guard` says what counts as touching dev and test.
-    """
+    """A stage-1 corpus (§3.1.1 step 1): questions × top documents → their best passages, and pairs given directly."""
 
     task: Name
+    """Task whose classes and guard it has."""
     documents: Sources = ()
+    """Pages to search in: web archives, HTML, JSONL, tables."""
     passages: Sources = ()
+    """Passages to search in, as they are."""
     questions: Sources = ()
+    """Questions to search for: lists, or query logs with counts."""
     pairs: Sources = ()
+    """Pairs that need no search; their labels are ignored."""
     run: SourceSpec | None = None
+    """Another engine's TREC run, taken instead of our search."""
     words: int = Field(45, ge=1)
+    """Length of a passage aimed at, in words (Table 3: 42.70)."""
     overlap: int = Field(0, ge=0)
+    """Sentences that a passage repeats of the one before."""
     shortest: int = Field(0, ge=0)
+    """Words that a passage needs; one with fewer is left out."""
     language: str | None = None
+    """Language of the pages (en, de, …); those in another are left out. Without it: any."""
     top: int = Field(10, ge=1)
+    """Documents taken per question."""
     keep: int | None = Field(None, ge=1)
+    """Documents drawn from these, low ranks more rarely. Without it: all."""
     limit: int | None = Field(None, ge=1)
+    """Most pairs of the corpus, given ones included. Without it: all that are found."""
     sample: int | None = Field(None, ge=1)
+    """Questions drawn, each in proportion to its count. Without it: all."""
     head: float | None = Field(None, gt=0, lt=1)
+    """Share of all traffic whose questions, the most frequent ones, are marked as head."""
     near: bool = True
+    """Takes near-duplicate pages and questions out."""
     guard: Literal["near", "exact", "off"] = "near"
+    """What touches dev and test, and goes: near repetitions too, exact ones alone, or nothing."""
     seed: Seed = 1
+    """Seed by which questions and documents are drawn."""
 
     @model_validator(mode="after")
     def _has_pairs(self) -> Self:
@@ -60,15 +71,22 @@ class CollectSpec(Spec):
 
 
 class TaskSpec(Spec):
-    """A labelled task: its files, its classes, and which class is the positive one (the ranking score)."""
+    """A labelled task: its files and its classes."""
 
     train: Sources
+    """Training pairs; labels may be missing in some."""
     dev: Sources = ()
+    """Pairs that choose the epoch and the best teacher. Without it: a tenth of train's questions."""
     tests: dict[Name, Sources]
+    """Name → test set: accuracy and AUC are the first's, ranking measures the last's that can be ranked."""
     labels: tuple[str, ...] = Field(("no", "yes"), min_length=2)
+    """Names of the classes 0, 1, …; YAML wants "no" and "yes" in quotes."""
     positive: str = "yes"
+    """Class whose probability is the ranking score."""
     kind: Literal["qa", "nli"] = "qa"
+    """`qa`: training rows that share a question or passage with dev or test go; `nli`: a shared premise is counted."""
     conflicts: Literal["error", "drop"] = "error"
+    """What becomes of a pair with two different labels."""
 
     @model_validator(mode="after")
     def _positive_is_a_label(self) -> Self:
@@ -85,30 +103,39 @@ class TaskSpec(Spec):
 
 
 class TeacherSpec(Spec):
-    """One of T1..TN: fine-tuned here from `base`, ready-made (`model`), or scores made elsewhere (`file`).
-
-    `scores` names the stage-1 corpora it scores (default: every corpus of its task; none for an imported one);
-    `imported` says what the file's columns hold; a pair scored twice differently is an error or gets the mean
-    (`repeated`). `classes` maps our label names to a ready-made model's.
-    An `extra` teacher takes part only in `tmkd run --all`.
-    """
+    """One of T1..TN: `base` (fine-tuned here), `model` (ready-made) or `file` (scores made elsewhere), exactly one."""
 
     task: Name
+    """Task whose classes it scores."""
     base: str | None = None
+    """Pretrained model that is fine-tuned: a name under `pretrained`, a folder, or a hub id."""
     model: str | None = None
+    """Ready-made classifier or cross-encoder, named likewise."""
     file: SourceSpec | None = None
+    """File of scores, matched by the texts of the pairs."""
     imported: Literal["score", "probability", "logits"] = "probability"
+    """What the file holds: one logit, a probability of the positive class, or a logit per class."""
     score_columns: tuple[str, ...] = ("score",)
+    """Columns of the file that hold it."""
     missing: Literal["error", "drop"] = "error"
-    # As a source's layout: left out of settings while it is the default.
+    """What becomes of pairs that the file has no score for; `drop` leaves them out of the teacher's stages."""
+    # Left out of settings while it is the default, as a source's layout.
     repeated: Literal["error", "mean"] = Field("error", exclude_if=lambda repeated: repeated == "error")
+    """What becomes of a pair that the file scores twice differently."""
     scores: tuple[Name, ...] | None = None
+    """Stage-1 corpora it scores. Without it: all of its task; for a file: none."""
     classes: dict[str, str] = Field(default_factory=dict)
+    """Our class → the name that a ready-made model has for it, where they differ."""
     max_length: int = Field(128, ge=8)
+    """Token ids per pair, specials included; the passage is cut first."""
     seed: Seed = 1
+    """Seed of its header, dropout and order of pairs."""
     fresh_pooler: bool = False
+    """Draws the pooler of `base` anew: for encoders whose own was never trained, such as all-MiniLM."""
     fit: FitSpec = FitSpec()
+    """How `base` is fine-tuned."""
     extra: bool = False
+    """Takes part only in `tmkd run --all`."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -124,18 +151,18 @@ class TeacherSpec(Spec):
 
 
 class StageSpec(Spec):
-    """One training stage of a row: a corpus, the teachers listened to, and the loss weight α of Eq. 5.
-
-    `corpus` is `task` (the task's training pairs) or a stage-1 corpus; `teachers` is `all`, `best` (by dev), `each`
-    (the member's own, in a row with `each_teacher`) or a list of names; `average` makes one teacher of their mean
-    (1avg-o-1).
-    """
+    """One training stage of a row. `use: NAME`, or NAME alone, starts from an entry of the recipe's `stages`."""
 
     corpus: Name = "task"
+    """`task`: the task's training pairs; else a stage-1 corpus."""
     teachers: Literal["all", "best", "each"] | tuple[Name, ...] = "all"
+    """`all` that score the corpus, the `best` on dev, `each` (the member's own), or a list of names."""
     average: bool = False
+    """Makes one teacher of their mean (1avg-o-1)."""
     alpha: float = 0.9
+    """Weight α of the teachers' loss in Eq. 5, in [0, 1]: 1 is stage 1 (Eq. 4), 0 golden labels alone."""
     fit: FitSpec = FitSpec()
+    """How it is trained."""
 
     @model_validator(mode="after")
     def _alpha_fits_teachers(self) -> Self:
@@ -149,87 +176,54 @@ class StageSpec(Spec):
 
 
 class RowSpec(Spec):
-    """A row of the results table: the stages that make its student; with `each_teacher`, one student per teacher.
-
-    `student` says what is smaller in this row than in the recipe's student.
-    """
+    """A row of the results table: the stages that make its student."""
 
     stages: tuple[StageSpec, ...] = Field(min_length=1)
+    """Stages in order; each goes on from the body of the one before."""
     student: SmallerSpec = SmallerSpec()
+    """What this row's student has less of than the recipe's."""
     each_teacher: bool = False
+    """Trains one student per teacher and predicts their mean (m-o-m, §4.3)."""
     tasks: tuple[Name, ...] | None = None
+    """Tasks it is trained on. Without it: all."""
     extra: bool = False
+    """Takes part only in `tmkd run --all`."""
 
 
 class Recipe(Spec):
-    """One run, whole: names are the keys of its parts. File names are relative to `data`, and that to the recipe."""
+    """One run. Names are the keys of its parts; a shared stage stands under `stages`, and rows `use` it."""
 
     name: Name
+    """Name of the run's folder in `runs/`."""
     data: str = "."
+    """Folder that file names are relative to, itself relative to the recipe."""
     seeds: tuple[Seed, ...] = Field((1,), min_length=1)
+    """Seeds of the students; with several the table has mean ± standard deviation."""
     device: Device = "auto"
+    """Where models run; `auto` takes CUDA where there is some."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """Arithmetic of training and scoring; `auto` takes bf16 where the device is fast in it."""
     pretrained: dict[str, PretrainedSpec] = Field(default_factory=dict)
+    """Name → pretrained model, for `base` and `model`."""
     tasks: dict[Name, TaskSpec] = Field(min_length=1)
+    """Name → labelled task."""
     collect: dict[Name, CollectSpec] = Field(default_factory=dict)
+    """Name → stage-1 corpus."""
     teachers: dict[Name, TeacherSpec] = Field(default_factory=dict)
+    """Name → teacher."""
     student: StudentSpec
+    """The student's body."""
     rows: dict[Name, RowSpec] = Field(default_factory=dict)
+    """Name → row of the results table."""
     evaluate: EvaluateSpec = EvaluateSpec()
+    """How speed is measured."""
     export: ExportSpec | None = None
+    """What is exported to be served. Without it: nothing."""
 
     @model_validator(mode="after")
-    def _names_exist(self) -> Self:
-        # Messages begin with the key they are about: the reader turns it into a line.
-        asked = [(f"collect.{name}.task", gather.task) for name, gather in self.collect.items()]
-        asked += [(f"teachers.{name}.task", teacher.task) for name, teacher in self.teachers.items()]
-        asked += [(f"rows.{name}.tasks", task) for name, row in self.rows.items() for task in row.tasks or ()]
-        for key, task in asked:
-            if task not in self.tasks:
-                raise ValueError(f"{key}: no task '{task}'; there is {', '.join(self.tasks)}")
-        for name in self.collect:
-            if name in self.tasks or name == "task":
-                raise ValueError(f"collect.{name}: the name is taken by a task; rename one")
-        if "gold" in self.teachers:
-            raise ValueError("teachers.gold: gold is the name of the golden labels' header; rename the teacher")
-        for key, source in self._beside_tasks():
-            if source.votes is not None:
-                raise ValueError(
-                    f"{key}: votes give labels, which only a task's train, dev and tests have; take them out"
-                )
-            if source.layout != "rows" and key.endswith((".documents", ".run")):
-                raise ValueError(f"{key}: layout {source.layout} is for pairs and their scores; take it out")
-        for name in self.rows:
-            if name in self.teachers or name == "ensemble":
-                raise ValueError(f"rows.{name}: a teacher's row of the report has this name; rename one")
-        for name, teacher in self.teachers.items():
-            for corpus in teacher.scores or ():
-                if corpus not in (*self.collect, teacher.task):
-                    known = ", ".join([*self.collect, teacher.task])
-                    raise ValueError(f"teachers.{name}.scores: no corpus '{corpus}'; there is {known}")
-                theirs = self.tasks[self.collect[corpus].task if corpus in self.collect else teacher.task]
-                own = self.tasks[teacher.task]
-                if (own.labels, own.positive) != (theirs.labels, theirs.positive):
-                    raise ValueError(
-                        f"teachers.{name}.scores: '{corpus}' has the classes {', '.join(theirs.labels)} (positive "
-                        f"{theirs.positive}), the teacher's task {', '.join(own.labels)} (positive {own.positive})"
-                    )
-        single = [name for name, row in self.rows.items() if not row.each_teacher]
-        for key, name in self.export.named if self.export is not None else ():
-            if name not in single:
-                raise ValueError(f"{key}: no row of one student is called '{name}'; there is {', '.join(single)}")
-        if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError("seeds: a seed is given twice; keep one")
+    def _parts_agree(self) -> Self:
+        check(self)
         return self
-
-    def _beside_tasks(self) -> Iterator[tuple[str, SourceSpec]]:
-        """The files that are no task's, by key."""
-        for name, gather in self.collect.items():
-            for part in ("documents", "passages", "questions", "pairs"):
-                yield from ((f"collect.{name}.{part}", source) for source in getattr(gather, part))
-            if gather.run is not None:
-                yield f"collect.{name}.run", gather.run
-        yield from ((f"teachers.{name}.file", one.file) for name, one in self.teachers.items() if one.file is not None)
 
     def student_of(self, row: str) -> StudentSpec:
         """The recipe's student as a row has it."""

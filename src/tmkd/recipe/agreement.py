@@ -1,0 +1,65 @@
+"""Checks across the parts of a recipe: names refer to something, classes agree, no name is used twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from tmkd.recipe.parts import SourceSpec
+
+if TYPE_CHECKING:
+    from tmkd.recipe.schema import Recipe
+
+
+def check(recipe: Recipe) -> None:
+    """Check what no part can check by itself.
+
+    Raises: ValueError whose message begins with the dotted key it is about; the reader turns it into a line.
+    """
+    asked = [(f"collect.{name}.task", gather.task) for name, gather in recipe.collect.items()]
+    asked += [(f"teachers.{name}.task", teacher.task) for name, teacher in recipe.teachers.items()]
+    asked += [(f"rows.{name}.tasks", task) for name, row in recipe.rows.items() for task in row.tasks or ()]
+    for key, task in asked:
+        if task not in recipe.tasks:
+            raise ValueError(f"{key}: no task '{task}'; there is {', '.join(recipe.tasks)}")
+    for name in recipe.collect:
+        if name in recipe.tasks or name == "task":
+            raise ValueError(f"collect.{name}: the name is taken by a task; rename one")
+    if "gold" in recipe.teachers:
+        raise ValueError("teachers.gold: gold is the name of the golden labels' header; rename the teacher")
+    for key, source in _beside_tasks(recipe):
+        if source.votes is not None:
+            raise ValueError(f"{key}: votes give labels, which only a task's train, dev and tests have; take them out")
+        if source.layout != "rows" and key.endswith((".documents", ".run")):
+            raise ValueError(f"{key}: layout {source.layout} is for pairs and their scores; take it out")
+    for name in recipe.rows:
+        if name in recipe.teachers or name == "ensemble":
+            raise ValueError(f"rows.{name}: a teacher's row of the report has this name; rename one")
+    for name, teacher in recipe.teachers.items():
+        for corpus in teacher.scores or ():
+            if corpus not in (*recipe.collect, teacher.task):
+                known = ", ".join([*recipe.collect, teacher.task])
+                raise ValueError(f"teachers.{name}.scores: no corpus '{corpus}'; there is {known}")
+            theirs = recipe.tasks[recipe.collect[corpus].task if corpus in recipe.collect else teacher.task]
+            own = recipe.tasks[teacher.task]
+            if (own.labels, own.positive) != (theirs.labels, theirs.positive):
+                raise ValueError(
+                    f"teachers.{name}.scores: '{corpus}' has the classes {', '.join(theirs.labels)} (positive "
+                    f"{theirs.positive}), the teacher's task {', '.join(own.labels)} (positive {own.positive})"
+                )
+    single = [name for name, row in recipe.rows.items() if not row.each_teacher]
+    for key, name in recipe.export.named if recipe.export is not None else ():
+        if name not in single:
+            raise ValueError(f"{key}: no row of one student is called '{name}'; there is {', '.join(single)}")
+    if len(set(recipe.seeds)) != len(recipe.seeds):
+        raise ValueError("seeds: a seed is given twice; keep one")
+
+
+def _beside_tasks(recipe: Recipe) -> Iterator[tuple[str, SourceSpec]]:
+    """The files that are no task's, by key."""
+    for name, gather in recipe.collect.items():
+        for part in ("documents", "passages", "questions", "pairs"):
+            yield from ((f"collect.{name}.{part}", source) for source in getattr(gather, part))
+        if gather.run is not None:
+            yield f"collect.{name}.run", gather.run
+    yield from ((f"teachers.{name}.file", one.file) for name, one in recipe.teachers.items() if one.file is not None)
