@@ -1,4 +1,4 @@
-"""Bundles of several rows compared: the numbers, the pick, and the page, on made-up points and on the tiny world."""
+"""Bundles of several rows compared: the numbers and the pick, on made-up points and on the tiny world."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from tiny_bundle import PAIRS
 from tmkd.bundle import Ranker
 from tmkd.evaluate import frontier as measured
 from tmkd.evaluate.frontier import FrontierPoint, frontier_json, measure_points, on_the_frontier, pick, read_points
-from tmkd.report.frontier_page import cells, frontier_figure, told_of, write_frontier_html
 
 
 def point(row: str, accuracy: float, speed: float, p99: float, **more: Any) -> FrontierPoint:
@@ -49,27 +48,6 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert read_points(tmp_path / "frontier.json") == (POINTS, 10.0)
     told = json.loads((tmp_path / "frontier.json").read_text())
     assert [one["row"] for one in told["points"] if one["picked"]] == ["thin"]
-
-
-def test_the_budget_is_told_in_words() -> None:
-    asked = "10 passages ranked within {} ms in 99 of 100 cases: "
-    assert told_of(POINTS, 10.0) == asked.format(10) + "thin in int8"
-    assert told_of(POINTS, 1.5).startswith(asked.format(1.5) + "no bundle that passes its check is so fast")
-    assert told_of(POINTS, None) == ""
-    assert cells(TWO) == ["thin", "int8", "68.0", "2,400", "4.8", "6.0", "1.0 MB"]
-
-
-def test_the_page_shows_points_pick_and_faults(tmp_path: Path) -> None:
-    write_frontier_html(tmp_path / "page.html", "a <run>", POINTS, 10.0, "2026-11-25", "a machine")
-    page = (tmp_path / "page.html").read_text()
-    assert "a &lt;run&gt;" in page
-    assert "a <run>" not in page
-    assert "thin ← the budget&#x27;s" in page
-    assert "odd: test: 1.20 points of accuracy lost" in page
-    drawn = frontier_figure(POINTS, 10.0)
-    assert "odd int8 (fails)" in drawn
-    assert drawn.count("<svg") == 1
-    assert frontier_figure([point("unlabelled", 0.5, 10, 1)], None).count("<svg") == 1
 
 
 def test_bundles_are_measured_in_each_precision(made: tuple[Path, Path]) -> None:

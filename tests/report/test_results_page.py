@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
+from html_page import Page
 from tmkd.evaluate.results import Result
 from tmkd.evaluate.speed import Speed
 from tmkd.report.report_json import DataSet, Report
@@ -26,30 +26,6 @@ REPORT = Report(
     speeds={"T1": Speed(100.0, 256, 3, 32, 2, 61.2, "bf16")},
     notes=("The guard removed 3 rows.",),
 )
-
-
-class Page(HTMLParser):
-    """Collects tags and text, and checks that every element is closed."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.open: list[str] = []
-        self.texts: list[str] = []
-        self.feed(html)
-        assert not self.open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        if tag not in {"meta", "br", "link", "img"}:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if data.strip():
-            self.texts.append(data.strip())
 
 
 def written(folder: Path, report: Report) -> str:
@@ -76,7 +52,7 @@ def test_the_page_has_every_part(tmp_path: Path) -> None:
 
 def test_the_best_student_stands_out_and_is_compared_with_the_best_teacher(tmp_path: Path) -> None:
     html = written(tmp_path, REPORT)
-    assert len(re.findall("<tr class=best>", html)) == 1
+    assert len(re.findall('<tr class="best">', html)) == 1
     texts = Page(html).texts
     figures = ["77.0 %", "96.2 %", "1.8×", "50.0 %"]
     assert [text for text in texts if text in figures][:4] == figures

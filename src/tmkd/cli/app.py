@@ -32,7 +32,7 @@ out, err = Console(), Console(stderr=True)
 
 # Which extra of the package brings a module that the base install lacks.
 _EXTRA_OF = {
-    **dict.fromkeys(("torch", "transformers", "accelerate", "huggingface_hub", "matplotlib"), "train"),
+    **dict.fromkeys(("torch", "transformers", "accelerate", "huggingface_hub", "jinja2", "matplotlib"), "train"),
     "tantivy": "collect",
     "onnx": "export",
     "onnxruntime": "serve",

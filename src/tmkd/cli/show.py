@@ -89,7 +89,7 @@ def show_states(run: RunFolder, console: Console, as_json: bool) -> None:
 def show_frontier(run: RunFolder, console: Console, as_json: bool) -> None:
     """Print the frontier's table (or frontier.json), what the budget picks, and where the page lies."""
     from tmkd.evaluate.frontier import read_points
-    from tmkd.report.frontier_page import COLUMNS, cells, told_of
+    from tmkd.report.frontier_page import COLUMNS, budget_sentence, cells
 
     folder = run.folder / "frontier"
     verify(folder)
@@ -101,7 +101,7 @@ def show_frontier(run: RunFolder, console: Console, as_json: bool) -> None:
     for point in points:
         table.add_row(*cells(point))
     console.print(table)
-    for line in (told_of(points, budget_ms), str(folder / FRONTIER_PAGE)):
+    for line in (budget_sentence(points, budget_ms), str(folder / FRONTIER_PAGE)):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 

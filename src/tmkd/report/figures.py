@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tmkd.errors import TmkdError
 from tmkd.evaluate.results import Line, Result, distinct, lines
-from tmkd.report.terminal import percent
+from tmkd.report.formatting import percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

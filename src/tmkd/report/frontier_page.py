@@ -7,24 +7,24 @@ from pathlib import Path
 
 from tmkd.evaluate.frontier import PASSAGES, FrontierPoint, on_the_frontier, pick
 from tmkd.report.figures import INK, KIND_COLOURS, MUTED, drawing, svg
-from tmkd.report.html import head, plots, table, write_page
-from tmkd.report.terminal import percent, rate, size
+from tmkd.report.formatting import megabytes, percent, rate
+from tmkd.report.html import write_page
 
 COLUMNS = ("row", "graph", "accuracy", "pairs/s", "p50 ms", "p99 ms", "bytes")
 
 
 def cells(point: FrontierPoint) -> list[str]:
-    """A point as COLUMNS show it."""
+    """A point's cells in the order of COLUMNS."""
     accuracy = "–" if point.accuracy is None else percent(point.accuracy)
     times = [f"{milliseconds:.1f}" for milliseconds in (point.p50_ms, point.p99_ms)]
-    return [point.row, point.precision, accuracy, rate(point.pairs_per_second), *times, size(point.bytes)]
+    return [point.row, point.precision, accuracy, rate(point.pairs_per_second), *times, megabytes(point.bytes)]
 
 
-def told_of(points: Sequence[FrontierPoint], budget_ms: float | None) -> str:
-    """What the budget picks, in a sentence; empty without a budget."""
-    picked = pick(points, budget_ms)
+def budget_sentence(points: Sequence[FrontierPoint], budget_ms: float | None) -> str:
+    """The pick of the latency budget in a sentence; empty without a budget."""
     if budget_ms is None:
         return ""
+    picked = pick(points, budget_ms)
     asked = f"{PASSAGES} passages ranked within {budget_ms:g} ms in 99 of 100 cases"
     if picked is None:
         return f"{asked}: no bundle that passes its check is so fast; add rows of smaller students"
@@ -34,20 +34,24 @@ def told_of(points: Sequence[FrontierPoint], budget_ms: float | None) -> str:
 def write_frontier_html(
     path: Path, name: str, points: Sequence[FrontierPoint], budget_ms: float | None, date: str, machine: str
 ) -> None:
-    """Write the page: the plot, the table, and what is wrong with graphs that fail their check.
+    """Write the page: the table, the faults of graphs that fail their check, the plot.
 
     Raises: TmkdError when matplotlib is missing.
     """
     picked = pick(points, budget_ms)
-    rows = []
-    for point in points:
-        first, *others = cells(point)
-        rows.append((f"{first} ← the budget's" if point == picked else first, others))
     failing = [f"{point.row}: {'; '.join(point.faults)}" for point in points if point.faults]
-    told = " · ".join(filter(None, [told_of(points, budget_ms), *failing]))
-    drawn = plots([("Accuracy against speed", frontier_figure(points, budget_ms))])
-    facts = [("Date", date), ("Machine", machine)]
-    write_page(path, f"{name}: frontier", head("tmkd frontier", name, facts) + drawn + table(COLUMNS, rows, told))
+    write_page(
+        path,
+        "frontier.html",
+        title=f"{name}: frontier",
+        command="tmkd frontier",
+        name=name,
+        facts=[("Date", date), ("Machine", machine)],
+        columns=COLUMNS,
+        rows=[{"cells": cells(point), "picked": point == picked} for point in points],
+        caption=" · ".join(filter(None, [budget_sentence(points, budget_ms), *failing])),
+        drawing=frontier_figure(points, budget_ms),
+    )
 
 
 def frontier_figure(points: Sequence[FrontierPoint], budget_ms: float | None) -> str:

@@ -1,15 +1,14 @@
-"""Results as a terminal table, and how measures are written in any table."""
+"""Results as a terminal table."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from rich.table import Table
 from rich.text import Text
 
-from tmkd.evaluate.results import Result, Stat, distinct, lines
-
-NONE = "-"  # what a table says where a measure means nothing
+from tmkd.evaluate.results import Result, distinct, lines
+from tmkd.report.formatting import factor, megabytes, millions, percent, rate, share, stat
 
 
 def table(results: Sequence[Result]) -> Table:
@@ -27,49 +26,14 @@ def table(results: Sequence[Result]) -> Table:
             cells = (
                 line.row,
                 line.accuracy.show(percent),
-                optional(line.auc, share),
-                optional(line.mrr, share),
-                count(line.parameters),
-                size(line.bytes),
+                stat(line.auc, share),
+                stat(line.mrr, share),
+                millions(line.parameters),
+                megabytes(line.bytes),
                 rate(line.pairs_per_second),
-                times(line.speed_up),
+                factor(line.speed_up),
             )
             shown.add_row(*map(Text, cells), style="bold" if line.best else "")
         if task != tasks[-1]:
             shown.add_row()
     return shown
-
-
-def percent(value: float) -> str:
-    """A share as per cent with one decimal, without the sign."""
-    return f"{100 * value:.1f}"
-
-
-def share(value: float) -> str:
-    """A share with three decimals."""
-    return f"{value:.3f}"
-
-
-def optional(stat: Stat | None, form: Callable[[float], str]) -> str:
-    """A statistic that may be missing."""
-    return NONE if stat is None else stat.show(form)
-
-
-def count(value: int) -> str:
-    """A number of parameters in millions, as the paper's tables have it."""
-    return f"{value / 1e6:.2f} M"
-
-
-def size(value: int) -> str:
-    """Bytes in megabytes of 10⁶ bytes."""
-    return f"{value / 1e6:.1f} MB"
-
-
-def rate(value: float | None) -> str:
-    """Pairs per second, three digits at least."""
-    return NONE if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def times(value: float | None) -> str:
-    """A factor."""
-    return NONE if value is None else f"{value:.1f}×"
