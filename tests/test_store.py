@@ -18,6 +18,7 @@ from tmkd.store import (
     digest_bytes,
     digest_file,
     digest_json,
+    json_bytes,
     read_manifest,
     state,
     verify,
@@ -40,6 +41,10 @@ def artifact(folder: Path, **given_: Any) -> Manifest:
     (folder / "deep" / "b.txt").write_text("b")
     made = {"inputs": {"in": "1"}, "settings": {"fit": {"epochs": 3}, "names": ["x"]}, "facts": {}, "seconds": 1.23}
     return write_manifest(folder, **{"step": "teach/t1", **made, **given_})
+
+
+def test_a_json_file_is_indented_utf_8_with_a_last_line_feed() -> None:
+    assert json_bytes({"b": ["é", None], "a": 0.5}) == '{\n "b": [\n  "é",\n  null\n ],\n "a": 0.5\n}\n'.encode()
 
 
 def test_digests_are_sha256(tmp_path: Path) -> None:

@@ -47,6 +47,11 @@ def digest_json(value: Any) -> str:
     return digest_bytes(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())
 
 
+def json_bytes(value: Any) -> bytes:
+    """JSON file of a value, UTF-8: one space of indentation, a line feed at the end."""
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
+
+
 def write_atomic(path: Path, data: bytes) -> None:
     """Write a file so that a crash leaves the old content or the new, never a part."""
     part = path.with_name(f".{path.name}.part")
@@ -111,7 +116,7 @@ def write_manifest(
 ) -> Manifest:
     """Seal an artifact: digest its files and write `manifest.json`, last and atomically."""
     manifest = Manifest(step, dict(inputs), dict(settings), _content(folder), dict(facts), round(seconds, 1))
-    write_atomic(folder / MANIFEST, (json.dumps(asdict(manifest), indent=1, ensure_ascii=False) + "\n").encode())
+    write_atomic(folder / MANIFEST, json_bytes(asdict(manifest)))
     return manifest
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from tmkd.data.labels import LabelSet
 from tmkd.data.text import TOKENIZER, TextSettings
 from tmkd.errors import TmkdError
-from tmkd.store import MANIFEST, digest_file, sealed, write_atomic
+from tmkd.store import MANIFEST, digest_file, json_bytes, sealed, write_atomic
 
 VERSION = 2
 BUNDLE = "bundle.json"
@@ -45,7 +45,7 @@ class Bundle:
             "precisions": list(self.precisions),
             "int8_engines": list(self.engines),
         }
-        write_atomic(folder / BUNDLE, (json.dumps(content, indent=1) + "\n").encode())
+        write_atomic(folder / BUNDLE, json_bytes(content))
 
 
 def read_bundle(folder: Path) -> Bundle:

@@ -21,14 +21,14 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 
 from tmkd.data.tokens import TokenIds
 from tmkd.errors import TmkdError
-from tmkd.export.compat_tokenizer import json_bytes, write_tokenizer
+from tmkd.export.compat_tokenizer import write_tokenizer
 from tmkd.export.one_logit import Floats, OneLogit, fit_one_logit, log_odds
 from tmkd.metrics.agreement import kendall_tau, kendall_tau_in_groups, top_1_agreement
 from tmkd.metrics.quality import accuracy
 from tmkd.network import Student
 from tmkd.network.encoder import ATTENTION, encoder_config, quiet, represent
 from tmkd.network.scoring import batched_logits
-from tmkd.store import read_manifest, write_atomic
+from tmkd.store import json_bytes, read_manifest, write_atomic
 
 REPORT = "compat_report.json"
 CONFIG = "config.json"

@@ -8,7 +8,7 @@ from typing import Any
 
 from tmkd.data.text import PairTokenizer
 from tmkd.network.student import TOKENIZER_FILES
-from tmkd.store import write_atomic
+from tmkd.store import json_bytes, write_atomic
 
 SPECIAL_TOKENS = {"unk": "[UNK]", "sep": "[SEP]", "pad": "[PAD]", "cls": "[CLS]", "mask": "[MASK]"}
 
@@ -39,11 +39,6 @@ def write_tokenizer(tokenizer: PairTokenizer, student_folder: Path, folder: Path
     if bert is not None:
         lines = (f"{word}\n" for word in sorted(words, key=words.__getitem__))
         write_atomic(folder / "vocab.txt", "".join(lines).encode())
-
-
-def json_bytes(value: Any) -> bytes:
-    """A value as a JSON file."""
-    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def _special_tokens(student_folder: Path, words: dict[str, int]) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from tmkd.export.parity import CheckSet, compare, fp32_faults, int8_faults
 from tmkd.export.quantize import input_moments
 from tmkd.export.student_graph import round_layers, student_graph
 from tmkd.network import Student
-from tmkd.store import write_atomic
+from tmkd.store import json_bytes, write_atomic
 
 CARD = "README.md"
 
@@ -93,5 +92,5 @@ def _write(
     headers = tuple(header.name for header in student.headers.named)
     bundle = Bundle(student.labels, student.tokenizer.settings, headers, tuple(graphs), tuple(engines))
     bundle.write(folder)
-    write_atomic(folder / REPORT, (json.dumps(report, indent=1) + "\n").encode())
+    write_atomic(folder / REPORT, json_bytes(report))
     write_atomic(folder / CARD, model_card(bundle, report).encode())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from tmkd.data.word_vectors import Vector, read_vectors
 from tmkd.errors import TmkdError
 from tmkd.network.bilstm import FIRST, PAD, SEPARATOR, SPECIALS, UNKNOWN, BiLSTM, BiLSTMConfig
 from tmkd.network.encoder import quiet
-from tmkd.store import write_atomic
+from tmkd.store import json_bytes, write_atomic
 
 
 def write_start(vectors: Path, folder: Path, most: int, layers: int, seed: int) -> int:
@@ -50,7 +49,7 @@ def write_start(vectors: Path, folder: Path, most: int, layers: int, seed: int) 
     names = {"unk_token": UNKNOWN, "pad_token": PAD, "cls_token": FIRST, "sep_token": SEPARATOR}
     write_atomic(folder / TOKENIZER, word_tokenizer(words).to_str(pretty=True).encode())
     told = {"tokenizer_class": "PreTrainedTokenizerFast", **names}
-    write_atomic(folder / "tokenizer_config.json", (json.dumps(told, indent=1) + "\n").encode())
+    write_atomic(folder / "tokenizer_config.json", json_bytes(told))
     return len(found)
 
 

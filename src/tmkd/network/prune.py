@@ -25,7 +25,7 @@ from tmkd.network.prune_vocabulary import cut_tokenizer, kept_pieces
 from tmkd.network.scoring import batched_logits
 from tmkd.network.student import TOKENIZER_FILES
 from tmkd.recipe.parts import StudentSpec
-from tmkd.store import write_atomic
+from tmkd.store import json_bytes, write_atomic
 
 WATCHED = 2048  # pairs on which neurons are watched
 
@@ -57,7 +57,7 @@ def write_narrow(base: Path, student: StudentSpec, pairs: Sequence[tuple[str, st
         if (base / name).is_file():
             told = json.loads((base / name).read_bytes())
             told.pop("added_tokens_decoder", None)  # numbers of the old word pieces; tokenizer.json has the new
-            write_atomic(folder / name, (json.dumps(told, indent=1) + "\n").encode())
+            write_atomic(folder / name, json_bytes(told))
     return {"word_pieces": words.get_vocab_size(), "parameters": encoder.num_parameters()}
 
 
