@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +16,7 @@ from tmkd.bundle.session import Session
 from tmkd.data.text import PairTokenizer
 from tmkd.data.tokens import TokenIds
 from tmkd.errors import TmkdError
-
-Probabilities = npt.NDArray[np.float32]
+from tmkd.ranking import Predictions, Probabilities, RankedPassage, predictions, ranking
 
 _AT_ONCE = 4096  # pairs tokenised together: bounds memory, and the next ones are read while these are computed
 
@@ -78,28 +76,19 @@ class Ranker:
             logits[start : start + len(some)] = self._logits(tokens)
         return np.exp(logits)
 
-    def predict(self, pairs: Sequence[tuple[str, str]]) -> npt.NDArray[Any]:
-        """(pairs,): with two classes the positive one's probability (float32), with more the class index (int64)."""
-        probabilities = self.predict_proba(pairs)
-        if probabilities.shape[1] > 2:
-            return np.asarray(probabilities.argmax(axis=1))
-        return np.asarray(probabilities[:, self.bundle.labels.positive_index])
+    def predict(self, pairs: Sequence[tuple[str, str]]) -> Predictions:
+        """Predict (pairs,): the positive class's probability, float32; with three or more the class index, int64."""
+        return predictions(self.predict_proba(pairs), self.bundle.labels)
 
     def rank(
         self, question: str, passages: Sequence[str], top_k: int | None = None, return_documents: bool = False
-    ) -> list[dict[str, Any]]:
-        """Passages by the probability of the positive class, best first, equals in their given order.
+    ) -> list[RankedPassage]:
+        """Rank passages by the probability of the positive class, the best first; equals keep their order.
 
-        Returns {"corpus_id": place among `passages`, "score": probability}, with "text" if `return_documents`.
+        Returns {"corpus_id": index in `passages`, "score": probability}, with "text" if `return_documents`.
         """
         probabilities = self.predict_proba([(question, passage) for passage in passages])
-        scores = probabilities[:, self.bundle.labels.positive_index]
-        best = np.argsort(-scores, kind="stable")[:top_k]
-        ranked: list[dict[str, Any]] = [{"corpus_id": int(index), "score": float(scores[index])} for index in best]
-        if return_documents:
-            for entry in ranked:
-                entry["text"] = passages[entry["corpus_id"]]
-        return ranked
+        return ranking(probabilities, self.bundle.labels, passages, top_k, return_documents)
 
 
 def _tokenizer(path: Path) -> Tokenizer:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
@@ -26,6 +25,7 @@ from tmkd.errors import TmkdError
 from tmkd.network.encoder import Pool, bottom_layers, encoder_config, encoder_from_config, quiet, represent
 from tmkd.network.headers import Header, Headers, aggregate
 from tmkd.network.scoring import batched_logits
+from tmkd.ranking import Predictions, Probabilities, RankedPassage, predictions, ranking
 
 TOKENIZER_FILES = ("tokenizer_config.json", "special_tokens_map.json")  # beside tokenizer.json
 
@@ -193,41 +193,32 @@ class Student(PreTrainedModel):
             raise TmkdError("this student was not loaded from a folder: save it, then Student.from_pretrained(folder)")
         return PairTokenizer.load(Path(self.name_or_path), self.max_length)
 
-    def predict_proba(self, pairs: Sequence[tuple[str, str]]) -> npt.NDArray[np.float32]:
+    def predict_proba(self, pairs: Sequence[tuple[str, str]]) -> Probabilities:
         """Eq. 6 for (question, passage) pairs: probabilities float32 (pairs, classes)."""
         if not pairs:
             return np.empty((0, len(self.labels.names)), dtype=np.float32)
         tokens = self.tokenizer.encode([question for question, _ in pairs], [passage for _, passage in pairs])
         training = self.training
         self.train(False)
-        logits: npt.NDArray[np.float32] = batched_logits(
+        logits: Probabilities = batched_logits(
             lambda inputs: self(**inputs).logits, tokens, self.tokenizer.settings.pad_id, self.device.type, "fp32"
         )
         self.train(training)
         return np.exp(logits)
 
-    def predict(self, pairs: Sequence[tuple[str, str]]) -> npt.NDArray[Any]:
-        """(pairs,): with two classes the positive one's probability (float32), with more the class index (int64)."""
-        probabilities = self.predict_proba(pairs)
-        if probabilities.shape[1] > 2:
-            return np.asarray(probabilities.argmax(axis=1))
-        return np.asarray(probabilities[:, self.labels.positive_index])
+    def predict(self, pairs: Sequence[tuple[str, str]]) -> Predictions:
+        """Predict (pairs,): the positive class's probability, float32; with three or more the class index, int64."""
+        return predictions(self.predict_proba(pairs), self.labels)
 
     def rank(
         self, question: str, passages: Sequence[str], top_k: int | None = None, return_documents: bool = False
-    ) -> list[dict[str, Any]]:
-        """Passages by the probability of the positive class, best first, equals in their given order.
+    ) -> list[RankedPassage]:
+        """Rank passages by the probability of the positive class, the best first; equals keep their order.
 
-        Returns {"corpus_id": place among `passages`, "score": probability}, with "text" if `return_documents`.
+        Returns {"corpus_id": index in `passages`, "score": probability}, with "text" if `return_documents`.
         """
         probabilities = self.predict_proba([(question, passage) for passage in passages])
-        scores = probabilities[:, self.labels.positive_index]
-        best = np.argsort(-scores, kind="stable")[:top_k]
-        ranked: list[dict[str, Any]] = [{"corpus_id": int(index), "score": float(scores[index])} for index in best]
-        if return_documents:
-            for entry in ranked:
-                entry["text"] = passages[entry["corpus_id"]]
-        return ranked
+        return ranking(probabilities, self.labels, passages, top_k, return_documents)
 
 
 @contextmanager
