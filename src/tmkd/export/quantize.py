@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tmkd.bundle.kernel_weights import TURNED, hadamard
 from tmkd.network import Student
+from tmkd.network.layer_inputs import layer_inputs
 
 LEVELS = 127  # of a signed byte, on each side of 0
 LOUD = 4  # neurons of a feed-forward that stay fp32
@@ -90,25 +89,11 @@ def loud_neurons(onward: npt.NDArray[np.float32], moments: npt.NDArray[np.float6
 def input_moments(student: Student, pairs: Sequence[tuple[str, str]]) -> Moments:
     """Σ x·xᵀ over the tokens of these pairs, float64 (in, in), of the inputs of each linear layer of the encoder."""
     moments: Moments = {}
-    with _watched(student.encoder, moments):
+
+    def add(name: str, inputs: Tensor) -> None:
+        moments[name] = moments.get(name, 0.0) + (inputs.T @ inputs).numpy()
+
+    linear = {name: module for name, module in student.encoder.named_modules() if isinstance(module, nn.Linear)}
+    with layer_inputs(linear, add):
         student.predict_proba(pairs)
     return moments
-
-
-@contextmanager
-def _watched(encoder: nn.Module, moments: Moments) -> Iterator[None]:
-    def watch(name: str) -> torch.utils.hooks.RemovableHandle | None:
-        def add(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-            seen = inputs[0].detach().flatten(0, -2).double()
-            moments[name] = moments.get(name, 0.0) + (seen.T @ seen).numpy()
-
-        module = encoder.get_submodule(name)
-        return module.register_forward_pre_hook(add) if isinstance(module, nn.Linear) else None
-
-    handles = [watch(name) for name, _ in encoder.named_modules() if name]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            if handle is not None:
-                handle.remove()

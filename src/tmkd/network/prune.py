@@ -6,8 +6,7 @@ What is left out here is made good by the stages: they train what is left to say
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from tmkd.data.tokens import TokenIds
 from tmkd.errors import TmkdError
 from tmkd.network.encoder import bottom_layers, quiet, represent
 from tmkd.network.first_token import reads_first_token
+from tmkd.network.layer_inputs import layer_inputs
 from tmkd.network.prune_vocabulary import cut_tokenizer, kept_pieces
 from tmkd.network.scoring import batched_logits
 from tmkd.network.student import TOKENIZER_FILES
@@ -73,8 +73,9 @@ def narrow_ffn(encoder: PreTrainedModel, student: StudentSpec, tokens: TokenIds,
     if left >= config.intermediate_size:
         raise TmkdError(f"student.ffn is {left}; the encoder has {config.intermediate_size}: set it to fewer")
     layers: Any = encoder.encoder.layer
-    squares = [torch.zeros(config.intermediate_size, dtype=torch.float64) for _ in layers]
-    with _watched([layer.output.dense for layer in layers], squares):
+    denses = {str(number): layer.output.dense for number, layer in enumerate(layers)}
+    squares = {name: torch.zeros(config.intermediate_size, dtype=torch.float64) for name in denses}
+    with layer_inputs(denses, lambda name, inputs: squares[name].add_(inputs.square().sum(dim=0))):
         batched_logits(
             lambda inputs: represent(
                 encoder, student.pool, inputs["input_ids"], inputs["attention_mask"], inputs["token_type_ids"]
@@ -84,7 +85,7 @@ def narrow_ffn(encoder: PreTrainedModel, student: StudentSpec, tokens: TokenIds,
             "cpu",
             "fp32",
         )
-    for layer, square in zip(layers, squares, strict=True):
+    for layer, square in zip(layers, squares.values(), strict=True):
         adds = square * layer.output.dense.weight.detach().double().square().sum(dim=0)
         kept = adds.topk(left).indices.sort().values
         layer.intermediate.dense = _linear(layer.intermediate.dense, kept, None)
@@ -119,21 +120,3 @@ def _cut_embeddings(encoder: PreTrainedModel, kept: np.ndarray) -> None:
         cut.weight.copy_(vectors.weight[torch.from_numpy(kept)])
     encoder.set_input_embeddings(cut)
     config.vocab_size = len(kept)
-
-
-@contextmanager
-def _watched(denses: Sequence[nn.Linear], squares: Sequence[Tensor]) -> Iterator[None]:
-    """Add up the squares of what goes into each layer."""
-
-    def watch(dense: nn.Linear, square: Tensor) -> torch.utils.hooks.RemovableHandle:
-        def add(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            square.add_(inputs[0].detach().flatten(0, -2).double().square().sum(dim=0))
-
-        return dense.register_forward_pre_hook(add)
-
-    handles = [watch(dense, square) for dense, square in zip(denses, squares, strict=True)]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
