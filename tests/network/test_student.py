@@ -11,7 +11,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tmkd.data.labels import LabelSet
 from tmkd.errors import TmkdError
-from tmkd.network import Student
+from tmkd.network import Student, open_student
 from tmkd.network.headers import Header
 
 Folders = Callable[[str], Path]
@@ -152,3 +152,24 @@ def test_opening_a_student_is_silent(pretrained: Folders, tmp_path: Path, capfd:
     capfd.readouterr()
     Student.from_pretrained(tmp_path / "s")
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_student_opened_for_scoring_is_in_evaluation_mode(pretrained: Folders, tmp_path: Path) -> None:
+    start(pretrained("bert")).train().save(tmp_path / "s", pretrained("bert"))
+    opened = open_student(tmp_path / "s")
+    assert not any(module.training for module in opened.modules())
+
+
+@pytest.mark.parametrize("damage", ["no such folder", "a torn file of weights", "another model"])
+def test_a_folder_that_holds_no_student_is_named_with_the_reason(
+    pretrained: Folders, tmp_path: Path, damage: str
+) -> None:
+    folder = tmp_path / "s"
+    if damage != "no such folder":
+        start(pretrained("bert")).save(folder, pretrained("bert"))
+    if damage == "a torn file of weights":
+        (folder / "model.safetensors").write_bytes(b"torn")
+    if damage == "another model":
+        (folder / "config.json").write_bytes((pretrained("bert") / "config.json").read_bytes())
+    with pytest.raises(TmkdError, match=r"s: cannot be opened as student TMKD: \w"):
+        open_student(folder, "student TMKD")

@@ -9,13 +9,12 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
 from torch import nn
 
 from tmkd.data.labels import LabelSet
 from tmkd.data.text import PairTokenizer
 from tmkd.errors import TmkdError
-from tmkd.network import Student
+from tmkd.network import open_student
 from tmkd.network.scoring import batched_logits
 from tmkd.store import MANIFEST
 from tmkd.teachers.network import load
@@ -132,11 +131,7 @@ def from_student_folder(name: str, folder: Path, device: str, precision: str) ->
 
     Raises: TmkdError when the folder cannot be opened.
     """
-    try:
-        student = Student.from_pretrained(folder, local_files_only=True, attn_implementation="eager")
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise TmkdError(f"student {name}: {folder} cannot be opened: {reason}") from error
+    student = open_student(folder, f"student {name}")
     nn.Module.to(student, device).train(False)
     tokenizer = student.tokenizer
     pad_id = tokenizer.settings.pad_id

@@ -25,8 +25,8 @@ from tmkd.export.compat_tokenizer import write_tokenizer
 from tmkd.export.one_logit import Floats, OneLogit, fit_one_logit, log_odds
 from tmkd.metrics.agreement import kendall_tau, kendall_tau_in_groups, top_1_agreement
 from tmkd.metrics.quality import accuracy
-from tmkd.network import Student
-from tmkd.network.encoder import ATTENTION, encoder_config, quiet, represent
+from tmkd.network import Student, open_student
+from tmkd.network.encoder import encoder_config, quiet, represent
 from tmkd.network.scoring import batched_logits
 from tmkd.store import json_bytes, read_manifest, write_atomic
 
@@ -126,11 +126,7 @@ def compare(
 
 def _open(folder: Path) -> Student:
     """The student, if BertForSequenceClassification can say what it says but for the mean over headers."""
-    try:
-        student = Student.from_pretrained(folder, local_files_only=True, attn_implementation=ATTENTION)
-    except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise TmkdError(f"{folder}: cannot be opened as a student: {reason}") from error
+    student = open_student(folder)
     kind, classes = student.encoder.config.model_type, len(student.labels.names)
     if classes != 2:
         raise TmkdError(f"{folder}: one logit tells two classes apart, and task {student.labels.task} has {classes}")
@@ -138,7 +134,7 @@ def _open(folder: Path) -> Student:
         raise TmkdError(f"{folder}: its body is a {kind}; only BERT's can be BertForSequenceClassification")
     if student.config.pool != "pooler":
         raise TmkdError(f"{folder}: pool: {student.config.pool}, but BertForSequenceClassification reads the pooler")
-    return student.eval()
+    return student
 
 
 def _vectors(student: Student, tokens: TokenIds) -> Floats:

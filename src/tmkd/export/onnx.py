@@ -17,7 +17,7 @@ from tmkd.export.card import model_card
 from tmkd.export.parity import CheckSet, compare, fp32_faults, int8_faults
 from tmkd.export.quantize import input_moments
 from tmkd.export.student_graph import round_layers, student_graph
-from tmkd.network import Student
+from tmkd.network import Student, open_student
 from tmkd.store import json_bytes, write_atomic
 
 CARD = "README.md"
@@ -41,8 +41,7 @@ def export_bundle(
     """
     if not checks or not calibration:
         raise TmkdError("an export needs pairs: some to round the int8 weights by, and some to check the graphs with")
-    student = Student.from_pretrained(student_folder, local_files_only=True, attn_implementation="eager")
-    student.train(False)
+    student = open_student(student_folder)
     tokenizer, positive = student.tokenizer, student.labels.positive_index
     pad_id = tokenizer.settings.pad_id
     graphs: dict[Precision, onnx.ModelProto] = {

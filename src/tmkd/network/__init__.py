@@ -8,11 +8,11 @@ from __future__ import annotations
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
 from tmkd.network.bilstm import BiLSTM, BiLSTMConfig
-from tmkd.network.student import Student, StudentConfig, StudentOutput
+from tmkd.network.student import Student, StudentConfig, StudentOutput, open_student
 
 AutoConfig.register(BiLSTMConfig.model_type, BiLSTMConfig, exist_ok=True)
 AutoModel.register(BiLSTMConfig, BiLSTM, exist_ok=True)
 AutoConfig.register(StudentConfig.model_type, StudentConfig, exist_ok=True)
 AutoModelForSequenceClassification.register(StudentConfig, Student, exist_ok=True)
 
-__all__ = ["Student", "StudentConfig", "StudentOutput"]
+__all__ = ["Student", "StudentConfig", "StudentOutput", "open_student"]

@@ -22,7 +22,7 @@ from transformers.utils.generic import ModelOutput
 from tmkd.data.labels import LabelSet
 from tmkd.data.text import PairTokenizer
 from tmkd.errors import TmkdError
-from tmkd.network.encoder import Pool, bottom_layers, encoder_config, encoder_from_config, quiet, represent
+from tmkd.network.encoder import ATTENTION, Pool, bottom_layers, encoder_config, encoder_from_config, quiet, represent
 from tmkd.network.headers import Header, Headers, aggregate
 from tmkd.network.scoring import batched_logits
 from tmkd.ranking import Predictions, Probabilities, RankedPassage, predictions, ranking
@@ -219,6 +219,19 @@ class Student(PreTrainedModel):
         """
         probabilities = self.predict_proba([(question, passage) for passage in passages])
         return ranking(probabilities, self.labels, passages, top_k, return_documents)
+
+
+def open_student(folder: Path, name: str = "a student") -> Student:
+    """Open a saved student for scoring, in evaluation mode; nothing is downloaded. Errors call it `name`.
+
+    Raises: TmkdError when the folder holds no student or is damaged.
+    """
+    try:
+        student = Student.from_pretrained(folder, local_files_only=True, attn_implementation=ATTENTION)
+    except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise TmkdError(f"{folder}: cannot be opened as {name}: {reason}") from error
+    return student.eval()
 
 
 @contextmanager
