@@ -37,7 +37,7 @@ def world(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def gather(**settings: Any) -> CollectSpec:
+def spec(**settings: Any) -> CollectSpec:
     files = {"documents": "pages.jsonl", "questions": "questions.txt", "passages": "passages.tsv"}
     return CollectSpec.model_validate({"task": "toy", "near": False, **files, **settings})
 
@@ -47,7 +47,7 @@ def collect(
 ) -> tuple[Corpus, dict[str, Any]]:
     """All three steps, as the flow makes them."""
     guard = guard or Guard.of([])
-    told: list[tuple[int, int]] = []
+    reports: list[tuple[int, int]] = []
     folders = {}
     facts: dict[str, Any] = {}
     if recipe.questions:
@@ -56,9 +56,9 @@ def collect(
         facts |= collect_index("web", recipe, LABELS, folders["index"], world, lambda *_: None, 1, digests)
         folders["questions"].mkdir(exist_ok=True)
         facts |= collect_questions("web", recipe, LABELS, guard, folders["questions"], world)
-    report = lambda *place: told.append(place)  # noqa: E731
+    report = lambda *place: reports.append(place)  # noqa: E731
     facts |= collect_corpus("web", recipe, LABELS, guard, world / out, world, report, processes=processes, **folders)
-    assert all(0 < done <= total for done, total in told)
+    assert all(0 < done <= total for done, total in reports)
     return Corpus.open(world / out), facts
 
 
@@ -68,7 +68,7 @@ def rows(corpus: Corpus) -> list[tuple[Any, ...]]:
 
 
 def test_questions_get_the_best_passage_of_each_document(world: Path) -> None:
-    corpus, facts = collect(world, gather())
+    corpus, facts = collect(world, spec())
     eggs = [row for row in rows(corpus) if row[0] == "how long to cook eggs"]
     assert eggs[0] == ("how long to cook eggs", "Cook eggs for eight minutes.", "u/eggs", 1)
     assert ("how long to cook eggs", "Iron pans cook eggs well.", "passages.tsv#1", 2) in eggs
@@ -84,12 +84,12 @@ def test_questions_get_the_best_passage_of_each_document(world: Path) -> None:
 
 
 def test_top_limits_the_documents(world: Path) -> None:
-    corpus, _ = collect(world, gather(top=1))
+    corpus, _ = collect(world, spec(top=1))
     assert [rank for _, _, _, rank in rows(corpus)] == [1, 1, 1]
 
 
 def test_given_pairs_come_first_and_once(world: Path) -> None:
-    corpus, facts = collect(world, gather(pairs="pairs.tsv"))
+    corpus, facts = collect(world, spec(pairs="pairs.tsv"))
     found = rows(corpus)
     assert found[0] == ("is tea hot", "Tea is hot.", None, None)
     assert found[1] == ("iron in beans", "Spinach and beans have iron.", None, None)
@@ -104,9 +104,9 @@ def test_pairs_alone_need_no_index(world: Path) -> None:
 
 
 def test_whole_questions_up_to_the_limit_and_given_pairs_always(world: Path) -> None:
-    everything = rows(collect(world, gather(pairs="pairs.tsv", limit=99))[0])
+    everything = rows(collect(world, spec(pairs="pairs.tsv", limit=99))[0])
     for limit in range(1, len(everything) + 1):
-        corpus, _ = collect(world, gather(pairs="pairs.tsv", limit=limit))
+        corpus, _ = collect(world, spec(pairs="pairs.tsv", limit=limit))
         kept = rows(corpus)
         assert kept == everything[: len(kept)]  # the same order, cut
         assert len(kept) <= max(limit, 2)
@@ -116,8 +116,7 @@ def test_whole_questions_up_to_the_limit_and_given_pairs_always(world: Path) -> 
 
 def test_the_seed_draws_the_order(world: Path) -> None:
     orders = {
-        tuple(dict.fromkeys(row[0] for row in rows(collect(world, gather(seed=seed, limit=99))[0])))
-        for seed in range(8)
+        tuple(dict.fromkeys(row[0] for row in rows(collect(world, spec(seed=seed, limit=99))[0]))) for seed in range(8)
     }
     assert len(orders) > 1
     assert len({frozenset(order) for order in orders}) == 1
@@ -125,7 +124,7 @@ def test_the_seed_draws_the_order(world: Path) -> None:
 
 def test_nothing_of_dev_or_test_comes_in(world: Path) -> None:
     held_out = pair_table(["Tea; minutes", "is tea hot"], ["cook eggs for eight minutes", "tea is hot"])
-    corpus, facts = collect(world, gather(pairs="pairs.tsv"), Guard.of([held_out]))
+    corpus, facts = collect(world, spec(pairs="pairs.tsv"), Guard.of([held_out]))
     assert not {"tea minutes", "is tea hot"} & {row[0] for row in rows(corpus)}
     assert "Cook eggs for eight minutes." not in {row[1] for row in rows(corpus)}
     assert facts["leaked_questions"] == facts["leaked_passages"] == 1
@@ -148,31 +147,31 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_how_questions_are_spread_over_shards_does_not_show(world: Path, made: list[str]) -> None:
-    grained, facts = collect(world, gather())
+    grained, facts = collect(world, spec())
     assert len(made) == len(grained.shards) == 3  # the fourth question has no passage
     assert facts["questions_without_passages"] == 1
     shards.QUESTIONS = 1024
-    whole, same = collect(world, gather(), out="other")
+    whole, same = collect(world, spec(), out="other")
     assert (rows(grained), facts) == (rows(whole), same)
 
 
 def test_a_killed_collect_goes_on_from_its_last_shard_with_the_same_bytes(
     world: Path, made: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    undisturbed, facts = collect(world, gather(), out="undisturbed")
+    undisturbed, facts = collect(world, spec(), out="undisturbed")
     made.clear()
     with monkeypatch.context() as patch:
         patch.setattr(shards.Ledger, "add", killed_at_the_second(shards.Ledger.add))
         with pytest.raises(KeyboardInterrupt):
-            collect(world, gather())
+            collect(world, spec())
     assert made == ["shard-00000.parquet", "shard-00001.parquet"]
     made.clear()
-    resumed, same = collect(world, gather())
+    resumed, same = collect(world, spec())
     assert made == ["shard-00001.parquet", "shard-00002.parquet"]  # the second was not noted yet
     assert (resumed.digest, same) == (undisturbed.digest, facts)
     made.clear()
     (world / "out" / "shard-00000.parquet").write_bytes(b"harmed")
-    assert collect(world, gather())[0].digest == undisturbed.digest
+    assert collect(world, spec())[0].digest == undisturbed.digest
     assert made == ["shard-00000.parquet"]
 
 
@@ -189,49 +188,49 @@ def killed_at_the_second(add: Any) -> Any:
 
 
 def test_questions_added_at_the_end_add_shards_and_touch_no_other(world: Path, made: list[str]) -> None:
-    before, _ = collect(world, gather())
+    before, _ = collect(world, spec())
     (world / "questions.txt").write_text("\n".join([*QUESTIONS, "spinach", "eggs under water"]))
     made.clear()
-    after, _ = collect(world, gather())
+    after, _ = collect(world, spec())
     assert made == ["shard-00004.parquet", "shard-00005.parquet"]
     assert after.shards[: len(before.shards)] == before.shards
-    assert rows(after) == rows(collect(world, gather(), out="anew")[0])
+    assert rows(after) == rows(collect(world, spec(), out="anew")[0])
 
 
 def test_a_larger_limit_adds_shards_and_touches_no_other(world: Path, made: list[str]) -> None:
-    before, _ = collect(world, gather(limit=2))
-    after, _ = collect(world, gather(limit=99))
+    before, _ = collect(world, spec(limit=2))
+    after, _ = collect(world, spec(limit=99))
     assert after.shards[: len(before.shards)] == before.shards
     assert len(after) > len(before)
 
 
 @pytest.mark.parametrize("change", [{"top": 1}, {"keep": 1}, {"shortest": 5}])
 def test_what_pairs_depend_on_makes_them_anew(world: Path, made: list[str], change: dict[str, Any]) -> None:
-    collect(world, gather())
+    collect(world, spec())
     made.clear()
-    collect(world, gather(**change))
+    collect(world, spec(**change))
     assert len(made) == 3
 
 
 def test_processes_do_not_show(world: Path) -> None:
     questions = [f"eggs {word} water" for word in map("w{}".format, range(4 * shards.QUESTIONS))]
     (world / "questions.txt").write_text("\n".join(questions))
-    one, facts = collect(world, gather())
-    two, same = collect(world, gather(), out="two", processes=2)
+    one, facts = collect(world, spec())
+    two, same = collect(world, spec(), out="two", processes=2)
     assert (one.digest, facts) == (two.digest, same)
     assert len(one.shards) == 4
 
 
 def test_a_changed_file_of_passages_builds_the_index_anew(world: Path) -> None:
-    collect(world, gather())
+    collect(world, spec())
     (world / "passages.tsv").write_text("passage\nZzz is sleep.\n")
-    corpus, _ = collect(world, gather())
+    corpus, _ = collect(world, spec())
     assert "Zzz is sleep." in {row[1] for row in rows(corpus)}
 
 
 def test_kept_documents_keep_their_ranks(world: Path) -> None:
-    every = {row[:3]: row[3] for row in rows(collect(world, gather())[0])}
-    drawn = rows(collect(world, gather(keep=1))[0])
+    every = {row[:3]: row[3] for row in rows(collect(world, spec())[0])}
+    drawn = rows(collect(world, spec(keep=1))[0])
     assert len({row[0] for row in drawn}) == len(drawn) == 3
     assert all(every[row[:3]] == row[3] for row in drawn)
 
@@ -240,13 +239,13 @@ def test_nearly_the_same_as_dev_or_test_is_left_out_too(world: Path) -> None:
     text = "Cook eggs for eight minutes and cool them in cold water."
     (world / "passages.tsv").write_text(f"passage\n{text}\n")
     held_out = pair_table(["minutes for the tea"], [f"For a start: {text}"])
-    corpus, facts = collect(world, gather(), Guard.of([held_out], near=True))
+    corpus, facts = collect(world, spec(), Guard.of([held_out], near=True))
     assert text not in {row[1] for row in rows(corpus)}
     assert (facts["near_leaked_passages"], facts["leaked_passages"]) == (1, 0)
     assert facts["near_leaked_questions"] == 0
-    _, facts = collect(world, gather(), Guard.of([pair_table(["what is iron in beans"], ["x"])], near=True))
+    _, facts = collect(world, spec(), Guard.of([pair_table(["what is iron in beans"], ["x"])], near=True))
     assert facts["near_leaked_questions"] == 0
-    _, facts = collect(world, gather(), Guard.of([pair_table(["the iron in a bean"], ["x"])], near=True))
+    _, facts = collect(world, spec(), Guard.of([pair_table(["the iron in a bean"], ["x"])], near=True))
     assert facts["near_leaked_questions"] == 1
 
 
@@ -255,7 +254,7 @@ def test_a_run_of_another_engine_stands_in_for_search(world: Path) -> None:
     (world / "other.run").write_text(
         "q1 Q0 u/iron 1 7.5 x\nq1 Q0 gone 2 7 x\nq1 Q0 u/tea 3 6 x\nq2 Q0 u/eggs 1 3 x\nq9 Q0 u/tea 1 1 x\n"
     )
-    corpus, facts = collect(world, gather(questions="questions.tsv", run="other.run"))
+    corpus, facts = collect(world, spec(questions="questions.tsv", run="other.run"))
     assert rows(corpus) == [
         ("tea minutes", "Spinach and beans have iron.", "u/iron", 1),
         ("tea minutes", "Steep tea for two minutes.", "u/tea", 3),
@@ -282,9 +281,9 @@ def test_passages_may_have_the_ids_that_a_run_names(world: Path) -> None:
     assert rows(collect(world, recipe)[0]) == [("tea minutes", "Black tea.", "p8", 1)]
 
 
-def test_a_limit_below_one_questions_pairs_is_told(world: Path) -> None:
+def test_a_limit_below_one_questions_pairs_is_reported(world: Path) -> None:
     with pytest.raises(TmkdError, match="no pairs: not one question's pairs fit into the limit of 1; raise it"):
-        collect(world, gather(limit=1, questions="tea.txt"))
+        collect(world, spec(limit=1, questions="tea.txt"))
 
 
 def test_ms_marcos_top1000_is_given_as_pairs(world: Path) -> None:
@@ -298,19 +297,21 @@ def test_ms_marcos_top1000_is_given_as_pairs(world: Path) -> None:
 def test_a_run_that_names_nothing_of_ours_is_refused(world: Path) -> None:
     (world / "questions.tsv").write_text("qid\tquestion\nq1\ttea minutes\n")
     (world / "other.run").write_text("q9 Q0 u/tea 1 1 x\n")
-    with pytest.raises(TmkdError, match=r"other\.run: names no question of the question files: it has 'q9', they have"):
-        collect(world, gather(questions="questions.tsv", run="other.run"))
+    with pytest.raises(
+        TmkdError, match=r"other\.run: has no question id of the question files: it has 'q9', they have"
+    ):
+        collect(world, spec(questions="questions.tsv", run="other.run"))
     (world / "other.run").write_text("q1 Q0 gone 1 1 x\n")
-    with pytest.raises(TmkdError, match="no pairs: none of 1 documents of the run is here"):
-        collect(world, gather(questions="questions.tsv", run="other.run"))
+    with pytest.raises(TmkdError, match="no pairs: none of 1 documents of the run is in the index"):
+        collect(world, spec(questions="questions.tsv", run="other.run"))
 
 
 def test_no_pairs_is_an_error(world: Path) -> None:
     (world / "questions.txt").write_text("zzz\n")
     with pytest.raises(TmkdError, match="collect web: no pairs"):
-        collect(world, gather())
+        collect(world, spec())
 
 
 def test_a_missing_file_is_named(world: Path) -> None:
     with pytest.raises(TmkdError, match=r"none\.jsonl"):
-        collect(world, gather(documents="none.jsonl"))
+        collect(world, spec(documents="none.jsonl"))

@@ -16,8 +16,8 @@ from tmkd.recipe.parts import SourceSpec
 
 
 def read(path: Path, **how: Any) -> tuple[list[Row], dict[str, int]]:
-    told: Counter[str] = Counter()
-    return list(read_documents(path, SourceSpec(file=path.name, **how), told)), dict(told)
+    drop_counts: Counter[str] = Counter()
+    return list(read_documents(path, SourceSpec(file=path.name, **how), drop_counts)), dict(drop_counts)
 
 
 def write(folder: Path, name: str, content: bytes) -> Path:
@@ -76,7 +76,7 @@ def test_lines_end_only_at_line_feeds(tmp_path: Path) -> None:
 def test_a_line_that_is_too_long_is_passed_over_without_being_held(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(document_tables, "_LONGEST_LINE", 50)
+    monkeypatch.setattr(document_tables, "_MAX_LINE_BYTES", 50)
     content = b'{"url": "1", "text": "a"}\n' + b"x" * 1_000 + b"\n" + b"y" * 51 + b'\n{"url": "2", "text": "b"}'
     assert read(write(tmp_path, "a.jsonl", content)) == ([Row("1", "", "a"), Row("2", "", "b")], {"too large": 2})
 
@@ -112,12 +112,12 @@ def test_bad_rows_of_a_table_are_counted(tmp_path: Path) -> None:
 
 def test_a_quotation_mark_that_never_ends_loses_not_the_rest_of_the_file(tmp_path: Path) -> None:
     lines = [b"%d,words\n" % number for number in range(40_000)]
-    found, told = read(
+    found, drop_counts = read(
         write(tmp_path, "a.csv", b"url,text\n" + b"".join(lines[:9]) + b'x,"open\n' + b"".join(lines[9:]))
     )
     assert [one.url for one in found[:9]] == [str(number) for number in range(9)]
     assert found[-1] == Row("39999", "", "words")
-    assert told["bad csv"] == 1
+    assert drop_counts["bad csv"] == 1
 
 
 @pytest.mark.parametrize(("cut", "reason"), [(slice(None, -30), "truncated"), (slice(None), "damaged")])
@@ -127,8 +127,8 @@ def test_a_broken_gzip_file_gives_what_comes_before_the_break(tmp_path: Path, cu
     if reason == "damaged":
         packed = packed[:-200] + bytes(100) + packed[-100:]
     (tmp_path / "a.jsonl.gz").write_bytes(packed)
-    found, told = read(tmp_path / "a.jsonl.gz")
-    assert told[reason] == 1
+    found, drop_counts = read(tmp_path / "a.jsonl.gz")
+    assert drop_counts[reason] == 1
     assert [one.url for one in found[:15_000]] == [str(number) for number in range(15_000)]
     assert len(found) < 20_000
 
@@ -143,19 +143,19 @@ def test_parquet_is_read_in_its_order_by_pieces(tmp_path: Path) -> None:
         }
     )
     pq.write_table(table, tmp_path / "a.parquet", row_group_size=300)
-    found, told = read(tmp_path / "a.parquet")
+    found, drop_counts = read(tmp_path / "a.parquet")
     assert [one.url for one in found] == [str(number) for number in range(1_000)]
     assert found[:2] == [Row("0", "T", "a\n\nb"), Row("1", "", "a\n\nb")]
-    assert told == {}
+    assert drop_counts == {}
 
 
 def test_bytes_in_parquet_that_are_no_utf8_cost_their_row(tmp_path: Path) -> None:
     raw = pa.array([b"fine", b"\xff\xfe", "schön".encode(), None], pa.binary())
     for name, column in (("a", raw), ("b", raw.view(pa.string()))):
         pq.write_table(pa.table({"url": ["1", "2", "3", "4"], "text": column}), tmp_path / f"{name}.parquet")
-        found, told = read(tmp_path / f"{name}.parquet")
+        found, drop_counts = read(tmp_path / f"{name}.parquet")
         assert found == [Row("1", "", "fine"), Row("3", "", "schön")]
-        assert told == {"not utf-8": 1, "empty text": 1}
+        assert drop_counts == {"not utf-8": 1, "empty text": 1}
 
 
 def test_a_damaged_part_of_a_parquet_file_loses_only_itself(tmp_path: Path) -> None:
@@ -165,15 +165,19 @@ def test_a_damaged_part_of_a_parquet_file_loses_only_itself(tmp_path: Path) -> N
     content = path.read_bytes()
     start = pq.ParquetFile(path).metadata.row_group(1).column(0).dictionary_page_offset
     path.write_bytes(content[:start] + bytes(200) + content[start + 200 :])
-    found, told = read(path)
+    found, drop_counts = read(path)
     assert {one.text for one in found} >= {*texts[:300], *texts[600:]}
-    assert told == {"damaged": 1}
+    assert drop_counts == {"damaged": 1}
 
 
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [
-        ("a.tsv", b"qid\tquery\n1\tx\n", r"a\.tsv: no url column \(url, docid, .*\); it has qid, query; columns: "),
+        (
+            "a.tsv",
+            b"qid\tquery\n1\tx\n",
+            r"a\.tsv: no url column \(url, docid, .*\); it has qid, query; name it with columns: ",
+        ),
         ("a.csv", b"url,query\n1,x\n", r"a\.csv: no text column"),
         ("a.parquet", b"PAR1 it is not", r"a\.parquet: not a readable Parquet file"),
     ],

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tmkd.collect import documents
-from tmkd.collect.documents import Distinct, Document, Record, check_documents, records, to_document
+from tmkd.collect.documents import Deduplicator, Document, Record, check_documents, records, to_document
 from tmkd.errors import TmkdError
 from tmkd.recipe.parts import SourceSpec
 
@@ -22,8 +22,8 @@ HTML = f"<html><head><title>Lakes</title></head><body><p>{ENGLISH}</p></body></h
 
 
 def read(folder: Path, name: str, **how: Any) -> tuple[list[Record], dict[str, int]]:
-    told: Counter[str] = Counter()
-    return list(records(SourceSpec(file=name, **how), folder, told)), dict(told)
+    drop_counts: Counter[str] = Counter()
+    return list(records(SourceSpec(file=name, **how), folder, drop_counts)), dict(drop_counts)
 
 
 def warc(*bodies: bytes) -> bytes:
@@ -51,20 +51,20 @@ def test_a_folder_gives_all_html_below_it_by_path(tmp_path: Path) -> None:
         (tmp_path / "site" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "site" / name).write_bytes(name.encode())
     (tmp_path / "site" / "gone.html").symlink_to(tmp_path / "nowhere")
-    found, told = read(tmp_path, "site")
+    found, drop_counts = read(tmp_path, "site")
     assert [(one.url, one.content) for one in found] == [
         (name, name.encode()) for name in ("a.html", "b/1.htm", "b/2.html", "c/d/x.html")
     ]
-    assert told == {"unreadable": 1}
+    assert drop_counts == {"unreadable": 1}
 
 
 def test_a_file_of_html_above_the_limit_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(documents, "LARGEST", 1_000)
+    monkeypatch.setattr(documents, "MAX_HTML_BYTES", 1_000)
     (tmp_path / "a.html").write_bytes(b"x" * 1_000)
     (tmp_path / "b.html").write_bytes(b"x" * 1_001)
-    found, told = read(tmp_path, ".")
+    found, drop_counts = read(tmp_path, ".")
     assert [one.url for one in found] == ["a.html"]
-    assert told == {"too large": 1}
+    assert drop_counts == {"too large": 1}
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_folder_without_html_is_refused(tmp_path: Path) -> None:
         read(tmp_path, ".")
 
 
-def test_a_file_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
@@ -115,11 +115,11 @@ def test_checking_a_file_reads_it_only_to_its_first_document(tmp_path: Path) -> 
 
 def test_reasons_are_there_when_reading_stops_early(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b'x\n{"url": "u", "text": "x"}\n')
-    told: Counter[str] = Counter()
-    stream = records(SourceSpec(file="a.jsonl"), tmp_path, told)
+    drop_counts: Counter[str] = Counter()
+    stream = records(SourceSpec(file="a.jsonl"), tmp_path, drop_counts)
     next(stream)
     stream.close()  # type: ignore[attr-defined]
-    assert told == {"bad json": 1}
+    assert drop_counts == {"bad json": 1}
 
 
 def test_a_record_can_be_sent_to_another_process() -> None:
@@ -171,34 +171,40 @@ def test_prose_decides_about_the_language_and_not_lists_of_names() -> None:
     assert isinstance(to_document(Record("u", "", f"{names}\n\n{ENGLISH}"), "en"), Document)
 
 
-def test_an_unknown_language_is_told() -> None:
-    with pytest.raises(TmkdError, match="language 'english' is not known; give a code as en, de"):
+def test_an_unknown_language_is_an_error() -> None:
+    with pytest.raises(TmkdError, match="language 'english' is not known; give a code such as en, de"):
         to_document(Record("u", "", ENGLISH), "english")
 
 
 def test_without_py3langid_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "py3langid", None)
-    with pytest.raises(TmkdError, match=r"telling languages needs py3langid: pip install 'tmkd\[collect\]'"):
+    with pytest.raises(TmkdError, match=r"language identification needs py3langid: pip install 'tmkd\[collect\]'"):
         to_document(Record("u", "", ENGLISH), "en")
 
 
 def test_the_first_document_of_a_url_stays() -> None:
-    told: Counter[str] = Counter()
-    distinct = Distinct(told)
-    taken = [distinct.take(Document(url, "", text)) for url, text in (("1", "a"), ("1", "a"), ("1", "b"), ("2", "a"))]
+    drop_counts: Counter[str] = Counter()
+    deduplicator = Deduplicator(drop_counts)
+    taken = [
+        deduplicator.take(Document(url, "", text)) for url, text in (("1", "a"), ("1", "a"), ("1", "b"), ("2", "a"))
+    ]
     assert taken == [True, False, False, True]
-    assert told == {"same url, same text": 1, "same url, other text": 1}
+    assert drop_counts == {"same url, same text": 1, "same url, other text": 1}
 
 
 def test_near_duplicates_go_where_that_is_wanted() -> None:
     chance = random.Random(1)
     words = [f"w{chance.randrange(9_999)}" for _ in range(200)]
     texts = [" ".join(words), " ".join([*words, "more"]), " ".join(reversed(words))]
-    told: Counter[str] = Counter()
-    distinct = Distinct(told, near=True)
-    assert [distinct.take(Document(str(number), "", text)) for number, text in enumerate(texts)] == [True, False, True]
-    assert told == {"near-duplicate": 1}
-    plain = Distinct(Counter())
+    drop_counts: Counter[str] = Counter()
+    deduplicator = Deduplicator(drop_counts, near=True)
+    assert [deduplicator.take(Document(str(number), "", text)) for number, text in enumerate(texts)] == [
+        True,
+        False,
+        True,
+    ]
+    assert drop_counts == {"near-duplicate": 1}
+    plain = Deduplicator(Counter())
     assert all(plain.take(Document(str(number), "", text)) for number, text in enumerate(texts))
 
 
@@ -211,10 +217,10 @@ def test_a_page_of_100_megabytes_and_a_large_file_need_little_memory(tmp_path: P
         for number in range(300_000):
             packed.write(b'{"url": "%d", "text": "%b"}\n' % (number, b"word " * 60))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    told: Counter[str] = Counter()
+    drop_counts: Counter[str] = Counter()
     with pytest.raises(TmkdError, match=r"1 × too large"):
-        list(records(SourceSpec(file="a.html"), tmp_path, told))
-    assert sum(1 for _ in records(SourceSpec(file="b.jsonl.gz"), tmp_path, told)) == 300_000
+        list(records(SourceSpec(file="a.html"), tmp_path, drop_counts))
+    assert sum(1 for _ in records(SourceSpec(file="b.jsonl.gz"), tmp_path, drop_counts)) == 300_000
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kB
 
 
@@ -227,10 +233,12 @@ WEB = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "web"
 def test_real_pages_give_readable_passages() -> None:
     from tmkd.collect.passages import passages
 
-    told: Counter[str] = Counter()
-    distinct = Distinct(told, near=True)
-    made = [to_document(record, "en") for record in records(SourceSpec(file="wikipedia_pages.warc.gz"), WEB, told)]
-    pages = [one for one in made if isinstance(one, Document) and distinct.take(one)]
+    drop_counts: Counter[str] = Counter()
+    deduplicator = Deduplicator(drop_counts, near=True)
+    made = [
+        to_document(record, "en") for record in records(SourceSpec(file="wikipedia_pages.warc.gz"), WEB, drop_counts)
+    ]
+    pages = [one for one in made if isinstance(one, Document) and deduplicator.take(one)]
     found = [passage for page in pages for passage in passages(page.text)]
     assert len(made) == 300
     assert len(pages) >= 285

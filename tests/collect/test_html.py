@@ -118,7 +118,7 @@ NESTED = 100_000
         (page("<aside>x</aside> loose text" * 9_000), "too large"),
     ],
 )
-def test_what_gives_no_text_is_told_and_never_hangs(content: bytes, reason: str) -> None:
+def test_content_without_text_gives_a_reason_and_never_hangs(content: bytes, reason: str) -> None:
     assert read_page(content) == reason
 
 
@@ -137,7 +137,7 @@ def test_very_many_marks_are_taken_out_in_no_time() -> None:
 
 
 def test_a_page_above_the_limit_is_not_even_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(html, "LARGEST", 1_000)
+    monkeypatch.setattr(html, "MAX_HTML_BYTES", 1_000)
     monkeypatch.setattr(html, "decode", lambda *_: pytest.fail("read"))
     assert read_page(b"x" * 1_001) == "too large"
 

@@ -40,9 +40,9 @@ def world(tmp_path: Path) -> Path:
 
 
 def collect(world: Path, digest: str = "0", **settings: Any) -> dict[str, Any]:
-    gather = CollectSpec.model_validate({"task": "toy", "questions": "q.txt", **settings})
-    digests = {f"file {source.file}": digest for source in gather.documents}
-    return collect_index("web", gather, LABELS, world / "out", world, lambda *_: None, 1, digests)
+    spec = CollectSpec.model_validate({"task": "toy", "questions": "q.txt", **settings})
+    digests = {f"file {source.file}": digest for source in spec.documents}
+    return collect_index("web", spec, LABELS, world / "out", world, lambda *_: None, 1, digests)
 
 
 def passages(world: Path) -> list[tuple[str, str, str]]:
@@ -64,7 +64,7 @@ def test_short_passages_are_left_out_and_counted(world: Path) -> None:
     assert facts["left_out"] == {"passages too short": 3}
 
 
-def test_nearly_repeated_pages_are_left_out_unless_told_otherwise(world: Path) -> None:
+def test_nearly_repeated_pages_are_left_out_unless_near_is_off(world: Path) -> None:
     twin = {"url": "u9", "text": SENTENCES[0] + " "}
     (world / "pages.jsonl").write_text("\n".join(map(json.dumps, [{"url": "u0", "text": SENTENCES[0]}, twin])))
     assert collect(world, documents="pages.jsonl")["left_out"] == {"near-duplicate": 1}
@@ -91,7 +91,7 @@ def test_pages_are_read_once_as_long_as_their_file_is_the_same(world: Path, monk
 
 
 def test_a_killed_reading_of_pages_goes_on_where_it_was(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(indexing, "_AT_ONCE", 1)
+    monkeypatch.setattr(indexing, "_PIECE_RECORDS", 1)
     undisturbed = collect(world, documents="site", near=False)
     expected = passages(world)
     read: list[str] = []
@@ -120,8 +120,8 @@ def test_what_pages_are_no_documents_for_is_counted(world: Path) -> None:
 def test_processes_do_not_show(world: Path) -> None:
     one = collect(world, documents="site", near=False)
     expected = passages(world)
-    gather = CollectSpec.model_validate({"task": "toy", "questions": "q.txt", "documents": "site", "near": False})
-    two = collect_index("web", gather, LABELS, world / "two", world, lambda *_: None, 2, {"file site": "0"})
+    spec = CollectSpec.model_validate({"task": "toy", "questions": "q.txt", "documents": "site", "near": False})
+    two = collect_index("web", spec, LABELS, world / "two", world, lambda *_: None, 2, {"file site": "0"})
     assert two == one
     assert [tuple(Texts(world / "two")[number]) for number in range(len(expected))] == expected
 
@@ -144,7 +144,7 @@ def test_given_passages_of_two_files_are_documents_of_their_own_and_come_once(wo
 
 
 def test_large_pages_make_small_pieces_of_work(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(indexing, "_LARGE", 1)
+    monkeypatch.setattr(indexing, "_PIECE_BYTES", 1)
     whole = collect(world, documents="site", near=False)
     assert whole["documents"] == 3
     assert len(list((world / "out" / CACHE).rglob("*.parquet"))) == 3

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import tiny
-from tmkd.collect.judgments import Judge, fleiss_kappa, judges, positive, read_labelled
+from tmkd.collect.judgments import Judge, fleiss_kappa, is_positive, judge_agreement, read_labelled
 from tmkd.data.labels import LabelSet
 from tmkd.errors import TmkdError
 from tmkd.recipe.parts import SourceSpec
@@ -48,7 +48,7 @@ def test_more_than_two_thirds_is_meant_for_every_vote_there_can_be(tmp_path: Pat
     found, facts = read(tmp_path, [row for votes in every for row in ballot(votes, votes)], fewest=1)
     assert found == {votes: int(Fraction(votes.count("y"), len(votes)) > Fraction(2, 3)) for votes in every}
     assert facts["ties"] == 2 + 6 + 20  # (2 over 1), (4 over 2), (6 over 3)
-    assert not positive(0, 0)
+    assert not is_positive(0, 0)
 
 
 def test_three_of_three_are_needed_and_two_of_three_only_when_asked(tmp_path: Path) -> None:
@@ -58,9 +58,9 @@ def test_three_of_three_are_needed_and_two_of_three_only_when_asked(tmp_path: Pa
 
 
 def test_three_of_four_are_more_than_two_thirds_and_four_of_six_are_not() -> None:
-    assert positive(3, 4)
-    assert not positive(4, 6)
-    assert positive(5, 6)
+    assert is_positive(3, 4)
+    assert not is_positive(4, 6)
+    assert is_positive(5, 6)
 
 
 def test_the_positive_class_may_stand_first(tmp_path: Path) -> None:
@@ -152,11 +152,11 @@ def test_a_judge_is_compared_with_the_majority_of_the_others() -> None:
         {"a": 1, "b": 1, "c": 1},
         {"a": 0},  # no others
     ]
-    assert judges(ballots) == [Judge("c", 2, 2, 0.5), Judge("a", 3, 1, 1.0), Judge("b", 2, 1, 1.0)]
+    assert judge_agreement(ballots) == [Judge("c", 2, 2, 0.5), Judge("a", 3, 1, 1.0), Judge("b", 2, 1, 1.0)]
 
 
 def test_who_was_never_compared_comes_last() -> None:
-    assert [one.name for one in judges([{"a": 1}, {"b": 1, "c": 1, "d": 0}])] == ["d", "a", "b", "c"]
+    assert [one.name for one in judge_agreement([{"a": 1}, {"b": 1, "c": 1, "d": 0}])] == ["d", "a", "b", "c"]
 
 
 def test_the_judges_who_agree_least_are_named(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_the_judges_who_agree_least_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "row", "said"),
+    ("header", "row", "problem"),
     [
         ("question passage vote", "a p yes", r"no judge column \(judge, worker, .*\); it has question, passage, vote"),
         ("question passage judge", "a p x", r"no vote column; it has question, passage, judge; name it .* \{vote: …\}"),
@@ -188,11 +188,11 @@ def test_the_judges_who_agree_least_are_named(tmp_path: Path) -> None:
         ("question passage judge vote", "a p x yes", r"none of its pairs has 3 votes; give more, or set votes: "),
     ],
 )  # fmt: skip
-def test_a_wrong_file_of_votes_is_told_in_one_line(tmp_path: Path, header: str, row: str, said: str) -> None:
+def test_a_wrong_file_of_votes_gives_one_line(tmp_path: Path, header: str, row: str, problem: str) -> None:
     tiny.write_tsv(tmp_path / "votes.tsv", header.split(), [row.split(" ")])
-    with pytest.raises(TmkdError, match=rf"votes\.tsv: {said}") as told:
+    with pytest.raises(TmkdError, match=rf"votes\.tsv: {problem}") as caught:
         read_labelled(SourceSpec(file="votes.tsv", votes={}), tmp_path, LABELS)  # type: ignore[arg-type]
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_votes_are_on_two_classes(tmp_path: Path) -> None:

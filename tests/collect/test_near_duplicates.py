@@ -79,11 +79,11 @@ def test_a_long_text_is_read_in_pieces() -> None:
 
 def test_every_process_decides_alike() -> None:
     code = (
-        "from tmkd.collect.near_duplicates import NearDuplicates, _runs; near = NearDuplicates();"
+        "from tmkd.collect.near_duplicates import NearDuplicates; near = NearDuplicates();"
         "near.seen('a b c d e f g h');"
         "print(near._signatures.hex(), sorted(near._first))"
     )
-    said = {
+    outputs = {
         subprocess.run(
             [sys.executable, "-c", code],
             env={**os.environ, "PYTHONHASHSEED": seed},
@@ -93,7 +93,7 @@ def test_every_process_decides_alike() -> None:
         ).stdout
         for seed in ("1", "2")
     }
-    assert len(said) == 1
+    assert len(outputs) == 1
 
 
 def test_without_datasketch_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

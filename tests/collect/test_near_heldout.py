@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmkd.collect.near_heldout import LikePassages, LikeQuestions, keyword_set
+from tmkd.collect.near_heldout import NearPassages, NearQuestions, keyword_set
 
 ANSWER = "Air scatters blue light more than red light, so the sky looks blue from everywhere on the ground."
 
@@ -35,7 +35,7 @@ def test_a_question_of_little_words_or_none_keeps_what_it_has() -> None:
 
 
 def test_four_of_five_words_make_questions_alike() -> None:
-    held = LikeQuestions(["how tall mount everest feet"])  # five words
+    held = NearQuestions(["how tall mount everest feet"])  # five words
     assert "how tall is mount everest" in held  # four of the five
     assert "how tall is mount everest in meters" not in held  # 4 of 7
     assert "how tall mount" not in held  # 3 of 5
@@ -50,11 +50,11 @@ def test_looking_up_rare_words_finds_what_comparing_all_would(held: list[set[str
     words = {letter: f"word{letter}" for letter in "abcdefgh"}
     texts = [" ".join(words[letter] for letter in sorted(one)) for one in held]
     alike = any(5 * len(one & asked) >= 4 * len(one | asked) for one in held)
-    assert (" ".join(words[letter] for letter in asked) in LikeQuestions(texts)) == alike
+    assert (" ".join(words[letter] for letter in asked) in NearQuestions(texts)) == alike
 
 
 def test_a_passage_cut_at_other_borders_is_found() -> None:
-    held = LikePassages([ANSWER])
+    held = NearPassages([ANSWER])
     assert ANSWER.upper() in held
     assert "Before that. " + ANSWER + " After that, evening comes and the sky turns red for a while." in held
     assert "so the sky looks blue from everywhere on the ground" in held
@@ -62,20 +62,20 @@ def test_a_passage_cut_at_other_borders_is_found() -> None:
 
 
 def test_half_of_the_shorter_ones_runs_make_passages_alike() -> None:
-    held = LikePassages(["a b c d e f g h i j k l m"])  # ten runs of four
+    held = NearPassages(["a b c d e f g h i j k l m"])  # ten runs of four
     assert "a b c d e f g h z y x w v u t s" in held  # five of ten
     assert "a b c d e f g z y x w v u t s r" not in held  # four of ten
     assert "?" not in held
 
 
 def test_a_phrase_alone_makes_no_passages_alike() -> None:
-    held = LikePassages(["It was released in 1999.", "a b c d e f g h i j k l m"])
+    held = NearPassages(["It was released in 1999.", "a b c d e f g h i j k l m"])
     assert "It was released in 2004." not in held
     assert "a b c d e f" not in held  # all of its three runs
     assert "a b c d e f g" in held  # all of its four
 
 
 def test_passages_of_a_few_words_are_compared_whole() -> None:
-    held = LikePassages(["Tea is hot."])
+    held = NearPassages(["Tea is hot."])
     assert "tea is hot" in held
     assert "tea is not" not in held

@@ -20,8 +20,8 @@ LABELS = LabelSet("toy", ("no", "yes"), "yes")
 def collect(folder: Path, log: str, guard: Guard | None = None, **settings: Any) -> tuple[list[str], dict[str, Any]]:
     """The questions to search for, in order, and the counts."""
     (folder / "log.tsv").write_text(log)
-    gather = CollectSpec.model_validate({"task": "toy", "questions": "log.tsv", "passages": "p.tsv", **settings})
-    facts = collect_questions("web", gather, LABELS, guard or Guard.of([]), folder, folder)
+    spec = CollectSpec.model_validate({"task": "toy", "questions": "log.tsv", "passages": "p.tsv", **settings})
+    facts = collect_questions("web", spec, LABELS, guard or Guard.of([]), folder, folder)
     return read_questions(folder)["question"].to_pylist(), facts
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tmkd.collect.shards import LEDGER, Chunk, Ledger, Made, Question, Rules, cut, searcher
+from tmkd.collect.shards import LEDGER, Chunk, Ledger, Question, Rules, ShardResult, searcher, truncate_shard
 from tmkd.data.pairs import pair_id
 from tmkd.search.index import TantivyIndex
 from tmkd.search.passage_store import Passage
@@ -60,14 +60,14 @@ def test_a_chunk_without_pairs_has_no_shard(rules: Rules, out: Path) -> None:
 
 
 def test_a_shard_that_is_there_is_not_made_again(rules: Rules, out: Path) -> None:
-    there = Made(None, [0], 0)
-    assert searcher(rules, out)(CHUNK._replace(made=there)) is there
+    there = ShardResult(None, [0], 0)
+    assert searcher(rules, out)(CHUNK._replace(result=there)) is there
 
 
 @pytest.mark.parametrize(("room", "questions", "rows"), [(4, 4, 4), (3, 3, 3), (2, 2, 2), (1, 0, 0)])
 def test_a_cut_keeps_whole_questions(rules: Rules, out: Path, room: int, questions: int, rows: int) -> None:
     made = searcher(rules, out)(CHUNK)
-    fitting = cut(made, CHUNK, out, room)
+    fitting = truncate_shard(made, CHUNK, out, room)
     assert fitting.pairs == made.pairs[:questions]
     assert (0 if fitting.shard is None else fitting.shard.rows) == rows
     if fitting.shard is not None:
@@ -76,7 +76,7 @@ def test_a_cut_keeps_whole_questions(rules: Rules, out: Path, room: int, questio
 
 
 def test_a_ledger_finds_what_is_unharmed_and_forgets_a_torn_line(rules: Rules, out: Path) -> None:
-    made, empty = searcher(rules, out)(CHUNK), Made(None, [0, 0], 2)
+    made, empty = searcher(rules, out)(CHUNK), ShardResult(None, [0, 0], 2)
     ledger = Ledger(out)
     ledger.add(CHUNK, made)
     ledger.add(Chunk(4, "e", []), empty)
@@ -93,5 +93,5 @@ def test_a_ledger_finds_what_is_unharmed_and_forgets_a_torn_line(rules: Rules, o
 
 def test_a_torn_line_does_not_swallow_the_next(rules: Rules, out: Path) -> None:
     (out / LEDGER).write_text('{"key": "torn", "sha')
-    Ledger(out).add(Chunk(4, "e", []), Made(None, [0], 0))
-    assert Ledger(out).find(Chunk(4, "e", [])) == Made(None, [0], 0)
+    Ledger(out).add(Chunk(4, "e", []), ShardResult(None, [0], 0))
+    assert Ledger(out).find(Chunk(4, "e", [])) == ShardResult(None, [0], 0)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tmkd.collect.guard import key
+from tmkd.collect.guard import text_key
 from tmkd.collect.tasks import collect_task
 from tmkd.data.pairs import Corpus
 from tmkd.errors import TmkdError
@@ -50,7 +50,7 @@ def test_each_part_becomes_a_corpus(tmp_path: Path) -> None:
     assert facts["train"] == {"duplicates": 1, "conflicts": 0, "rows": 4, "unlabelled": 1, "weak": 0}
 
 
-def test_votes_become_labels_and_the_judges_agreement_is_told(tmp_path: Path) -> None:
+def test_votes_become_labels_and_the_judges_agreement_is_reported(tmp_path: Path) -> None:
     votes = [
         {"question": question, "passage": passage, "judge": judge, "vote": label}
         for question, passage, label in TRAIN
@@ -107,7 +107,7 @@ def test_without_dev_a_tenth_of_the_first_texts_is_set_aside(tmp_path: Path) -> 
     train: list[Row] = [(f"q{number}", f"p{number} {label}", label) for number in range(41) for label in ("yes", "no")]
     train.append(("q7!", "another", None))
     facts = collect(tmp_path, {"train": train, "test": TEST})
-    first = {part: {key(question) for question, _, _ in pairs(tmp_path, part)} for part in ("train", "dev")}
+    first = {part: {text_key(question) for question, _, _ in pairs(tmp_path, part)} for part in ("train", "dev")}
     assert not first["train"] & first["dev"]
     assert len(first["dev"]) == 5  # a tenth of 41, rounded up
     assert len(pairs(tmp_path, "dev")) == 10

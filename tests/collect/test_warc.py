@@ -38,8 +38,8 @@ def record(
 
 def read(folder: Path, content: bytes, name: str = "x.warc") -> tuple[list[Response], dict[str, int]]:
     (folder / name).write_bytes(content)
-    told: Counter[str] = Counter()
-    return list(read_warc(folder / name, told)), dict(told)
+    drop_counts: Counter[str] = Counter()
+    return list(read_warc(folder / name, drop_counts)), dict(drop_counts)
 
 
 FOUR = [record(f"http://a.example/{number}") for number in range(4)]
@@ -51,12 +51,12 @@ def flipped(data: bytes, place: int) -> bytes:
 
 
 def test_pages_come_in_order_with_url_bytes_and_charset(tmp_path: Path) -> None:
-    found, told = read(tmp_path, FOUR[0] + record("<http://a.example/é>", b"<p>x", version="1.1"))
+    found, drop_counts = read(tmp_path, FOUR[0] + record("<http://a.example/é>", b"<p>x", version="1.1"))
     assert found == [
         Response("http://a.example/0", BODY, "utf-8"),
         Response("http://a.example/é", b"<p>x", "utf-8"),
     ]
-    assert told == {}
+    assert drop_counts == {}
 
 
 def test_only_html_answered_with_200_is_taken(tmp_path: Path) -> None:
@@ -74,17 +74,17 @@ def test_only_html_answered_with_200_is_taken(tmp_path: Path) -> None:
         record(""),
         resource,
     ]
-    found, told = read(tmp_path, b"".join(others))
+    found, drop_counts = read(tmp_path, b"".join(others))
     assert [one.content for one in found] == [BODY, b"<p>r"]
-    assert told == {"status not 200": 1, "not HTML": 1, "no url": 1}
+    assert drop_counts == {"status not 200": 1, "not HTML": 1, "no url": 1}
 
 
 @pytest.mark.parametrize("length", [2_000, 2_001, 10_000])
 def test_urls_of_up_to_2000_characters_are_kept(tmp_path: Path, length: int) -> None:
     url = "http://a.example/".ljust(length, "x")
-    found, told = read(tmp_path, record(url) + FOUR[1])
+    found, drop_counts = read(tmp_path, record(url) + FOUR[1])
     assert [one.url for one in found] == [url, "http://a.example/1"][length > 2_000 :]
-    assert told == ({"url too long": 1} if length > 2_000 else {})
+    assert drop_counts == ({"url too long": 1} if length > 2_000 else {})
 
 
 @pytest.mark.parametrize(
@@ -110,10 +110,10 @@ def test_urls_of_up_to_2000_characters_are_kept(tmp_path: Path, length: int) -> 
     ],
 )
 def test_a_broken_gzip_member_loses_only_itself(tmp_path: Path, content: bytes, kept: str, reason: str | None) -> None:
-    found, told = read(tmp_path, content, "x.warc.gz")
+    found, drop_counts = read(tmp_path, content, "x.warc.gz")
     assert "".join(one.url[-1] for one in found) == kept
     assert all(one.content == BODY for one in found)
-    assert told == ({reason: 1} if reason else {})
+    assert drop_counts == ({reason: 1} if reason else {})
 
 
 @pytest.mark.parametrize("zipped", [False, True])
@@ -130,10 +130,10 @@ def test_a_wrong_content_length_loses_no_other_record(
     tmp_path: Path, zipped: bool, wrong: int, reasons: set[str]
 ) -> None:
     parts = [FOUR[0], record("http://a.example/1", wrong=wrong), *FOUR[2:]]
-    found, told = read(tmp_path, b"".join(gzip.compress(part) if zipped else part for part in parts))
+    found, drop_counts = read(tmp_path, b"".join(gzip.compress(part) if zipped else part for part in parts))
     assert [one.url[-1] for one in found] == ["0", "2", "3"]
-    assert sum(told.values()) == 1
-    assert set(told) <= reasons
+    assert sum(drop_counts.values()) == 1
+    assert set(drop_counts) <= reasons
 
 
 @pytest.mark.parametrize(
@@ -149,9 +149,9 @@ def test_a_wrong_content_length_loses_no_other_record(
     ],
 )
 def test_a_broken_record_loses_only_itself(tmp_path: Path, content: bytes, kept: str, reason: str | None) -> None:
-    found, told = read(tmp_path, content)
+    found, drop_counts = read(tmp_path, content)
     assert "".join(one.url[-1] for one in found) == kept
-    assert told == ({reason: 1} if reason else {})
+    assert drop_counts == ({reason: 1} if reason else {})
 
 
 @pytest.mark.parametrize(
@@ -168,9 +168,9 @@ def test_a_broken_record_loses_only_itself(tmp_path: Path, content: bytes, kept:
     ],
 )
 def test_encodings_are_undone_where_they_are_real(tmp_path: Path, body: bytes, more: str) -> None:
-    found, told = read(tmp_path, record("u", body, more=more))
+    found, drop_counts = read(tmp_path, record("u", body, more=more))
     assert [one.content for one in found] == [BODY]
-    assert told == {}
+    assert drop_counts == {}
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])
@@ -179,20 +179,20 @@ def test_a_small_record_that_unpacks_to_much_is_left_out(
 ) -> None:
     pack = {"gzip": gzip.compress, "deflate": zlib.compress, "br": brotli.compress}[encoding]
     bomb = record("u", pack(bytes(300_000)), more=f"Content-Encoding: {encoding}\r\n")
-    monkeypatch.setattr(warc, "LARGEST", 200_000)
-    found, told = read(tmp_path, bomb + FOUR[1])
+    monkeypatch.setattr(warc, "MAX_HTML_BYTES", 200_000)
+    found, drop_counts = read(tmp_path, bomb + FOUR[1])
     assert [one.url[-1] for one in found] == ["1"]
-    assert told == {"too large": 1}
+    assert drop_counts == {"too large": 1}
 
 
 def test_what_is_larger_than_a_page_is_passed_over_and_counted_when_it_is_html(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(warc, "LARGEST", 200_000)
+    monkeypatch.setattr(warc, "MAX_HTML_BYTES", 200_000)
     large = bytes(500_000)
-    found, told = read(tmp_path, record("u", large) + record("u", large, content="video/mp4") + FOUR[1])
+    found, drop_counts = read(tmp_path, record("u", large) + record("u", large, content="video/mp4") + FOUR[1])
     assert [one.url[-1] for one in found] == ["1"]
-    assert told == {"too large": 1}
+    assert drop_counts == {"too large": 1}
 
 
 def test_a_plain_file_named_gz_is_refused(tmp_path: Path) -> None:
@@ -214,5 +214,5 @@ def test_whatever_bytes_are_changed_the_records_after_them_are_found(tmp_path: P
         bad = bytearray(whole[1])
         for _ in range(chance.randint(1, 6)):
             bad[chance.randrange(len(bad))] = chance.randrange(256)
-        found, told = read(tmp_path, whole[0] + bytes(bad) + whole[2] + whole[3])
-        assert [one.url[-1] for one in found if one.content == BODY][-2:] == ["2", "3"], (bytes(bad), told)
+        found, drop_counts = read(tmp_path, whole[0] + bytes(bad) + whole[2] + whole[3])
+        assert [one.url[-1] for one in found if one.content == BODY][-2:] == ["2", "3"], (bytes(bad), drop_counts)

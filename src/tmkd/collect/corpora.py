@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from tmkd.collect.guard import Guard
 from tmkd.collect.questions import known_groups, read_questions
-from tmkd.collect.shards import QUESTIONS, Chunk, Ledger, Question, Rules, cut, searcher
+from tmkd.collect.shards import QUESTIONS, Chunk, Ledger, Question, Rules, searcher, truncate_shard
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import EXTRAS, SCHEMA, Shard, seal_corpus, write_shards
 from tmkd.data.sources import deduplicate, read_source
@@ -26,12 +26,12 @@ from tmkd.store import digest_file, digest_json
 from tmkd.workers import map_in_processes
 
 Report = Callable[[int, int], None]
-_FORM = 1  # of shards: raised when the same inputs make other pairs than before
+_SHARD_VERSION = 1  # raise it when a code change gives other pairs for the same inputs
 
 
 def collect_corpus(
     name: str,
-    gather: CollectSpec,
+    spec: CollectSpec,
     labels: LabelSet,
     guard: Guard,
     folder: Path,
@@ -42,42 +42,43 @@ def collect_corpus(
     questions: Path | None = None,
     processes: int = 1,
 ) -> dict[str, Any]:
-    """Write a corpus of unlabelled pairs into `folder`, and return counts of what was taken and left out.
+    """Write a corpus of unlabelled pairs into `folder`; return counts of the pairs kept and dropped, by reason.
 
-    Given pairs come first and all stay; then the questions of the folder `questions` in their order, each with the best
-    passages of its top documents in `index` (url, rank and score are kept), while whole questions fit into the limit.
-    What touches dev or test is left out. A shard made before from the same is kept, so an interrupted or a grown corpus
-    only adds what is missing. `report` hears (questions done, of).
-    Raises: TmkdError for what is wrong in the files, or when no pair is found.
+    Pairs given as files come first and count towards `limit` but are never cut by it. Then each question of the folder
+    `questions`, in order, is paired with the best passages of its top documents in `index` (with url, rank and score),
+    as long as all of its pairs fit into the limit. The guard removes pairs that leak dev or test texts. A shard whose
+    inputs are unchanged is reused, so an interrupted or extended collection only makes the missing shards.
+    `report` is called with (questions done, questions expected).
+    Raises: TmkdError for a faulty input file, or when no pair is found.
     """
     facts: Counter[str] = Counter()
-    given = _given(gather, labels, guard, base, facts)
+    given = _given_pairs(spec, labels, guard, base, facts)
     shards = write_shards(folder, "given", [given] if given.num_rows else [])
     if index is not None and questions is not None:
-        rules = _rules(gather, guard, index, given, facts)
+        rules = _rules(spec, guard, index, given, facts)
         table = read_questions(questions)
         facts["questions_asked"] = table.num_rows
-        asked = _asked(gather, table, known_groups(questions), base, facts)
-        # A process of its own has to be worth its start.
+        stream = _questions(spec, table, known_groups(questions), base, facts)
+        # Each process should have at least two shards to make, or its start costs more than it saves.
         processes = min(processes, table.num_rows // (2 * QUESTIONS))
-        shards += _search(gather, rules, asked, folder, given.num_rows, facts, report, processes)
+        shards += _search(spec, rules, stream, folder, given.num_rows, facts, report, processes)
     if not shards:
-        raise TmkdError(f"collect {name}: no pairs: {_why(gather, facts)}")
+        raise TmkdError(f"collect {name}: no pairs: {_empty_reason(spec, facts)}")
     return {"pairs": len(seal_corpus(folder, labels, shards)), **facts}
 
 
-def _why(gather: CollectSpec, facts: Counter[str]) -> str:
-    """Why a corpus has no pair, and what to do."""
+def _empty_reason(spec: CollectSpec, facts: Counter[str]) -> str:
+    """Explain an empty corpus, and name a remedy."""
     if facts["run_unknown_documents"]:
-        return f"none of {facts['run_unknown_documents']} documents of the run is here; look at the ids in the files"
-    if gather.limit is not None and gather.limit < gather.top:
-        return f"not one question's pairs fit into the limit of {gather.limit}; raise it"
-    return "no passage has a word of any question, or the guard left out those that have; look at the files it names"
+        return f"none of {facts['run_unknown_documents']} documents of the run is in the index; compare their ids"
+    if spec.limit is not None and spec.limit < spec.top:
+        return f"not one question's pairs fit into the limit of {spec.limit}; raise it"
+    return "no passage shares a word with any question, or the guard removed all; check the dev and test sets"
 
 
-def _given(gather: CollectSpec, labels: LabelSet, guard: Guard, base: Path, facts: Counter[str]) -> pa.Table:
-    """The pairs given as files, clean and each once; with empty columns for what only a search finds."""
-    tables = [read_source(source, base, labels, label="none") for source in gather.pairs]
+def _given_pairs(spec: CollectSpec, labels: LabelSet, guard: Guard, base: Path, facts: Counter[str]) -> pa.Table:
+    """Pairs given as files, deduplicated and guarded; the columns of EXTRAS are null."""
+    tables = [read_source(source, base, labels, label="none") for source in spec.pairs]
     table, counts = deduplicate(pa.concat_tables([SCHEMA.empty_table(), *tables]), "error")
     facts["given_duplicates"] = counts["duplicates"]
     table, counts = guard.clean(table, "qa")
@@ -88,8 +89,8 @@ def _given(gather: CollectSpec, labels: LabelSet, guard: Guard, base: Path, fact
     return table
 
 
-def _rules(gather: CollectSpec, guard: Guard, index: Path, given: pa.Table, facts: Counter[str]) -> Rules:
-    """What is left out of what search finds, with the passages of dev and test counted."""
+def _rules(spec: CollectSpec, guard: Guard, index: Path, given: pa.Table, facts: Counter[str]) -> Rules:
+    """Build the rules for found pairs; count the indexed passages that leak dev or test."""
     texts = Texts(index)
     leaked: set[str] = set()
     for passage in texts.passages():
@@ -104,41 +105,41 @@ def _rules(gather: CollectSpec, guard: Guard, index: Path, given: pa.Table, fact
         held[question].add(passage)
     return Rules(
         index,
-        gather.top,
-        gather.keep,
-        gather.seed,
+        spec.top,
+        spec.keep,
+        spec.seed,
         frozenset(leaked),
         frozenset(given["id"].to_pylist()),
         {question: frozenset(passages) for question, passages in held.items()},
     )
 
 
-def _asked(
-    gather: CollectSpec, table: pa.Table, known: set[str], base: Path, facts: Counter[str]
+def _questions(
+    spec: CollectSpec, table: pa.Table, known: set[str], base: Path, facts: Counter[str]
 ) -> Iterator[Question]:
-    """The questions in their order, with what the run file found for them; `known` are the ids of all questions."""
-    if gather.run is None:
-        yield from _each(table)
+    """Iterate over the questions in order, with their documents from the run file; `known` are all question ids."""
+    if spec.run is None:
+        yield from _without_run(table)
         return
-    run = read_run(gather.run, base, gather.top)
+    run = read_run(spec.run, base, spec.top)
     facts["run_unknown_questions"] = len(run.keys() - known)
     if not run.keys() & known:
         raise TmkdError(
-            f"{base / gather.run.file}: names no question of the question files: it has '{next(iter(run))}', "
+            f"{base / spec.run.file}: has no question id of the question files: it has '{next(iter(run))}', "
             f"they have '{next(iter(known))}'; map their ids with columns: {{group: …}}"
         )
     nothing: list[Ranked] = []
-    for question in _each(table):
+    for question in _without_run(table):
         yield question._replace(run=run.get(question.group, nothing))
 
 
-def _each(table: pa.Table) -> Iterator[Question]:
+def _without_run(table: pa.Table) -> Iterator[Question]:
     for batch in table.to_batches(QUESTIONS):
         yield from map(Question, *(batch.column(name).to_pylist() for name in ("question", "source", "group")))
 
 
 def _search(
-    gather: CollectSpec,
+    spec: CollectSpec,
     rules: Rules,
     asked: Iterable[Question],
     folder: Path,
@@ -147,24 +148,24 @@ def _search(
     report: Report,
     processes: int,
 ) -> list[Shard]:
-    """The shards of the pairs found, whole questions at a time, until the limit is reached."""
+    """Search shard by shard until the limit is reached; the last shard is cut between two questions."""
     ledger = Ledger(folder)
-    room = sys.maxsize if gather.limit is None else max(gather.limit - given, 0)
+    remaining = sys.maxsize if spec.limit is None else max(spec.limit - given, 0)
     sent: deque[Chunk] = deque()
 
     def chunks() -> Iterator[Chunk]:
-        for chunk in _chunks(asked, _made_from(rules)):
-            made = ledger.find(chunk)
-            sent.append(chunk if made is None else chunk._replace(questions=[], made=made))
+        for chunk in _chunks(asked, _shared_digest(rules)):
+            result = ledger.find(chunk)
+            sent.append(chunk if result is None else chunk._replace(questions=[], result=result))
             yield sent[-1]
 
     shards: list[Shard] = []
     done = 0
-    for made in map_in_processes(searcher, (rules, folder), chunks(), processes):
+    for result in map_in_processes(searcher, (rules, folder), chunks(), processes):
         chunk = sent.popleft()
-        if chunk.made is None:
-            ledger.add(chunk, made)
-        fitting = cut(made, chunk, folder, room)
+        if chunk.result is None:
+            ledger.add(chunk, result)
+        fitting = truncate_shard(result, chunk, folder, remaining)
         if fitting.shard is not None:
             shards.append(fitting.shard)
         found, without = sum(fitting.pairs), fitting.pairs.count(0)
@@ -172,18 +173,20 @@ def _search(
         facts["questions_without_passages"] += without
         facts["questions_used"] += len(fitting.pairs) - without
         facts["run_unknown_documents"] += fitting.unknown
-        done, room = done + len(fitting.pairs), room - found
-        if room <= 0 or len(fitting.pairs) < len(made.pairs):
+        done, remaining = done + len(fitting.pairs), remaining - found
+        if remaining <= 0 or len(fitting.pairs) < len(result.pairs):
             break
-        report(done, min(facts["questions_asked"], done + -(-room // gather.top)))
+        report(done, min(facts["questions_asked"], done + -(-remaining // spec.top)))
     return shards
 
 
-def _made_from(rules: Rules) -> str:
-    """What all shards of a corpus depend on beside their questions."""
+def _shared_digest(rules: Rules) -> str:
+    """Digest of the inputs that all shards share: everything except their questions."""
     held = sorted((question, sorted(passages)) for question, passages in rules.held.items())
-    without = [sorted(rules.leaked), sorted(rules.given), held]
-    return digest_json([_FORM, digest_file(rules.index / WORDS / SEAL), rules.top, rules.keep, rules.seed, *without])
+    excluded = [sorted(rules.leaked), sorted(rules.given), held]
+    return digest_json(
+        [_SHARD_VERSION, digest_file(rules.index / WORDS / SEAL), rules.top, rules.keep, rules.seed, *excluded]
+    )
 
 
 def _chunks(asked: Iterable[Question], made_from: str) -> Iterator[Chunk]:

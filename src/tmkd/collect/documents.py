@@ -1,4 +1,4 @@
-"""Files of documents (web archives, HTML, JSONL, tables) → documents, streamed; what is broken in them is counted."""
+"""Document files (web archives, HTML, JSONL, tables) → documents, streamed; dropped records are counted by reason."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tmkd.collect.document_tables import read_documents
-from tmkd.collect.html import LARGEST, read_page
+from tmkd.collect.html import MAX_HTML_BYTES, read_page
 from tmkd.collect.near_duplicates import NearDuplicates
 from tmkd.collect.warc import read_warc
 from tmkd.data.tables import short
@@ -20,13 +20,13 @@ from tmkd.recipe.parts import SourceSpec
 
 _HTML = (".html", ".htm")
 _KINDS = (".warc", ".warc.gz", *_HTML, ".jsonl", ".jsonl.gz", ".parquet", ".tsv", ".tsv.gz", ".csv", ".csv.gz")
-_LONGEST_TITLE = 300  # characters; it goes with every passage
-_FEW_WORDS = 20  # of fewer the language cannot be told
-_LANGUAGE_SAMPLE = 4_000  # characters
+_MAX_TITLE_LENGTH = 300  # characters; the title is indexed with every passage
+_MIN_LANGUAGE_WORDS = 20  # language identification is unreliable on fewer
+_LANGUAGE_SAMPLE_LENGTH = 4_000  # characters
 
 
 class Document(NamedTuple):
-    """A page: its address (the document's identity), its title ("" if it has none), its text."""
+    """A document: url (its identity), title ("" if there is none), plain text."""
 
     url: str
     title: str
@@ -34,7 +34,7 @@ class Document(NamedTuple):
 
 
 class Record(NamedTuple):
-    """A page as a file holds it: HTML as bytes, with its charset as declared, or a text that is clean already."""
+    """A document as stored in a file: HTML as bytes with its declared charset, or plain text."""
 
     url: str
     title: str
@@ -42,12 +42,12 @@ class Record(NamedTuple):
     charset: str | None = None
 
 
-def records(source: SourceSpec, base: Path, told: Counter[str]) -> Iterator[Record]:
-    """Read the pages of a file, or of every HTML file below a folder, in order and one at a time.
+def records(source: SourceSpec, base: Path, drop_counts: Counter[str]) -> Iterator[Record]:
+    """Stream the records of a file, or of every HTML file below a folder, in order.
 
-    What is wrong with single records is counted in `told` in a few words, and they are left out. A relative name is
-    relative to `base`. Raises: TmkdError for a file that is missing, unreadable, of no known kind or without the
-    columns it needs, and at the end when there was not one record.
+    Faulty records are skipped and counted in `drop_counts` by reason. A relative name is relative to `base`.
+    Raises: TmkdError for a file that is missing, unreadable, of an unknown kind or without its required columns, and
+    at the end when the file had no record.
     """
     path = base / Path(source.file).expanduser()
     left_out: Counter[str] = Counter()
@@ -59,22 +59,22 @@ def records(source: SourceSpec, base: Path, told: Counter[str]) -> Iterator[Reco
     except OSError as error:
         raise TmkdError(f"{path}: cannot be read: {error.strerror or short(str(error))}") from error
     finally:
-        told.update(left_out)
+        drop_counts.update(left_out)
     if not number:
         reasons = ", ".join(f"{count} × {what}" for what, count in left_out.items()) or "it is empty"
-        raise TmkdError(f"{path}: no documents in it ({reasons}); docs/data.md tells what is expected")
+        raise TmkdError(f"{path}: no documents in it ({reasons}); docs/data.md describes the formats")
 
 
 def check_documents(source: SourceSpec, base: Path) -> None:
-    """Read a file up to its first document. Raises: TmkdError as `records` does."""
+    """Check that a file has a readable record, reading no further. Raises: TmkdError as `records` does."""
     next(records(source, base, Counter()))
 
 
 def to_document(record: Record, language: str | None) -> Document | str:
-    """A record as a document, or in a few words why it is none: no main text, another language, too large, …
+    """Convert a record to a document, or give the reason to drop it: no main text, another language, too large, …
 
-    `language` is a code of two letters (en); texts of fewer than 20 words pass in any. Seconds at most for any content.
-    Raises: TmkdError only for a package that is not installed.
+    `language` is a two-letter code (en); texts of fewer than 20 words pass unchecked. Takes seconds at most.
+    Raises: TmkdError for a missing package or an unknown language.
     """
     title, content = record.title, record.content
     if isinstance(content, bytes):
@@ -85,32 +85,33 @@ def to_document(record: Record, language: str | None) -> Document | str:
     text = _clean(content)
     if not text.strip():
         return "empty text"
-    if language is not None and not _may_be(language, text):
+    if language is not None and not _is_likely(language, text):
         return "another language"
-    return Document(_clean(record.url), " ".join(_clean(title).split())[:_LONGEST_TITLE], text)
+    return Document(_clean(record.url), " ".join(_clean(title).split())[:_MAX_TITLE_LENGTH], text)
 
 
-class Distinct:
-    """The documents that came so far, as 8 bytes of digests each of url and text, and with `near` their signatures.
+class Deduplicator:
+    """Filter for documents with a known url, and with `near` for near-duplicate texts.
 
-    What is left out is counted in `told`. Memory: about 0.2 KB a document, with `near` what NearDuplicates needs.
+    Dropped documents are counted in `drop_counts`. Memory: 8-byte digests of url and text, about 0.2 KB a document;
+    with `near` also the signatures of NearDuplicates.
     """
 
-    def __init__(self, told: Counter[str], *, near: bool = False) -> None:
-        self._told = told
+    def __init__(self, drop_counts: Counter[str], *, near: bool = False) -> None:
+        self._drop_counts = drop_counts
         self._texts: dict[int, int] = {}
         self._near = NearDuplicates() if near else None
 
     def take(self, document: Document) -> bool:
-        """Whether neither the document's url came before nor, with `near`, nearly its text; the first one stays."""
+        """True for a document to keep: a new url and, with `near`, no near-duplicate of an earlier text."""
         url, text = _digest(document.url), _digest(document.text)
         known = self._texts.get(url)
         if known is not None:
-            self._told["same url, same text" if known == text else "same url, other text"] += 1
+            self._drop_counts["same url, same text" if known == text else "same url, other text"] += 1
             return False
         self._texts[url] = text
         if self._near is not None and self._near.seen(document.text):
-            self._told["near-duplicate"] += 1
+            self._drop_counts["near-duplicate"] += 1
             return False
         return True
 
@@ -120,36 +121,36 @@ def _digest(text: str) -> int:
 
 
 def _clean(text: str) -> str:
-    """Without NUL, which ends C strings, and without what UTF-8 cannot hold: JSON can spell half a surrogate pair."""
+    """Replace NUL, which ends C strings, and lone surrogates, which JSON can spell and UTF-8 cannot encode."""
     return text.encode("utf-8", "replace").decode().replace("\0", " ")
 
 
-def _may_be(language: str, text: str) -> bool:
-    """Whether a text is at least a twentieth as likely in a language as in the likeliest one; prose decides, if any."""
+def _is_likely(language: str, text: str) -> bool:
+    """True unless py3langid gives `language` under 1/20 of the best one's likelihood, on prose if there is any."""
     try:
         from py3langid import rank
     except ImportError as error:
-        raise TmkdError("telling languages needs py3langid: pip install 'tmkd[collect]'") from error
-    # Lists and tables are full of names, which look like any language.
+        raise TmkdError("language identification needs py3langid: pip install 'tmkd[collect]'") from error
+    # Lists and tables are mostly names, which mislead language identification.
     prose = " ".join(part for part in text.split("\n\n") if "\n" not in part and len(part.split()) >= 10)
-    sample = (prose if len(prose.split()) >= _FEW_WORDS else text)[:_LANGUAGE_SAMPLE]
-    if len(sample.split()) < _FEW_WORDS:
+    sample = (prose if len(prose.split()) >= _MIN_LANGUAGE_WORDS else text)[:_LANGUAGE_SAMPLE_LENGTH]
+    if len(sample.split()) < _MIN_LANGUAGE_WORDS:
         return True
     scores = dict(rank(sample))
     if language not in scores:
-        raise TmkdError(f"language '{language}' is not known; give a code as en, de, fr, zh")
-    # The scores of single features add up as if they were independent, so odds are far too large for long texts; the
-    # square root of its length evens that out (py3langid's own normalisation).
-    behind = (max(scores.values()) - scores[language]) / math.sqrt(len(sample.encode()))
-    return behind <= math.log(20)
+        raise TmkdError(f"language '{language}' is not known; give a code such as en, de, fr, zh")
+    # Naive Bayes adds up dependent features, so its odds are far too large for long texts; dividing by the square root
+    # of the length compensates (py3langid's own normalisation).
+    gap = (max(scores.values()) - scores[language]) / math.sqrt(len(sample.encode()))
+    return gap <= math.log(20)
 
 
 # -- files → records ---------------------------------------------------------------------------------------------------
 
 
-def _read(path: Path, source: SourceSpec, told: Counter[str]) -> Iterator[Record]:
+def _read(path: Path, source: SourceSpec, drop_counts: Counter[str]) -> Iterator[Record]:
     if path.is_dir():
-        yield from _folder(path, told)
+        yield from _folder(path, drop_counts)
         return
     if not path.is_file():
         raise TmkdError(f"{path}: no such file")
@@ -158,32 +159,32 @@ def _read(path: Path, source: SourceSpec, told: Counter[str]) -> Iterator[Record
     if kind + name.removeprefix(name.removesuffix(".gz")) not in _KINDS:
         raise TmkdError(f"{path}: cannot be read here; give a folder of HTML files or a file of {', '.join(_KINDS)}")
     if kind == ".warc":
-        for url, content, charset in read_warc(path, told):
+        for url, content, charset in read_warc(path, drop_counts):
             yield Record(url, "", content, charset)
     elif kind in _HTML:
-        yield from _page(path, path.name, told)
+        yield from _page(path, path.name, drop_counts)
     else:
-        for url, title, text in read_documents(path, source, told):
+        for url, title, text in read_documents(path, source, drop_counts):
             yield Record(url, title, text)
 
 
-def _folder(path: Path, told: Counter[str]) -> Iterator[Record]:
+def _folder(path: Path, drop_counts: Counter[str]) -> Iterator[Record]:
     for folder, folders, files in os.walk(path):
         folders.sort()
         for name in sorted(files):
             if Path(name).suffix.lower() in _HTML:
                 page = Path(folder, name)
-                yield from _page(page, page.relative_to(path).as_posix(), told)
+                yield from _page(page, page.relative_to(path).as_posix(), drop_counts)
 
 
-def _page(path: Path, url: str, told: Counter[str]) -> Iterator[Record]:
+def _page(path: Path, url: str, drop_counts: Counter[str]) -> Iterator[Record]:
     try:
         with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
+            content = file.read(MAX_HTML_BYTES + 1)
     except OSError:
-        told["unreadable"] += 1
+        drop_counts["unreadable"] += 1
         return
-    if len(content) > LARGEST:
-        told["too large"] += 1
+    if len(content) > MAX_HTML_BYTES:
+        drop_counts["too large"] += 1
     else:
         yield Record(url, "", content)

@@ -1,4 +1,4 @@
-"""The leakage guard: what a model trains on shares no question, passage or pair with what it is measured on."""
+"""Leakage guard: training data shares no question, passage or pair with dev and test sets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal, Self
 
 import pyarrow as pa
 
-from tmkd.collect.near_heldout import LikePassages, LikeQuestions
+from tmkd.collect.near_heldout import NearPassages, NearQuestions
 from tmkd.data.pairs import normalised
 from tmkd.errors import TmkdError
 
@@ -18,9 +18,9 @@ Kind = Literal["qa", "nli"]
 
 @dataclass(frozen=True)
 class Guard:
-    """The texts of dev and test sets, each by its key (`key`); `pairs` maps both keys to the source they are from.
+    """Texts of dev and test sets by their `text_key`; `pairs` maps the keys of both texts to the pair's source.
 
-    `texts` are the questions and passages themselves, for near-duplicates; none where only equal texts count.
+    `texts` are the (question, passage) texts themselves for near-duplicate detection; empty where it is off.
     """
 
     questions: frozenset[str]
@@ -30,52 +30,52 @@ class Guard:
 
     @classmethod
     def of(cls, tables: Iterable[pa.Table], nli: Iterable[pa.Table] = (), *, near: bool = False) -> Self:
-        """A guard over the pairs (pairs.SCHEMA) of all dev and test sets; of `nli` ones, over whole pairs only.
+        """Build a guard from dev and test sets (pairs.SCHEMA); of the `nli` ones only whole pairs are guarded.
 
-        With `near` it also tells questions and passages that are nearly one of theirs.
+        With `near` it also detects near-duplicates of their questions and passages.
         """
         tables = list(tables)
-        pairs = _places(tables)
+        pairs = _pair_sources(tables)
         first, second = (frozenset(both[place] for both in pairs) for place in (0, 1))
         texts = tuple(both for table in tables for both in _texts(table)) if near else ()
-        return cls(first, second, _places(nli) | pairs, texts)
+        return cls(first, second, _pair_sources(nli) | pairs, texts)
 
     @cached_property
-    def _like_questions(self) -> LikeQuestions:
-        return LikeQuestions(question for question, _ in self.texts)
+    def _near_questions(self) -> NearQuestions:
+        return NearQuestions(question for question, _ in self.texts)
 
     @cached_property
-    def _like_passages(self) -> LikePassages:
-        return LikePassages(passage for _, passage in self.texts)
+    def _near_passages(self) -> NearPassages:
+        return NearPassages(passage for _, passage in self.texts)
 
     def near_question(self, text: str) -> bool:
-        """Whether a dev or test set asks nearly this, when the guard looks for that."""
-        return bool(self.texts) and text in self._like_questions
+        """True for a near-duplicate of a dev or test question; always False without `near`."""
+        return bool(self.texts) and text in self._near_questions
 
     def near_passage(self, text: str) -> bool:
-        """Whether a dev or test set has nearly this passage, or a good part of it, when the guard looks for that."""
-        return bool(self.texts) and text in self._like_passages
+        """True for a passage that overlaps a dev or test passage; always False without `near`."""
+        return bool(self.texts) and text in self._near_passages
 
     def shares_question(self, text: str) -> bool:
-        """Whether a dev or test set has this question (premise)."""
-        return key(text) in self.questions
+        """True for a question (premise) of a dev or test set."""
+        return text_key(text) in self.questions
 
     def shares_passage(self, text: str) -> bool:
-        """Whether a dev or test set has this passage (hypothesis)."""
-        return key(text) in self.passages
+        """True for a passage (hypothesis) of a dev or test set."""
+        return text_key(text) in self.passages
 
     def clean(self, table: pa.Table, kind: Kind, *, golden: bool = False) -> tuple[pa.Table, dict[str, int]]:
-        """Remove the rows of training material that touch dev or test, and count them.
+        """Remove the training rows that leak dev or test texts, and count them.
 
-        Q&A: every row with a shared question or passage goes. NLI: a shared premise is counted and stays, a shared pair
-        goes. Counts are of rows: `questions`, `passages`, `pairs` shared (a row may be in several), `premises` shared
-        (NLI), `near` (Q&A: nothing of these, but nearly; only of a guard that looks for it), and `removed`.
-        Raises: TmkdError naming the first shared pair, when the rows are `golden`: then one of two files is wrong.
+        Q&A: a row with a shared question or passage is removed. NLI: a shared premise is only counted, a shared pair is
+        removed. Counts of rows: `questions`, `passages`, `pairs` shared (a row may be in several), `premises` shared
+        (NLI), `near` (Q&A: near-duplicates only; with `near`), and `removed`.
+        Raises: TmkdError naming the first shared pair when the rows are `golden`: one of the two files is wrong then.
         """
         kept: list[int] = []
         counts = dict.fromkeys(("questions", "passages", "premises", "pairs", *(("near",) if self.texts else ())), 0)
         for row, (question, passage) in enumerate(_texts(table)):
-            first, second = key(question), key(passage)
+            first, second = text_key(question), text_key(passage)
             pair = (first, second) in self.pairs
             if pair and golden:
                 raise TmkdError(_leak(table, row, self.pairs[first, second]))
@@ -94,17 +94,17 @@ class Guard:
         return table.take(pa.array(kept, pa.int64())), counts
 
 
-def _places(tables: Iterable[pa.Table]) -> dict[tuple[str, str], str]:
-    """Both keys of every pair, and the source that it is first from."""
+def _pair_sources(tables: Iterable[pa.Table]) -> dict[tuple[str, str], str]:
+    """Map both keys of every pair to its first source."""
     pairs: dict[tuple[str, str], str] = {}
     for table in tables:
         for (question, passage), source in zip(_texts(table), table["source"].to_pylist(), strict=True):
-            pairs.setdefault((key(question), key(passage)), source)
+            pairs.setdefault((text_key(question), text_key(passage)), source)
     return pairs
 
 
-def key(text: str) -> str:
-    """What two texts share when the guard takes them for one: letters and digits, or all of a text without any."""
+def text_key(text: str) -> str:
+    """Key under which the guard treats texts as equal: lower-case letters and digits; the text itself without any."""
     return normalised(text) or text
 
 

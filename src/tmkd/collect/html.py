@@ -1,4 +1,4 @@
-"""A page of HTML, as a server sent it → its title and its main text, for people to read."""
+"""HTML page → title and main text (trafilatura), cleaned of footnote marks, edit links and hidden elements."""
 
 from __future__ import annotations
 
@@ -11,53 +11,54 @@ from tmkd.collect.charset import decode
 from tmkd.collect.prose import prose
 from tmkd.errors import TmkdError
 
-LARGEST = 8_000_000  # bytes of HTML; what is longer is a list or a dump, not a text
-_MOST_ELEMENTS = 100_000  # trafilatura takes time and memory in proportion: 10 s and 0.4 GB at most
-_MOST_CELLS = 1_000  # of a table's row: here the time grows with the square
-# So it does, and the memory, with blocks that are taken out of one text, which is joined anew for each: characters.
-_MOST_JOINED = 300_000_000
-_PHRASES = frozenset(
+MAX_HTML_BYTES = 8_000_000  # longer pages are lists or dumps rather than prose
+_MAX_ELEMENTS = 100_000  # trafilatura is linear in them: at most 10 s and 0.4 GB
+_MAX_ROW_CELLS = 1_000  # of a table row: trafilatura is quadratic in them
+# It is also quadratic in block elements inside one text, which is joined anew for each.
+_MAX_JOINED_CHARACTERS = 300_000_000
+_INLINE_TAGS = frozenset(
     "a abbr b big br cite code del em font i img ins kbd mark q s small span strong sub sup tt u".split()  # noqa: SIM905
 )
-_WHOLE = re.compile(r"<(?:html|head|body|frameset)\b", re.IGNORECASE)
+_FULL_PAGE = re.compile(r"<(?:html|head|body|frameset)\b", re.IGNORECASE)
 
-_FOOTNOTE = re.compile(r"\[[^\[\]]{1,30}\]|[*†‡§¶]+|[↑^]", re.DOTALL)
-_EDIT = re.compile(r"\[\s*(?:edit|edit source|hide|show|citation needed|\d{1,3})\s*\]", re.IGNORECASE)
-_HIDDEN = re.compile(r"display:\s*none", re.IGNORECASE)
+_FOOTNOTE_MARK = re.compile(r"\[[^\[\]]{1,30}\]|[*†‡§¶]+|[↑^]", re.DOTALL)
+_EDIT_LINK = re.compile(r"\[\s*(?:edit|edit source|hide|show|citation needed|\d{1,3})\s*\]", re.IGNORECASE)
+_DISPLAY_NONE = re.compile(r"display:\s*none", re.IGNORECASE)
 _SEPARATORS = re.compile(r"\s+[|–—·»:-]+\s+|:\s+")
 
 
 class Page(NamedTuple):
-    """A page's title ("" if it has none) and main text: paragraphs apart by blank lines, a line to an item or row."""
+    """Title ("" if there is none) and main text: blank lines between paragraphs, a line per list item or row."""
 
     title: str
     text: str
 
 
 def read_page(content: bytes, url: str = "", charset: str | None = None) -> Page | str:
-    """The main text of a page without menus, boilerplate, footnote marks and reference lists; `charset` as declared.
+    """Extract the main text of a page without menus, boilerplate, footnote marks and reference lists.
 
-    In short words why there is none, for any bytes. At most some seconds: what is too large or too intricate is left.
+    `charset` is the server's declaration. Gives the reason as a string when there is no main text; no input raises.
+    Takes seconds at most: pages above the size limits are rejected.
     Raises: TmkdError when trafilatura is not installed.
     """
     extract, html = _trafilatura()
-    if len(content) > LARGEST:
+    if len(content) > MAX_HTML_BYTES:
         return "too large"
     source = decode(content, charset)
     if source is None:
         return "not text"
-    if not _WHOLE.search(source[:10_000]):  # a fragment is what somebody took for the main text already
+    if not _FULL_PAGE.search(source[:10_000]):  # a fragment is taken to be main text already
         source = f"<article>{source}</article>"
-    # libxml2 leaves out what is nested deeper than 256, so that nothing below can run out of stack.
+    # libxml2 drops elements nested deeper than 256, so the recursions below are bounded.
     parser = html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True)
     try:
         tree = html.document_fromstring(source.encode("utf-8", "replace"), parser=parser)
-        if _intricate(tree):
+        if _is_too_complex(tree):
             return "too large"
         title = _title(tree, url)
         _prune(tree)
         found = extract(tree, favor_precision=True, include_comments=False)
-    except Exception:  # whatever a library stumbles over in one page of many
+    except Exception:  # one page that breaks a library must not stop the others
         return "not readable"
     text = "" if found is None else prose(found.body, title)
     return Page(title, text) if text else "no main text"
@@ -72,23 +73,23 @@ def _trafilatura() -> tuple[Any, Any]:
     return bare_extraction, html
 
 
-def _intricate(tree: Any) -> bool:
-    """Whether reading the page would take too long: known by counting, in time proportional to the page."""
+def _is_too_complex(tree: Any) -> bool:
+    """True for a page whose extraction would take too long; found by counting, in linear time."""
     number = 0
     for element in tree.iter():
         number += 1
         children = len(element)
-        if children > _MOST_CELLS and element.tag == "tr":
+        if children > _MAX_ROW_CELLS and element.tag == "tr":
             return True
         if children > 20:
-            loose = [len(child.tail.strip()) for child in element if child.tail and child.tag not in _PHRASES]
-            if len(loose) * sum(loose) > _MOST_JOINED:
+            loose = [len(child.tail.strip()) for child in element if child.tail and child.tag not in _INLINE_TAGS]
+            if len(loose) * sum(loose) > _MAX_JOINED_CHARACTERS:
                 return True
-    return number > _MOST_ELEMENTS
+    return number > _MAX_ELEMENTS
 
 
 def _title(tree: Any, url: str) -> str:
-    """The page's title without the site's name, where it is plain which part that is."""
+    """Title of the page, without the site's name where a heading or the host tells it apart."""
     heads = {" ".join(head.text_content().split()) for head in tree.iter("h1")}
     for given in (*tree.xpath("//head/title"), *tree.xpath("//meta[@property='og:title']/@content")):
         title = " ".join((given if isinstance(given, str) else given.text_content()).split())
@@ -113,38 +114,40 @@ def _host(url: str) -> str:
 
 
 def _prune(tree: Any) -> None:
-    """Take out what is not shown, footnotes and their marks, edit links and the source code of formulas."""
+    """Remove hidden elements, footnotes and their marks, edit links, and the source of formulas."""
     hidden = (element for element in tree.xpath("//*[@hidden or @style]") if _is_hidden(element))
-    _drop([*hidden, *tree.iter("annotation", "annotation-xml")])
+    _remove([*hidden, *tree.iter("annotation", "annotation-xml")])
     marks: list[Any] = []
     footnotes: set[str] = set()
     for element in tree.iter("sup", "a", "span"):
-        text = _short(element)
+        text = _mark_text(element)
         if not text:
             continue
         within = [link[1:] for link in element.xpath("descendant-or-self::a/@href") if link.startswith("#")]
         raised = element.tag == "sup"
-        # A raised number that leads to another place of the page is a footnote's, a raised number alone an exponent.
-        if (_FOOTNOTE if raised or within else _EDIT).fullmatch(text) or (raised and within and len(text) <= 4):
+        # A superscript that links within the page is a footnote mark; a superscript without a link is an exponent.
+        if (_FOOTNOTE_MARK if raised or within else _EDIT_LINK).fullmatch(text) or (
+            raised and within and len(text) <= 4
+        ):
             marks.append(element)
             footnotes.update(within)
     notes = [note for note in tree.xpath("//li[@id] | //p[@id] | //dd[@id]") if note.get("id") in footnotes]
-    _drop(marks + notes)
+    _remove(marks + notes)
 
 
 def _is_hidden(element: Any) -> bool:
-    return element.get("hidden") is not None or _HIDDEN.search(element.get("style", "")) is not None
+    return element.get("hidden") is not None or _DISPLAY_NONE.search(element.get("style", "")) is not None
 
 
-def _drop(elements: Iterable[Any]) -> None:
-    """Take elements out and leave the text after them; neighbours at once, as each joining copies the text before."""
-    gone = set(elements)
-    for element in gone:
+def _remove(elements: Iterable[Any]) -> None:
+    """Remove elements but keep the text after them; runs of neighbours at once, since each join copies the text."""
+    removed = set(elements)
+    for element in removed:
         parent, before = element.getparent(), element.getprevious()
-        if parent is None or before in gone:
+        if parent is None or before in removed:
             continue
         tails: list[str] = []
-        while element is not None and element in gone:
+        while element is not None and element in removed:
             following = element.getnext()
             tails.append(element.tail or "")
             parent.remove(element)
@@ -155,8 +158,8 @@ def _drop(elements: Iterable[Any]) -> None:
             before.tail = (before.tail or "") + "".join(tails)
 
 
-def _short(element: Any) -> str:
-    """An element's text, "" if it is longer than a mark: only its beginning is looked at."""
+def _mark_text(element: Any) -> str:
+    """Text of an element; "" when it is longer than a footnote mark, without reading the rest."""
     text = ""
     for piece in element.itertext():
         text += piece

@@ -1,4 +1,4 @@
-"""Documents and passages given → the passages that questions are searched in, and their index (§3.1.1 step 1)."""
+"""Documents and given passages → the passage collection and its search index (§3.1.1 step 1)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tmkd.collect.documents import Distinct, Document, Record, records, to_document
+from tmkd.collect.documents import Deduplicator, Document, Record, records, to_document
 from tmkd.collect.passages import passages
 from tmkd.data.labels import LabelSet
 from tmkd.data.sources import read_source
@@ -26,15 +26,15 @@ from tmkd.store import digest_json, write_atomic
 from tmkd.workers import map_in_processes
 
 Report = Callable[[int, int], None]
-_FORM = 1  # of documents: raised when the same pages give other texts than before
-CACHE = ".documents"  # hidden: the texts of pages, by what they were read from; reading a page again takes longest
-_AT_ONCE = 64  # records to a piece of work at most
-_LARGE = 8_000_000  # bytes or characters of records that are a piece of work however few they are
+_CACHE_VERSION = 1  # raise it when a code change gives other texts for the same pages
+CACHE = ".documents"  # hidden folder: extracted texts by the digest of their inputs; extraction is the slowest part
+_PIECE_RECORDS = 64  # records per work item, at most
+_PIECE_BYTES = 8_000_000  # bytes or characters at which a work item ends early
 
 
 def collect_index(
     name: str,
-    gather: CollectSpec,
+    spec: CollectSpec,
     labels: LabelSet,
     folder: Path,
     base: Path,
@@ -42,77 +42,77 @@ def collect_index(
     processes: int,
     digests: dict[str, str],
 ) -> dict[str, Any]:
-    """Write every passage of the documents, then those given as such (each its own document), and index them.
+    """Write and index the passages of the documents, then the given passages (each is a document of its own).
 
-    `digests` maps a source's file name to its content's digest: texts taken from pages before are not taken again.
-    Returns counts: documents read, left out and why, passages. `report` hears (documents done, 0).
-    Raises: TmkdError for a file that cannot be used, or when there is no passage.
+    `digests` maps a source's file name to the digest of its content: extracted texts are cached under it.
+    Returns counts of documents, of passages, and of dropped records by reason. `report` is called with (documents
+    done, 0). Raises: TmkdError for an unusable file, or when there is no passage.
     """
     facts: dict[str, Any] = {"documents": 0}
-    told: Counter[str] = Counter()
+    drop_counts: Counter[str] = Counter()
     caches: set[str] = set()
 
-    distinct = Distinct(told, near=gather.near)
+    deduplicator = Deduplicator(drop_counts, near=spec.near)
 
     def of_documents(source: SourceSpec) -> Iterator[Passage]:
-        made_from = digest_json([_FORM, digests[f"file {source.file}"], source.model_dump(), gather.language])
+        made_from = digest_json([_CACHE_VERSION, digests[f"file {source.file}"], source.model_dump(), spec.language])
         caches.add(made_from)
-        for document in _documents(source, base, gather.language, folder / CACHE / made_from, told, processes):
-            if distinct.take(document):
+        for document in _documents(source, base, spec.language, folder / CACHE / made_from, drop_counts, processes):
+            if deduplicator.take(document):
                 facts["documents"] += 1
                 report(facts["documents"], 0)
-                yield from _cut(document, gather, told)
+                yield from _document_passages(document, spec, drop_counts)
 
     numbers: Counter[str] = Counter()
     texts: set[bytes] = set()
 
     def given(source: SourceSpec) -> Iterator[Passage]:
-        for word, url, passage in _rows(read_source(source, base, labels, need=("passage",))):
+        for word, url, passage in _given_rows(read_source(source, base, labels, need=("passage",))):
             numbers[word] += 1
             text = blake2b(passage.encode(), digest_size=8).digest()
             if text in texts:
-                told["same passage"] += 1
+                drop_counts["same passage"] += 1
             else:
                 texts.add(text)
                 yield Passage(url or f"{word}#{numbers[word]}", "", passage)
 
-    streams = [*map(of_documents, gather.documents), *map(given, gather.passages)]
+    streams = [*map(of_documents, spec.documents), *map(given, spec.passages)]
     facts["passages"] = len(TantivyIndex.build(folder, *streams))
     if not facts["passages"]:
-        reasons = ", ".join(f"{number} × {what}" for what, number in told.items())
+        reasons = ", ".join(f"{number} × {what}" for what, number in drop_counts.items())
         raise TmkdError(f"index {name}: no passages in its documents{f' ({reasons})' if reasons else ''}")
     for old in (folder / CACHE).glob("*"):
         if old.name not in caches:
             shutil.rmtree(old)
-    return {**facts, "left_out": dict(sorted(told.items()))}
+    return {**facts, "left_out": dict(sorted(drop_counts.items()))}
 
 
-def _cut(document: Document, gather: CollectSpec, told: Counter[str]) -> Iterator[Passage]:
-    """A document's passages of enough words."""
-    for passage in passages(document.text, gather.words, gather.overlap):
-        if len(passage.split()) >= gather.shortest:
+def _document_passages(document: Document, spec: CollectSpec, drop_counts: Counter[str]) -> Iterator[Passage]:
+    """Cut a document into passages; too short ones are dropped and counted."""
+    for passage in passages(document.text, spec.words, spec.overlap):
+        if len(passage.split()) >= spec.shortest:
             yield Passage(document.url, document.title, passage)
         else:
-            told["passages too short"] += 1
+            drop_counts["passages too short"] += 1
 
 
-def _rows(table: pa.Table) -> Iterator[tuple[str, str | None, str]]:
+def _given_rows(table: pa.Table) -> Iterator[tuple[str, str | None, str]]:
     for batch in table.select(["source", "url", "passage"]).to_batches(max_chunksize=1 << 14):
         yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
 def _documents(
-    source: SourceSpec, base: Path, language: str | None, cache: Path, told: Counter[str], processes: int
+    source: SourceSpec, base: Path, language: str | None, cache: Path, drop_counts: Counter[str], processes: int
 ) -> Iterator[Document]:
-    """The documents of a file; pages, whose reading is dear, in several processes and kept in `cache`."""
-    stream = records(source, base, told)
+    """Stream the documents of a file; HTML is extracted in several processes and cached in `cache`."""
+    stream = records(source, base, drop_counts)
     first = next(stream, None)
     if first is None:
         return
     stream = chain([first], stream)
     if isinstance(first.content, str) and language is None:
         for record in stream:
-            yield from _told(to_document(record, None), told)
+            yield from _count_dropped(to_document(record, None), drop_counts)
         return
     cache.mkdir(parents=True, exist_ok=True)
     paths: deque[Path] = deque()
@@ -128,27 +128,27 @@ def _documents(
     for found in map_in_processes(_reader, (language,), pieces(), processes):
         path = paths.popleft()
         if found is not None:
-            _keep(path, found)
-        for document in _kept(path):
-            yield from _told(document, told)
+            _write_cache(path, found)
+        for document in _read_cache(path):
+            yield from _count_dropped(document, drop_counts)
 
 
 def _piece(stream: Iterator[Record]) -> list[Record]:
-    """The next records, as many as one piece of work is to have."""
+    """Take the records of the next work item."""
     piece: list[Record] = []
     size = 0
-    for record in islice(stream, _AT_ONCE):
+    for record in islice(stream, _PIECE_RECORDS):
         piece.append(record)
         size += len(record.content)
-        if size >= _LARGE:
+        if size >= _PIECE_BYTES:
             break
     return piece
 
 
-def _told(document: Document | str, told: Counter[str]) -> Iterator[Document]:
-    """The document, or nothing, its reason counted."""
+def _count_dropped(document: Document | str, drop_counts: Counter[str]) -> Iterator[Document]:
+    """Yield a document, or count the reason why it was dropped."""
     if isinstance(document, str):
-        told[document] += 1
+        drop_counts[document] += 1
     else:
         yield document
 
@@ -160,8 +160,8 @@ def _reader(language: str | None) -> Callable[[list[Record] | None], list[Docume
     return read
 
 
-def _keep(path: Path, found: list[Document | str]) -> None:
-    """Write what some records gave: a document, or in its place the reason why not (url and text null)."""
+def _write_cache(path: Path, found: list[Document | str]) -> None:
+    """Write the results of a work item: documents, or drop reasons in the title column (url and text null)."""
     rows = [(None, one, None) if isinstance(one, str) else one for one in found]
     columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
     sink = pa.BufferOutputStream()
@@ -169,7 +169,7 @@ def _keep(path: Path, found: list[Document | str]) -> None:
     write_atomic(path, sink.getvalue())
 
 
-def _kept(path: Path) -> Iterator[Document | str]:
+def _read_cache(path: Path) -> Iterator[Document | str]:
     table = pq.read_table(path)
     for url, title, text in zip(*(table[name].to_pylist() for name in Document._fields), strict=True):
         yield title if text is None else Document(url, title, text)

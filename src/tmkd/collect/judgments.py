@@ -1,4 +1,4 @@
-"""Judges' votes → a golden label per pair (§4.1: positive with more than two thirds), and how far the judges agree."""
+"""Judges' votes → golden labels (§4.1: positive above two thirds) and inter-annotator agreement."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tmkd.data.sources import read_source, read_votes
 from tmkd.errors import TmkdError
 from tmkd.recipe.parts import SourceSpec, VotesSpec
 
-_ENOUGH = 10  # votes a judge needs to be named as one of those who agree least
-_NAMED = 3
+_MIN_COMPARED = 10  # comparable votes a judge needs to be listed as least agreeing
+_MAX_NAMED = 3
 
 # The votes on one pair: judge → class index.
 Ballot = Mapping[str, int]
@@ -26,8 +26,10 @@ Ballot = Mapping[str, int]
 
 @dataclass(frozen=True)
 class Judge:
-    """How one judge voted: `votes` in all; `compared` of them on pairs whose other votes have a majority, of which the
-    judge was with the majority in `agreement` (a share, None where nothing could be compared).
+    """Agreement of one judge with the others.
+
+    `votes` in all; `compared` is how many were on pairs whose other votes have a majority; `agreement` is the share of
+    these that match it, None without any.
     """
 
     name: str
@@ -37,9 +39,9 @@ class Judge:
 
 
 def read_labelled(source: SourceSpec, base: Path, labels: LabelSet, **how: Any) -> tuple[pa.Table, dict[str, Any]]:
-    """Pairs as `sources.read_source` reads them (`how` is passed on), from a file of votes too; and facts on its votes.
+    """Read labelled pairs as `read_source` does, or from a file of votes; the second value describes the votes.
 
-    Raises: TmkdError naming file and row; when votes are on more than two classes, or no pair has enough of them.
+    Raises: TmkdError naming file and row; for votes on more than two classes, or when no pair has enough votes.
     """
     if source.votes is None:
         return read_source(source, base, labels, **how), {}
@@ -56,13 +58,13 @@ def read_labelled(source: SourceSpec, base: Path, labels: LabelSet, **how: Any) 
     return table, {f"judges {source.source or Path(source.file).name}": facts}
 
 
-def positive(yes: int, votes: int, at_least: int | None = None) -> bool:
-    """Whether a pair is positive: more than two thirds of its votes are (§4.1), or `at_least` so many."""
+def is_positive(yes: int, votes: int, at_least: int | None = None) -> bool:
+    """True for a pair with more than two thirds positive votes (§4.1), or with `at_least` so many."""
     return 3 * yes > 2 * votes if at_least is None else yes >= at_least
 
 
 def _judged(table: pa.Table, rule: VotesSpec, labels: LabelSet) -> tuple[pa.Table, dict[str, Any]]:
-    """One row per pair with enough votes, in the order of the pairs' first votes; and what was found on the way."""
+    """Aggregate votes: a row per pair with enough votes, in the order of first votes; and counts."""
     first: dict[str, int] = {}
     cast: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
     columns = (table[name].to_pylist() for name in ("id", "judge", "label"))
@@ -70,14 +72,14 @@ def _judged(table: pa.Table, rule: VotesSpec, labels: LabelSet) -> tuple[pa.Tabl
         first.setdefault(pair, row)
         cast[pair][judge].add(vote)
     given = [len(votes) for by in cast.values() for votes in by.values()]
-    # A judge who said both of a pair said nothing of it.
+    # Contradictory votes of one judge on a pair are dropped.
     ballots = {
         pair: {judge: next(iter(votes)) for judge, votes in by.items() if len(votes) == 1} for pair, by in cast.items()
     }
     kept = {pair: ballot for pair, ballot in ballots.items() if len(ballot) >= rule.fewest}
     yes = {pair: sum(vote == labels.positive_index for vote in ballot.values()) for pair, ballot in kept.items()}
     chosen = [
-        labels.positive_index if positive(yes[pair], len(ballot), rule.at_least) else 1 - labels.positive_index
+        labels.positive_index if is_positive(yes[pair], len(ballot), rule.at_least) else 1 - labels.positive_index
         for pair, ballot in kept.items()
     ]
     judged = table.select(SCHEMA.names).take(pa.array([first[pair] for pair in kept], pa.int64()))
@@ -98,10 +100,10 @@ def _judged(table: pa.Table, rule: VotesSpec, labels: LabelSet) -> tuple[pa.Tabl
 
 
 def fleiss_kappa(counts: np.ndarray) -> float | None:
-    """Fleiss' κ of votes counted as int (items, categories); items with fewer than 2 votes are left out.
+    """Fleiss' κ of vote counts, int (items, categories); items with fewer than 2 votes are left out.
 
-    1 is full agreement, 0 what chance gives. With as many votes on every item it is that of Fleiss (1971); otherwise
-    each item weighs the same. None without items, and where all votes are for one category.
+    1 is full agreement, 0 chance level. With equally many votes on every item this is Fleiss (1971); otherwise each
+    item has the same weight. None without items, or when all votes are for one category.
     """
     votes = counts.sum(axis=1)
     counts, votes = counts[votes >= 2].astype(np.float64), votes[votes >= 2].astype(np.float64)
@@ -112,8 +114,8 @@ def fleiss_kappa(counts: np.ndarray) -> float | None:
     return None if (counts > 0).any(axis=0).sum() == 1 else float((observed - expected) / (1 - expected))
 
 
-def judges(ballots: Iterable[Ballot]) -> list[Judge]:
-    """Every judge, those first who agree least with the majority of the others on a pair; unknown agreement last."""
+def judge_agreement(ballots: Iterable[Ballot]) -> list[Judge]:
+    """Agreement of every judge with the majority of the others, lowest first, None last."""
     votes: dict[str, int] = defaultdict(int)
     compared: dict[str, int] = defaultdict(int)
     agreed: dict[str, int] = defaultdict(int)
@@ -135,18 +137,19 @@ def judges(ballots: Iterable[Ballot]) -> list[Judge]:
 
 
 def _agreement_facts(ballots: Iterable[Ballot], classes: int) -> dict[str, Any]:
-    """κ, the number of judges and of their votes, and the judges who agree least, in short."""
+    """Summarise the votes: κ, number of judges, votes per judge, and the least agreeing judges."""
     ballots = list(ballots)
     counts = np.array([np.bincount([*ballot.values()], minlength=classes) for ballot in ballots if ballot])
     kappa = fleiss_kappa(counts.reshape(-1, classes))
-    everyone = judges(ballots)
-    numbers = sorted(judge.votes for judge in everyone)
-    known = [judge for judge in everyone if judge.agreement is not None and judge.compared >= _ENOUGH]
+    all_judges = judge_agreement(ballots)
+    numbers = sorted(judge.votes for judge in all_judges)
+    known = [judge for judge in all_judges if judge.agreement is not None and judge.compared >= _MIN_COMPARED]
     return {
         "kappa": None if kappa is None else round(kappa, 3),
-        "judges": len(everyone),
+        "judges": len(all_judges),
         "votes_per_judge": f"{numbers[0]} to {numbers[-1]}" if numbers else None,
         "least_agreeing": "; ".join(
-            f"{judge.name} {100 * float(judge.agreement or 0):.1f} % of {judge.compared}" for judge in known[:_NAMED]
+            f"{judge.name} {100 * float(judge.agreement or 0):.1f} % of {judge.compared}"
+            for judge in known[:_MAX_NAMED]
         ),
     }

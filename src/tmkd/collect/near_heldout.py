@@ -1,4 +1,4 @@
-"""Whether a text says nearly the same as one of a few held-out texts: the near part of the leakage guard."""
+"""Near-duplicates of held-out questions and passages, for the leakage guard."""
 
 from __future__ import annotations
 
@@ -7,75 +7,75 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
-# What two wordings of one question differ in: articles and the forms of be, do and have.
-_LITTLE = frozenset("a an the is are was were be been am do does did has have had s of".split())  # noqa: SIM905
+# Two wordings of one question often differ only in these: articles and forms of be, do and have.
+_FUNCTION_WORDS = frozenset("a an the is are was were be been am do does did has have had s of".split())  # noqa: SIM905
 _WORD = re.compile(r"[^\W_]+")
-_ALIKE = 0.8  # Jaccard index of two questions' words from which they ask the same
-_SHINGLE = 4  # words in a row; two passages rarely share four by chance
-_SHARED = 0.5  # share of the shorter passage's shingles from which it is in the other
-_LEAST = 4  # shingles that passages must share, unless they have all the same: a phrase alone is no passage
+_MIN_JACCARD = 0.8  # Jaccard index of two questions' keyword sets from which they count as the same question
+_SHINGLE_WORDS = 4  # two passages rarely share four consecutive words by chance
+_MIN_SHARED_FRACTION = 0.5  # share of the shorter passage's shingles from which it is contained in the other
+_MIN_SHARED_SHINGLES = 4  # unless all are shared; fewer are a common phrase
 
 
 def keyword_set(question: str) -> frozenset[str]:
-    """A question's words without order, case, plural s and little words: equal for two wordings of one question.
+    """Keywords of a question: lower case, without plural s and function words; equal for two wordings of one question.
 
-    All of its words where nothing else is left, the question itself where it has none.
+    All of its words if only function words are left; the question itself if it has no words.
     """
     words = _WORD.findall(question.lower())
-    kept = frozenset(_singular(word) for word in words if word not in _LITTLE)
+    kept = frozenset(_singular(word) for word in words if word not in _FUNCTION_WORDS)
     return kept or frozenset(words) or frozenset([question])
 
 
-class LikeQuestions:
-    """Held-out questions; `in` says whether a question has nearly the same gist as one of them.
+class NearQuestions:
+    """Held-out questions; `in` is True for a question whose keyword set is similar to one of theirs.
 
-    Nearly: four fifths of all the words that either has. Two sets so alike share one of their few rarest words, so only
-    those are looked up.
+    Similar: a Jaccard index of at least 0.8. Two such sets share one of their few rarest words (prefix filtering), so
+    only these are indexed.
     """
 
     def __init__(self, questions: Iterable[str]) -> None:
-        gists = {keyword_set(question) for question in questions}
-        self._common = Counter(word for words in gists for word in words)
+        keyword_sets = {keyword_set(question) for question in questions}
+        self._common = Counter(word for words in keyword_sets for word in words)
         self._by_word: dict[str, list[frozenset[str]]] = defaultdict(list)
-        for words in gists:
+        for words in keyword_sets:
             for word in self._rarest(words):
                 self._by_word[word].append(words)
 
     def __contains__(self, question: str) -> bool:
         words = keyword_set(question)
         return any(
-            len(words & other) >= _ALIKE * len(words | other)
+            len(words & other) >= _MIN_JACCARD * len(words | other)
             for word in self._rarest(words)
             for other in self._by_word.get(word, ())
         )
 
     def _rarest(self, words: frozenset[str]) -> list[str]:
-        """So many of the rarest words that a set alike must have one of them."""
+        """The rarest words, as many as needed for every similar set to have one of them."""
         ordered = sorted(words, key=lambda word: (self._common[word], word))
-        return ordered[: len(words) - math.ceil(_ALIKE * len(words)) + 1]
+        return ordered[: len(words) - math.ceil(_MIN_JACCARD * len(words)) + 1]
 
 
-class LikePassages:
-    """Held-out passages; `in` says whether a passage and one of them hold each other's words in a row.
+class NearPassages:
+    """Held-out passages; `in` is True for a passage that overlaps one of them.
 
-    At least half of the shorter one's runs of four words must be in the other, and four of them, or all of both:
-    passages cut at other borders are found, a phrase that many passages have is not enough.
+    Overlap: the two share at least four shingles of four words and half of the shorter one's, or all of both. This
+    finds passages cut at other borders, and ignores phrases that many passages have.
     """
 
     def __init__(self, passages: Iterable[str]) -> None:
         self._sizes: list[int] = []
-        self._by_run: dict[int, list[int]] = defaultdict(list)
-        for runs in {frozenset(_runs(passage)) for passage in passages}:
-            for run in runs:
-                self._by_run[run].append(len(self._sizes))
-            self._sizes.append(len(runs))
+        self._by_shingle: dict[int, list[int]] = defaultdict(list)
+        for shingles in {frozenset(_shingles(passage)) for passage in passages}:
+            for shingle in shingles:
+                self._by_shingle[shingle].append(len(self._sizes))
+            self._sizes.append(len(shingles))
 
     def __contains__(self, passage: str) -> bool:
-        runs = _runs(passage)
-        shared = Counter(place for run in runs for place in self._by_run.get(run, ()))
+        shingles = _shingles(passage)
+        shared = Counter(place for shingle in shingles for place in self._by_shingle.get(shingle, ()))
         return any(
-            count == len(runs) == self._sizes[place]
-            or count >= max(_LEAST, _SHARED * min(len(runs), self._sizes[place]))
+            count == len(shingles) == self._sizes[place]
+            or count >= max(_MIN_SHARED_SHINGLES, _MIN_SHARED_FRACTION * min(len(shingles), self._sizes[place]))
             for place, count in shared.items()
         )
 
@@ -84,8 +84,8 @@ def _singular(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
 
 
-def _runs(passage: str) -> set[int]:
-    """Every run of four words, as a number; fewer words make one run."""
+def _shingles(passage: str) -> set[int]:
+    """Hashes of all shingles of four words; a shorter passage is one shingle."""
     words = _WORD.findall(passage.lower())
-    last = max(len(words) - _SHINGLE, 0) + 1 if words else 0
-    return {hash(tuple(words[start : start + _SHINGLE])) for start in range(last)}
+    last = max(len(words) - _SHINGLE_WORDS, 0) + 1 if words else 0
+    return {hash(tuple(words[start : start + _SHINGLE_WORDS])) for start in range(last)}

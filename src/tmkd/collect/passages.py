@@ -1,11 +1,11 @@
-"""A document's text → passages of whole sentences."""
+"""Passage extraction: document text → passages of whole sentences (§3.1.1 step 1)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-# Words that end in a full stop without ending a sentence; compared in lower case, without the last full stop.
+# Abbreviations: their full stop does not end a sentence. Compared in lower case, without the last full stop.
 _ABBREVIATIONS = frozenset(
     """
     mr mrs ms dr prof sr jr st mt ft gen col capt lt sgt cmdr rev hon gov sen rep pres dept univ assn
@@ -17,7 +17,7 @@ _ABBREVIATIONS = frozenset(
     oz lb lbs tsp tbsp pt qt gal hr hrs mins secs yr yrs kg km cm mm in deg temp
     """.split()  # noqa: SIM905 - a list would take a page
 )
-# Of these a following capital still says that the sentence is over: "12 in. The board", "at 5 min. Then".
+# After these abbreviations a capital does start a sentence: "12 in. The board", "at 5 min. Then".
 _UNITS = frozenset(
     "etc oz lb lbs tsp tbsp pt qt gal hr hrs min mins secs yr yrs kg km cm mm in inc ltd co corp".split()  # noqa: SIM905
 )
@@ -27,8 +27,8 @@ _OPENING = "\"'“‘«([{*_"
 _ENDS = (".", "!", "?", "…", "。", "！", "？", "।")
 _INITIALS = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]?")  # U.S   J   e.g   (the last full stop is already off)
 _ITEM = re.compile(r"[-–—*•·‣▪◦]|\(?\d{1,3}[.)]")  # the first word of a line of a list
-_HEADING = 12  # words; a longer paragraph without a full stop is no heading and no item
-# After initials these say that a sentence is over, as other capitals do not: "at 5 p.m. The", but "the U.S. Senate".
+_HEADING = 12  # words; a longer paragraph is neither a heading nor a list item
+# After initials only these words start a sentence, other capitals do not: "at 5 p.m. The", but "the U.S. Senate".
 _STARTS = frozenset(
     """
     The This That These Those There It Its He His She Her They Their We Our You Your In On At By For From After Before
@@ -42,23 +42,23 @@ Sentence = list[str]
 def passages(text: str, words: int = 45, overlap: int = 0) -> list[str]:
     """Cut a text into passages of about `words` words: whole sentences of one paragraph (§3.1.1 step 1).
 
-    Blank lines end paragraphs. What cannot stand alone goes with what follows: a paragraph that ends in a colon, and
-    one of a few words that ends in nothing at all, as headings and items do; in a list each line is a sentence.
-    A paragraph of at most 1.4 × `words` stays whole; in a longer one a new passage starts when the next sentence would
-    take it past 1.4 × `words`, so only a single sentence, with its heading, may be longer. A new passage starts with
-    the last `overlap` sentences of the one before, as far as they fit. White space becomes single spaces; every word
-    is kept, in order.
+    Blank lines end paragraphs. A paragraph that ends in a colon, or a short one without end punctuation (a heading, a
+    list item), is joined with the following one; each line of a list is a sentence. A paragraph of at most
+    1.4 × `words` stays whole; in a longer one a new passage starts when the next sentence would take it past
+    1.4 × `words`, so only a single sentence, with its heading, can be longer. A new passage starts with the last
+    `overlap` sentences of the one before, as far as they fit. White space becomes single spaces; every word is kept,
+    in order.
     """
     limit = 1.4 * words
     return [passage for block in _blocks(text, limit) for passage in _fill(block, limit, overlap)]
 
 
 def sentences(words: list[str]) -> Iterator[Sentence]:
-    """Group a paragraph's words into its sentences; no word is lost or moved."""
+    """Split a paragraph's words into sentences; every word is kept, in order."""
     cased = any(word != word.lower() for word in words)
     start = 0
     for place in range(len(words) - 1):
-        if _ends(words[place], words[place + 1], first=place == start, cased=cased):
+        if _ends_sentence(words[place], words[place + 1], first=place == start, cased=cased):
             yield words[start : place + 1]
             start = place + 1
     if words:
@@ -66,14 +66,14 @@ def sentences(words: list[str]) -> Iterator[Sentence]:
 
 
 def _blocks(text: str, limit: float) -> Iterator[list[Sentence]]:
-    """The sentences of each paragraph, after those of what leads to it."""
+    """Group paragraphs into blocks of sentences: headings and list introductions go with their text."""
     block: list[Sentence] = []
     for lines in _paragraphs(text):
         found = list(_sentences(lines))
         last = found[-1][-1].rstrip(_CLOSING)
         leads = last.endswith(":")
         short = not leads and len(found) == 1 and len(found[0]) <= _HEADING and not last.endswith((*_ENDS, ",", ";"))
-        # A heading stays with the first sentence of what it heads; an item of a list need not stay with the next item.
+        # A heading stays with the first sentence after it; a list item need not stay with the next item.
         heads = block and (not short or block[-1][-1].endswith(":"))
         if heads and (len(block[-1]) <= _HEADING or len(block[-1]) + len(found[0]) <= limit):
             found[0] = block.pop() + found[0]
@@ -86,7 +86,7 @@ def _blocks(text: str, limit: float) -> Iterator[list[Sentence]]:
 
 
 def _paragraphs(text: str) -> Iterator[list[list[str]]]:
-    """The lines of each paragraph that has any, as words."""
+    """Split a text into non-empty paragraphs: lines of words."""
     lines: list[list[str]] = []
     for line in text.splitlines():
         found = line.split()
@@ -100,7 +100,7 @@ def _paragraphs(text: str) -> Iterator[list[list[str]]]:
 
 
 def _sentences(lines: list[list[str]]) -> Iterator[Sentence]:
-    """A paragraph's sentences; each line of a list begins one, as does what comes after a line that ends in ;."""
+    """Split a paragraph into sentences; list items and lines after a semicolon begin one."""
     words: list[str] = []
     for line in lines:
         if words and (words[-1].endswith(";") or (len(line) > 1 and _ITEM.fullmatch(line[0]))):
@@ -132,8 +132,8 @@ def _joined(passage: list[Sentence]) -> str:
     return " ".join(word for sentence in passage for word in sentence)
 
 
-def _ends(word: str, following: str, *, first: bool, cased: bool) -> bool:
-    """Whether a sentence ends after `word`; `first` if it starts with it, `cased` if the paragraph has capitals."""
+def _ends_sentence(word: str, following: str, *, first: bool, cased: bool) -> bool:
+    """True if a sentence ends after `word`; `first`: also begins with it, `cased`: the paragraph has capitals."""
     bare = word.rstrip(_CLOSING)
     if not bare.endswith(_ENDS):
         return False

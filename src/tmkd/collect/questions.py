@@ -1,4 +1,4 @@
-"""Question files and query logs → the questions to search for: each once, drawn, head and tail apart (§1, §4.1)."""
+"""Question files and query logs → deduplicated, sampled questions, split into head and tail (§1, §4.1)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tmkd.collect.guard import Guard, key
+from tmkd.collect.guard import Guard, text_key
 from tmkd.collect.near_heldout import keyword_set
 from tmkd.data.labels import LabelSet
 from tmkd.data.sources import read_source
@@ -32,19 +32,19 @@ _FACTS = (
 
 
 def collect_questions(
-    name: str, gather: CollectSpec, labels: LabelSet, guard: Guard, folder: Path, base: Path
+    name: str, spec: CollectSpec, labels: LabelSet, guard: Guard, folder: Path, base: Path
 ) -> dict[str, Any]:
-    """Write `folder`/questions.parquet, every different question of the files once, and return counts.
+    """Write `folder`/questions.parquet, one row per distinct question of the files, and return counts.
 
-    Columns: question, source, group, count (float64, how often it was asked), part (head: the most frequent questions
-    that make up the share `head` of all traffic; tail: the others; null without `head`), place (int32: the order in
-    which questions are searched for; null: a near-duplicate of an earlier one, held out by the guard, or not drawn).
+    Columns: question, source, group, count (float64, frequency in the log), part (head: the most frequent questions
+    that make up the share `head` of all traffic; tail: the others; null without `head`), place (int32, search order;
+    null for a near-duplicate of an earlier question, a question removed by the guard, or one not sampled).
     Without `limit` and `sample` the order is the files', so that questions added at the end come last. `sample`
-    questions are drawn with probabilities that grow with their counts; under a `limit` the order is drawn.
-    Raises: TmkdError for what is wrong in the files, or when no question is left.
+    questions are drawn with probabilities proportional to their counts; under a `limit` the order is random.
+    Raises: TmkdError for a faulty file, or when no question is left.
     """
     facts = Counter(dict.fromkeys(_FACTS, 0))
-    table, keys = _distinct(gather, labels, base, facts)
+    table, keys = _distinct(spec, labels, base, facts)
     questions: list[str] = table["question"].to_pylist()
     counts = table["count"].to_numpy()
     use = np.ones(len(questions), dtype=bool)
@@ -55,9 +55,9 @@ def collect_questions(
         elif guard.near_question(question):
             facts["near_leaked_questions"] += 1
             use[row] = False
-    if gather.near:
-        use &= _first_of_its_kind(questions, use, facts)
-    order = _order(gather, keys, counts, np.flatnonzero(use))
+    if spec.near:
+        use &= _first_wordings(questions, use, facts)
+    order = _order(spec, keys, counts, np.flatnonzero(use))
     facts["questions_drawn"] = len(order)
     if not len(order):
         raise TmkdError(
@@ -65,26 +65,26 @@ def collect_questions(
         )
     place = np.full(len(questions), -1)
     place[order] = np.arange(len(order))
-    table = table.append_column("part", _parts(gather.head, counts, facts))
+    table = table.append_column("part", _head_or_tail(spec.head, counts, facts))
     table = table.append_column("place", pa.array(place, pa.int32(), mask=place < 0))
     pq.write_table(table, folder / QUESTIONS, compression="zstd")
     return dict(facts)
 
 
 def read_questions(folder: Path) -> pa.Table:
-    """The questions to search for, in their order: question, source, group (string)."""
+    """Read the questions to search for, in search order: question, source, group (string)."""
     table = pq.read_table(folder / QUESTIONS, columns=["question", "source", "group", "place"])
     return table.filter(table["place"].is_valid()).sort_by("place").drop_columns("place").combine_chunks()
 
 
 def known_groups(folder: Path) -> set[str]:
-    """The groups (question ids) of all questions, whether they are searched for or not."""
+    """Read the groups (question ids) of all questions, sampled or not."""
     return set(pq.read_table(folder / QUESTIONS, columns=["group"])["group"].to_pylist())
 
 
-def _distinct(gather: CollectSpec, labels: LabelSet, base: Path, facts: Counter[str]) -> tuple[pa.Table, list[str]]:
-    """Every question once, under the words it first came in, with the sum of its counts; and the questions' keys."""
-    tables = [read_source(source, base, labels, need=("question",)) for source in gather.questions]
+def _distinct(spec: CollectSpec, labels: LabelSet, base: Path, facts: Counter[str]) -> tuple[pa.Table, list[str]]:
+    """Merge equal questions: the first wording with the sum of counts; and each question's `text_key`."""
+    tables = [read_source(source, base, labels, need=("question",)) for source in spec.questions]
     table = pa.concat_tables(tables)
     facts["questions"] = table.num_rows
     first: dict[str, int] = {}
@@ -96,7 +96,7 @@ def _distinct(gather: CollectSpec, labels: LabelSet, base: Path, facts: Counter[
         if not question:
             facts["questions_empty"] += 1
             continue
-        place = first.setdefault(key(question), len(rows))
+        place = first.setdefault(text_key(question), len(rows))
         if place == len(rows):
             rows.append(row)
             sums.append(count)
@@ -108,12 +108,12 @@ def _distinct(gather: CollectSpec, labels: LabelSet, base: Path, facts: Counter[
     return table.set_column(column, "count", pa.array(sums, pa.float64())), list(first)
 
 
-def _first_of_its_kind(questions: list[str], use: np.ndarray, facts: Counter[str]) -> np.ndarray:
-    """Which questions have another gist than all used ones before them, bool (questions,)."""
+def _first_wordings(questions: list[str], use: np.ndarray, facts: Counter[str]) -> np.ndarray:
+    """Mask of the questions in `use` whose keyword set is new, bool (questions,)."""
     seen: set[bytes] = set()
     first = np.zeros(len(questions), dtype=bool)
     for row in np.flatnonzero(use):
-        # A digest's first bytes, so that a long log needs 50 bytes a question and no more.
+        # The first bytes of a digest suffice, and a long log takes 50 bytes a question.
         kind = bytes.fromhex(digest_bytes(" ".join(sorted(keyword_set(questions[row]))).encode())[:16])
         first[row] = kind not in seen
         seen.add(kind)
@@ -121,27 +121,26 @@ def _first_of_its_kind(questions: list[str], use: np.ndarray, facts: Counter[str
     return first
 
 
-def _order(gather: CollectSpec, keys: list[str], counts: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The rows to search for, in order: as they are, or drawn by a hash.
+def _order(spec: CollectSpec, keys: list[str], counts: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Rows to search for, in order: file order, or a random order given by a hash of seed and question.
 
-    A row's number is a function of its text and the seed alone, and uniform over (0, 1]: the `sample` smallest of
-    −log(number)/count are a draw without replacement in which each next one is taken in proportion to its count.
+    `sample` rows are drawn without replacement with probabilities proportional to their counts.
     """
-    if gather.sample is None and gather.limit is None:
+    if spec.sample is None and spec.limit is None:
         return rows
-    drawn = [f"{gather.seed} {keys[row]}" for row in rows]
+    drawn = [f"{spec.seed} {keys[row]}" for row in rows]
     digests = [digest_bytes(text.encode())[:32] for text in drawn]
-    if gather.sample is None:
+    if spec.sample is None:
         return rows[sorted(range(len(rows)), key=lambda place: (digests[place], keys[rows[place]]))]
     waits = [
         -math.log((int(digest[:13], 16) + 1) / 2**52) / count if count > 0 else math.inf
         for digest, count in zip(digests, counts[rows], strict=True)
     ]
-    return rows[sorted(range(len(rows)), key=lambda place: (waits[place], digests[place]))[: gather.sample]]
+    return rows[sorted(range(len(rows)), key=lambda place: (waits[place], digests[place]))[: spec.sample]]
 
 
-def _parts(head: float | None, counts: np.ndarray, facts: Counter[str]) -> pa.Array:
-    """Head or tail of each question by cumulative traffic; equally frequent ones in the order they came."""
+def _head_or_tail(head: float | None, counts: np.ndarray, facts: Counter[str]) -> pa.Array:
+    """Split questions into head and tail by cumulative traffic; ties in file order."""
     if head is None:
         return pa.nulls(len(counts), pa.string())
     order = np.argsort(-counts, kind="stable")

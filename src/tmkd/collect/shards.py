@@ -1,4 +1,4 @@
-"""A thousand questions → one shard of a stage-1 corpus: the unit of restart, of growth and of parallel work."""
+"""Shards of a stage-1 corpus, 1,024 questions each: the unit of restart, extension and parallel work."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tmkd.collect.guard import key
+from tmkd.collect.guard import text_key
 from tmkd.data.pairs import EXTRAS, SCHEMA, Shard, pair_id, pair_table, write_shard
 from tmkd.errors import TmkdError
 from tmkd.search.candidates import Candidate, candidates, distinct, draw
@@ -20,12 +20,12 @@ from tmkd.search.index import TantivyIndex
 from tmkd.search.trec_run import Ranked
 from tmkd.store import digest_file
 
-QUESTIONS = 1024  # to a shard
-LEDGER = ".shards.jsonl"  # hidden: what each shard was made from; no part of the artifact
+QUESTIONS = 1024  # per shard
+LEDGER = ".shards.jsonl"  # hidden file: the digest of each shard's inputs; not part of the artifact
 
 
 class Question(NamedTuple):
-    """A question to search for, the word for where it is from, the group its pairs form, and what a run file found."""
+    """A question to search for: text, source name, group of its pairs, and its documents from a run file, if given."""
 
     text: str
     source: str
@@ -33,10 +33,10 @@ class Question(NamedTuple):
     run: Sequence[Ranked] | None = None
 
 
-class Made(NamedTuple):
-    """A shard that was made (None where no question found a passage): how many pairs each question got, in order.
+class ShardResult(NamedTuple):
+    """A written shard (None if no question has a passage) and the number of pairs of each question, in order.
 
-    `unknown` counts documents of a run file that are not in the index.
+    `unknown` counts documents of the run file that are not in the index.
     """
 
     shard: Shard | None
@@ -45,25 +45,25 @@ class Made(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """The questions of one shard; `key` says all that its pairs depend on; `made` is the shard if it is there."""
+    """Questions of one shard; `key` is the digest of all inputs of its pairs; `result` is the shard if it exists."""
 
     number: int
     key: str
     questions: list[Question]
-    made: Made | None = None
+    result: ShardResult | None = None
 
     @property
     def name(self) -> str:
-        """The shard's file."""
+        """File name of the shard."""
         return f"shard-{self.number:05d}.parquet"
 
 
 @dataclass(frozen=True)
 class Rules:
-    """How a question's pairs are chosen: from an index folder, the `top` documents, `keep` of them drawn with `seed`.
+    """Selection of a question's pairs: the `top` documents of an index folder, `keep` of them sampled with `seed`.
 
-    Left out are `leaked` passages, pairs `given` already (ids), and pairs of held-out ones (`held`: key of a question →
-    keys of its passages).
+    Excluded are `leaked` passages, `given` pairs (ids) and held-out pairs (`held`: `text_key` of a question → those of
+    its passages).
     """
 
     index: Path
@@ -75,52 +75,52 @@ class Rules:
     held: dict[str, frozenset[str]]
 
 
-def searcher(rules: Rules, folder: Path) -> Callable[[Chunk], Made]:
-    """The function that searches for a chunk's questions and writes their shard into `folder`, if it is not there yet.
+def searcher(rules: Rules, folder: Path) -> Callable[[Chunk], ShardResult]:
+    """Build the function that searches for a chunk's questions and writes their shard into `folder`, unless it exists.
 
-    What it writes follows from the rules and the chunk alone.
+    The shard is a function of rules and chunk alone.
     """
     index = TantivyIndex(rules.index)
 
-    def make(chunk: Chunk) -> Made:
-        if chunk.made is not None:
-            return chunk.made
+    def make(chunk: Chunk) -> ShardResult:
+        if chunk.result is not None:
+            return chunk.result
         rows: list[tuple[Question, Candidate]] = []
         pairs: list[int] = []
         unknown = 0
         for question in chunk.questions:
             found, without = _found(index, question, rules.top)
             unknown += without
-            held = rules.held.get(key(question.text), frozenset()) if rules.held else ()
+            held = rules.held.get(text_key(question.text), frozenset()) if rules.held else ()
             found = [
                 hit
                 for hit in found
                 if hit.passage not in rules.leaked
                 and not (rules.given and pair_id(question.text, hit.passage) in rules.given)
-                and not (held and key(hit.passage) in held)
+                and not (held and text_key(hit.passage) in held)
             ]
             if rules.keep is not None:
                 found = draw(found, rules.keep, rules.seed)
             rows.extend((question, hit) for hit in found)
             pairs.append(len(found))
-        return Made(write_shard(folder, chunk.name, _table(rows)) if rows else None, pairs, unknown)
+        return ShardResult(write_shard(folder, chunk.name, _table(rows)) if rows else None, pairs, unknown)
 
     return make
 
 
-def cut(made: Made, chunk: Chunk, folder: Path, room: int) -> Made:
-    """A shard with as many of its first questions as have `room` pairs at most, written anew where some must go."""
-    if sum(made.pairs) <= room or made.shard is None:
-        return made
-    fitting = list(takewhile(lambda pairs: pairs <= room, accumulate(made.pairs)))
+def truncate_shard(result: ShardResult, chunk: Chunk, folder: Path, limit: int) -> ShardResult:
+    """Rewrite a shard to its first questions that have at most `limit` pairs together."""
+    if sum(result.pairs) <= limit or result.shard is None:
+        return result
+    fitting = list(takewhile(lambda pairs: pairs <= limit, accumulate(result.pairs)))
     rows = fitting[-1] if fitting else 0
-    table = pq.read_table(folder / made.shard.name).slice(0, rows)
+    table = pq.read_table(folder / result.shard.name).slice(0, rows)
     shard = write_shard(folder, chunk.name, table) if rows else None
-    return Made(shard, made.pairs[: len(fitting)], made.unknown)
+    return ShardResult(shard, result.pairs[: len(fitting)], result.unknown)
 
 
 def _found(index: TantivyIndex, question: Question, top: int) -> tuple[list[Candidate], int]:
-    """What search or the run file found for a question, and how many of the run's documents are unknown."""
+    """Candidates of a question by search or from the run file; and the number of unknown documents of the run."""
     if question.run is None:
         return candidates(index, question.text, top), 0
     passages = index.best_of(question.text, [one.docid for one in question.run])
@@ -135,7 +135,7 @@ def _found(index: TantivyIndex, question: Question, top: int) -> tuple[list[Cand
 
 
 def _table(rows: list[tuple[Question, Candidate]]) -> pa.Table:
-    """Found pairs as rows of SCHEMA and EXTRAS, without labels."""
+    """Build the table of found pairs: SCHEMA and EXTRAS, without labels."""
     table = pair_table(
         [question.text for question, _ in rows],
         [hit.passage for _, hit in rows],
@@ -150,38 +150,38 @@ def _table(rows: list[tuple[Question, Candidate]]) -> pa.Table:
 
 
 class Ledger:
-    """Which shards of a folder are made, and from what: read once, then a line is added for each new one."""
+    """Log of a folder's shards by the digest of their inputs: read once, one line appended per new shard."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self._made = folder, dict(_lines(folder / LEDGER))
+        self.folder, self._results = folder, dict(_lines(folder / LEDGER))
 
-    def find(self, chunk: Chunk) -> Made | None:
-        """The chunk's shard, if it was made from the same and is unharmed."""
-        made = self._made.get(chunk.key)
-        if made is None or made.shard is None:
-            return made
+    def find(self, chunk: Chunk) -> ShardResult | None:
+        """Look up the chunk's shard; None unless its inputs are the same and its file is intact."""
+        result = self._results.get(chunk.key)
+        if result is None or result.shard is None:
+            return result
         path = self.folder / chunk.name
-        unharmed = made.shard.name == chunk.name and path.is_file() and digest_file(path) == made.shard.digest
-        return made if unharmed else None
+        intact = result.shard.name == chunk.name and path.is_file() and digest_file(path) == result.shard.digest
+        return result if intact else None
 
-    def add(self, chunk: Chunk, made: Made) -> None:
-        """Note a shard whose file is written.  Raises: TmkdError when the disk does not take the line."""
-        shard = None if made.shard is None else [made.shard.name, made.shard.rows, made.shard.digest]
-        value = {"key": chunk.key, "shard": shard, "pairs": made.pairs, "unknown": made.unknown}
+    def add(self, chunk: Chunk, result: ShardResult) -> None:
+        """Append a shard whose file is complete. Raises: TmkdError when the line cannot be written."""
+        shard = None if result.shard is None else [result.shard.name, result.shard.rows, result.shard.digest]
+        value = {"key": chunk.key, "shard": shard, "pairs": result.pairs, "unknown": result.unknown}
         try:
             with (self.folder / LEDGER).open("a", encoding="utf-8") as file:
-                file.write("\n" + json.dumps(value))  # a line that a crash has torn is ended first
+                file.write("\n" + json.dumps(value))  # ends a line cut off by a crash
         except OSError as error:
             raise TmkdError(f"{self.folder / LEDGER}: cannot be written: {error.strerror}") from error
-        self._made[chunk.key] = made
+        self._results[chunk.key] = result
 
 
-def _lines(path: Path) -> Iterator[tuple[str, Made]]:
-    """The ledger's whole lines; one that a crash has torn says nothing."""
+def _lines(path: Path) -> Iterator[tuple[str, ShardResult]]:
+    """Read the complete lines of the log; a line cut off by a crash is skipped."""
     for line in path.read_bytes().splitlines() if path.is_file() else ():
         try:
             value: dict[str, Any] = json.loads(line)
             shard = None if value["shard"] is None else Shard(*value["shard"])
-            yield value["key"], Made(shard, value["pairs"], value["unknown"])
+            yield value["key"], ShardResult(shard, value["pairs"], value["unknown"])
         except (ValueError, KeyError, TypeError):
             continue

@@ -1,4 +1,4 @@
-"""A labelled task's files → its train, dev and test corpora."""
+"""Labelled tasks: source files → train, dev and test corpora."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tmkd.collect.guard import Guard, key
+from tmkd.collect.guard import Guard, text_key
 from tmkd.collect.judgments import read_labelled
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import SCHEMA, write_corpus
@@ -20,12 +20,12 @@ from tmkd.store import digest_bytes
 
 
 def collect_task(name: str, task: TaskSpec, folder: Path, base: Path) -> dict[str, Any]:
-    """Write `folder`/train, /dev and /<test> as corpora, and return what was found on the way, as plain numbers.
+    """Write `folder`/train, /dev and /<test> as corpora; return counts per part.
 
-    Without a dev file a tenth of train's first texts, chosen by hash, becomes dev with its golden rows. Training rows
-    from sources with a threshold are weak: where a golden row has the same pair it wins, and the guard removes their
-    leaks where a golden row's are an error. Rows without label may be in train.
-    Raises: TmkdError for what is wrong in the files, train or dev of one class only, a test pair in train.
+    Without a dev file the golden rows of a tenth of train's first texts, chosen by hash, become dev. Rows from sources
+    with a threshold have weak labels: a golden row of the same pair replaces them, and the guard removes their leaks,
+    whereas a golden row that leaks is an error. Train may have unlabelled rows.
+    Raises: TmkdError for a faulty file, a train or dev set with a single class, or a test pair in train.
     """
     labels = LabelSet(name, task.labels, task.positive)
     facts: dict[str, Any] = {}
@@ -52,7 +52,7 @@ def collect_task(name: str, task: TaskSpec, folder: Path, base: Path) -> dict[st
     weak, found = guard.clean(weak, task.kind)
     _count(facts, "guard", found)
     if dev is None:
-        dev, golden, weak = _set_aside(golden, weak)
+        dev, golden, weak = _split_dev(golden, weak)
         facts["dev_from_train"] = True
         kept = []
         for table in (golden, weak):
@@ -63,7 +63,7 @@ def collect_task(name: str, task: TaskSpec, folder: Path, base: Path) -> dict[st
 
     train = _concat([golden, weak])
     for part, table in (("train", train), ("dev", dev)):
-        _need_classes(name, part, table, labels)
+        _require_two_classes(name, part, table, labels)
     for part, table in (("train", train), ("dev", dev), *tests.items()):
         write_corpus(folder / part, labels, [table])
         _count(facts, part, {"rows": table.num_rows, "unlabelled": table["label"].null_count})
@@ -76,14 +76,14 @@ def _concat(tables: Iterable[pa.Table]) -> pa.Table:
 
 
 def _count(facts: dict[str, Any], part: str, counts: dict[str, int]) -> None:
-    """Add counts to those that a part already has."""
+    """Add counts to those of a part."""
     known = facts.setdefault(part, {})
     for what, number in counts.items():
         known[what] = known.get(what, 0) + number
 
 
 def _weak(sources: Sources, base: Path, labels: LabelSet, golden: pa.Table, facts: dict[str, Any]) -> pa.Table:
-    """The rows with weak labels that no golden row stands for; two weak labels of one pair cancel out."""
+    """Read the weakly labelled rows without a golden row; a pair with two different weak labels is dropped."""
     table, counts = deduplicate(_concat(read_source(source, base, labels) for source in sources), "drop")
     known = set(golden["id"].to_pylist())
     kept = [row for row, pair in enumerate(table["id"].to_pylist()) if pair not in known]
@@ -92,25 +92,25 @@ def _weak(sources: Sources, base: Path, labels: LabelSet, golden: pa.Table, fact
     return table.take(pa.array(kept, pa.int64()))
 
 
-def _set_aside(golden: pa.Table, weak: pa.Table) -> tuple[pa.Table, pa.Table, pa.Table]:
-    """Split a tenth of the golden first texts off: (dev, rest of golden, rest of weak).
+def _split_dev(golden: pa.Table, weak: pa.Table) -> tuple[pa.Table, pa.Table, pa.Table]:
+    """Split a tenth of the golden first texts off as dev: (dev, remaining golden, remaining weak).
 
-    The hash orders first texts, so that a text's place depends on no other; rows of a chosen text that are weak or
-    have no label are in none of the three.
+    First texts are ordered by hash, so the choice does not depend on row order. Weak and unlabelled rows of a chosen
+    text are dropped.
     """
-    texts = [key(text) for text in golden["question"].to_pylist()]
+    texts = [text_key(text) for text in golden["question"].to_pylist()]
     labelled = {text for text, label in zip(texts, golden["label"].to_pylist(), strict=True) if label is not None}
     ordered = sorted(labelled, key=lambda text: digest_bytes(text.encode()))
     chosen = set(ordered[: -(-len(ordered) // 10)])
     held = pa.array([text in chosen for text in texts], pa.bool_())
     dev = golden.filter(held)
     rest = golden.filter(pa.array([text not in chosen for text in texts], pa.bool_()))
-    others = pa.array([key(text) not in chosen for text in weak["question"].to_pylist()], pa.bool_())
+    others = pa.array([text_key(text) not in chosen for text in weak["question"].to_pylist()], pa.bool_())
     return dev.filter(dev["label"].is_valid()), rest, weak.filter(others)
 
 
-def _need_classes(name: str, part: str, table: pa.Table, labels: LabelSet) -> None:
-    """Complain about a training set from which nothing can be learnt or chosen."""
+def _require_two_classes(name: str, part: str, table: pa.Table, labels: LabelSet) -> None:
+    """Check that a set has two classes. Raises: TmkdError naming the set and its classes."""
     present = [labels.names[index] for index in table["label"].unique().drop_null().to_pylist()]
     if len(present) < 2:
         what = f"only class '{present[0]}'" if present else "no labelled rows"

@@ -1,7 +1,7 @@
-"""A web archive (WARC 1.0 or 1.1, plain or gzip) → the HTML pages in it, whatever is broken beside them.
+"""Web archives (WARC 1.0 or 1.1, plain or gzip) → HTML pages, with recovery after damaged records.
 
-FastWARC parses headers and undoes encodings; where a record begins and ends is found here. FastWARC 2.0 and warcio 1.8
-both stop for good at a broken gzip member, and believe a Content-Length that reaches into the next record or to the end
+FastWARC parses headers and decodes bodies; record boundaries are found here. FastWARC 2.0 and warcio 1.8
+both stop at a broken gzip member, and trust a Content-Length that reaches into the next record or to the end
 of the file; warcio also stops at garbage between records and in a file that is one single gzip member.
 """
 
@@ -15,36 +15,35 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from tmkd.collect.document_tables import LONGEST_URL
-from tmkd.collect.html import LARGEST
+from tmkd.collect.document_tables import MAX_URL_LENGTH
+from tmkd.collect.html import MAX_HTML_BYTES
 from tmkd.errors import TmkdError
 
-_CHUNK = 1 << 16
+_CHUNK_BYTES = 1 << 16
 _GZIP = b"\x1f\x8b\x08"
-_REMEMBERED = 1 << 22  # bytes of a gzip member that are looked through for the next one when it is broken
-_BLANK = b"\r\n\t \0"
-_LONGEST_HEADER = 1 << 16
-_BEGIN = re.compile(rb"WARC/[01]\.\d{1,2}\r?\n")
-_BEGINNING = 11  # bytes of it that tell nothing yet
+_RESYNC_BYTES = 1 << 22  # bytes of a broken gzip member that are searched for the next one
+_PADDING = b"\r\n\t \0"
+_MAX_HEADER_BYTES = 1 << 16
+_RECORD_START = re.compile(rb"WARC/[01]\.\d{1,2}\r?\n")
+_RECORD_START_BYTES = 11  # a prefix this long may still become a record start
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
 _LENGTH = re.compile(rb"\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r?\n", re.IGNORECASE)
 _HTML = ("text/html", "application/xhtml+xml")
 
 
 class Response(NamedTuple):
-    """A page as it came: its address, its bytes with all encodings undone, its charset as the server declared it."""
+    """An HTTP response: url, body with transfer and content encodings decoded, charset declared by the server."""
 
     url: str
     content: bytes
     charset: str | None
 
 
-def read_warc(path: Path, told: Counter[str]) -> Iterator[Response]:
-    """The HTML pages that a server answered with status 200, and resources that are HTML; in the file's order.
+def read_warc(path: Path, drop_counts: Counter[str]) -> Iterator[Response]:
+    """Stream HTML responses with status 200 and HTML resources, in the file's order; other record types are skipped.
 
-    Other kinds of records are passed over. Pages that cannot be had are counted in `told` by what is wrong with them.
-    Memory: a few times LARGEST. Raises: OSError when the file cannot be read; TmkdError when it is no gzip although it
-    is named so, or FastWARC is not installed.
+    Unusable pages are counted in `drop_counts` by reason. Memory: a few times MAX_HTML_BYTES. Raises: OSError when the
+    file cannot be read; TmkdError for a .gz file that is no gzip, or when FastWARC is not installed.
     """
     fastwarc = _fastwarc()
     with path.open("rb") as file:
@@ -52,12 +51,12 @@ def read_warc(path: Path, told: Counter[str]) -> Iterator[Response]:
         file.seek(0)
         if start and start != _GZIP and path.suffix.lower() == ".gz":
             raise TmkdError(f"{path}: not a gzip file; if it is a plain one, name it without .gz")
-        for record in _records(_unzipped(file, told) if start == _GZIP else _plain(file), told):
+        for record in _records(_gzip_chunks(file, drop_counts) if start == _GZIP else _plain_chunks(file), drop_counts):
             found = _response(fastwarc, record)
             if isinstance(found, Response):
                 yield found
             elif found:
-                told[found] += 1
+                drop_counts[found] += 1
 
 
 def _fastwarc() -> Any:
@@ -72,26 +71,26 @@ def _fastwarc() -> Any:
 # -- bytes of the file → bytes of a record ---------------------------------------------------------------------------
 
 
-def _plain(file: BinaryIO) -> Iterator[bytes | None]:
-    while chunk := file.read(_CHUNK):
+def _plain_chunks(file: BinaryIO) -> Iterator[bytes | None]:
+    while chunk := file.read(_CHUNK_BYTES):
         yield chunk
     yield None
 
 
-def _unzipped(file: BinaryIO, told: Counter[str]) -> Iterator[bytes | None]:
-    """What gzip members hold, in pieces; None after each whole member, b"" where one is broken off.
+def _gzip_chunks(file: BinaryIO, drop_counts: Counter[str]) -> Iterator[bytes | None]:
+    """Decompress gzip members in chunks; None after each complete member, b"" where one breaks off.
 
-    After a broken member the next one is looked for, from the broken one's own start: its end may have been passed.
+    After a broken member the search for the next one restarts at its beginning: its end may have been passed.
     """
-    raw = bytearray()  # of the member at hand, and what was read beyond it
-    lost = False  # between a broken member and the next whole one
+    raw = bytearray()  # compressed bytes of the current member and beyond
+    skipping = False  # between a broken member and the next complete one
     while True:
         start = raw.find(_GZIP)
-        if raw[: max(start, 0)].strip(_BLANK) and not lost:
-            told["garbage between records"] += 1
-            lost = True
+        if raw[: max(start, 0)].strip(_PADDING) and not skipping:
+            drop_counts["garbage between records"] += 1
+            skipping = True
         if start < 0:
-            more = file.read(_CHUNK)
+            more = file.read(_CHUNK_BYTES)
             if not more:
                 return
             raw = raw[-len(_GZIP) + 1 :] + more
@@ -100,87 +99,87 @@ def _unzipped(file: BinaryIO, told: Counter[str]) -> Iterator[bytes | None]:
         member, data = zlib.decompressobj(wbits=31), bytes(raw)
         try:
             while not member.eof:
-                piece = member.decompress(data, _CHUNK)
+                piece = member.decompress(data, _CHUNK_BYTES)
                 if piece:
                     yield piece
                 data = member.unconsumed_tail
                 if not data and not member.eof:
-                    data = file.read(_CHUNK)
+                    data = file.read(_CHUNK_BYTES)
                     if not data:
                         raise EOFError
                     raw += data
-                    del raw[:-_REMEMBERED]
+                    del raw[:-_RESYNC_BYTES]
         except (zlib.error, EOFError) as error:
-            if not lost:
-                told["truncated" if isinstance(error, EOFError) else "damaged"] += 1
-            lost = True
+            if not skipping:
+                drop_counts["truncated" if isinstance(error, EOFError) else "damaged"] += 1
+            skipping = True
             del raw[:1]
             yield b""
         else:
-            lost = False
+            skipping = False
             raw = bytearray(member.unused_data)
             yield None
 
 
-def _records(pieces: Iterable[bytes | None], told: Counter[str]) -> Iterator[bytes]:
-    """Whole records, header and block; after one whose length is wrong the next beginning of a record is looked for."""
+def _records(pieces: Iterable[bytes | None], drop_counts: Counter[str]) -> Iterator[bytes]:
+    """Split chunks into records (header and block); after a wrong length, search for the next record start."""
     buffer = bytearray()
-    lost = False  # in the middle of a record that is not taken
+    skipping = False  # inside a dropped record
     for piece in pieces:
         if piece == b"":  # counted already
             buffer.clear()
         buffer += piece or b""
         last = piece is None
         while buffer:
-            begin = _BEGIN.search(buffer)
+            begin = _RECORD_START.search(buffer)
             if begin is None:
-                end = len(buffer) if last else max(len(buffer) - _BEGINNING, 0)
-                if buffer[:end].strip(_BLANK) and not lost:
-                    told["garbage between records"] += 1
-                    lost = True
+                end = len(buffer) if last else max(len(buffer) - _RECORD_START_BYTES, 0)
+                if buffer[:end].strip(_PADDING) and not skipping:
+                    drop_counts["garbage between records"] += 1
+                    skipping = True
                 del buffer[:end]
                 break
-            if buffer[: begin.start()].strip(_BLANK) and not lost:
-                told["garbage between records"] += 1
+            if buffer[: begin.start()].strip(_PADDING) and not skipping:
+                drop_counts["garbage between records"] += 1
             del buffer[: begin.start()]
-            header = _HEADER_END.search(buffer, 0, _LONGEST_HEADER)
+            header = _HEADER_END.search(buffer, 0, _MAX_HEADER_BYTES)
             length = _LENGTH.search(buffer, 0, header.end()) if header else None
             wrong = ""
             if header is None or length is None:
-                if header is None and len(buffer) < _LONGEST_HEADER and not last:
+                if header is None and len(buffer) < _MAX_HEADER_BYTES and not last:
                     break
                 wrong = "truncated" if last and header is None else "bad header"
             else:
                 end = header.end() + int(length[1])
-                if end > LARGEST + 2 * _LONGEST_HEADER:
-                    # Most are no pages but films and programs, which nobody misses.
-                    wrong = "too large" if _HTML[0].encode() in buffer[: 2 * _LONGEST_HEADER] else "-"
+                if end > MAX_HTML_BYTES + 2 * _MAX_HEADER_BYTES:
+                    # Mostly videos and programs: counted only if they are HTML.
+                    wrong = "too large" if _HTML[0].encode() in buffer[: 2 * _MAX_HEADER_BYTES] else "-"
                 elif len(buffer) < end + 4 and not last:
                     break
-                elif len(buffer) < end and _BEGIN.search(buffer, header.end()) is None:
+                elif len(buffer) < end and _RECORD_START.search(buffer, header.end()) is None:
                     wrong = "truncated"
                 elif len(buffer) < end or buffer[end : end + 4].strip(b"\r\n"):
                     wrong = "wrong length"
-            lost = bool(wrong)
+            skipping = bool(wrong)
             if not wrong:
                 yield bytes(buffer[:end])
             elif wrong != "-":
-                told[wrong] += 1
+                drop_counts[wrong] += 1
             del buffer[: 1 if wrong else end]
         if last or not piece:
             buffer.clear()
-            lost = False
+            skipping = False
 
 
 # -- a record → a page -------------------------------------------------------------------------------------------------
 
 
 def _response(fastwarc: Any, record: bytes) -> Response | str:
-    """The page in a record, or in short words why there is none; "" for a record of another kind."""
+    """Extract the page of a record, or the reason to drop it; "" for another record type."""
     try:
         found, url, content = _read(fastwarc, record, "transfer")
     except OSError:
-        try:  # declared as chunked, yet stored whole
+        try:  # declared as chunked, but stored without chunks
             found, url, content = _read(fastwarc, record, "none")
         except OSError:
             return "bad header"
@@ -195,11 +194,11 @@ def _response(fastwarc: Any, record: bytes) -> Response | str:
         return "not HTML"
     if not url:
         return "no url"
-    if len(url) > LONGEST_URL:
+    if len(url) > MAX_URL_LENGTH:
         return "url too long"
     encoding = (http.get("Content-Encoding") or "") if http else ""
     content = _decoded(fastwarc, content, encoding.strip().lower())
-    if len(content) > LARGEST:
+    if len(content) > MAX_HTML_BYTES:
         return "too large"
     return Response(url, content, found.http_charset)
 
@@ -207,23 +206,23 @@ def _response(fastwarc: Any, record: bytes) -> Response | str:
 def _read(fastwarc: Any, record: bytes, decode: str) -> tuple[Any, str, bytes]:
     found = fastwarc.warc.WarcRecord.from_reader(io.BytesIO(record), quirks_mode=True)
     if found.record_type == fastwarc.warc.WarcRecordType.response:
-        found.is_http = True  # also where the record's own Content-Type does not say so
-    # Content encodings are left: undone here they would be undone whole, however large a small record becomes.
+        found.is_http = True  # also where the record's own Content-Type lacks it
+    # Not the content encoding: it would be decoded without a limit on its size.
     found.parse_http(auto_decode=decode, quirks_mode=True)
     url = (found.headers.get("WARC-Target-URI") or "").strip("<> ")
-    return found, url, found.reader.read(LARGEST + 1)
+    return found, url, found.reader.read(MAX_HTML_BYTES + 1)
 
 
 def _decoded(fastwarc: Any, content: bytes, encoding: str) -> bytes:
-    """At most LARGEST + 1 bytes of what was packed; the bytes as they are when they were not."""
+    """Decode a content encoding, up to MAX_HTML_BYTES + 1 bytes; content that is not encoded stays as it is."""
     stream = fastwarc.stream_io
     readers = {"gzip": stream.GzipReader, "br": stream.BrotliReader, "zstd": stream.ZstdReader}
     try:
         if encoding.removeprefix("x-") in readers:
-            return bytes(readers[encoding.removeprefix("x-")](io.BytesIO(content)).read(LARGEST + 1))
+            return bytes(readers[encoding.removeprefix("x-")](io.BytesIO(content)).read(MAX_HTML_BYTES + 1))
         if encoding == "deflate":
             wbits = 15 if content[:1] == b"\x78" else -15
-            return zlib.decompressobj(wbits).decompress(content, LARGEST + 1)
+            return zlib.decompressobj(wbits).decompress(content, MAX_HTML_BYTES + 1)
     except (OSError, zlib.error):
-        pass  # declared as packed, yet stored unpacked, as many crawlers do
+        pass  # declared as encoded, but stored decoded, as many crawlers do
     return content
