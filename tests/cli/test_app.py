@@ -402,7 +402,7 @@ def test_results_are_on_stdout_and_all_else_on_stderr(finished: World, tmkd: Cal
     [
         ("torch", "teach", "error: this needs torch: pip install 'tmkd[train]'"),
         ("transformers", "teach", "error: this needs transformers: pip install 'tmkd[train]'"),
-        ("tantivy", "collect", "error: searching needs tantivy: pip install 'tmkd[collect]'"),
+        ("tantivy", "collect", "error: search needs tantivy: pip install 'tmkd[collect]'"),
     ],
 )
 def test_a_missing_extra_is_named_in_a_line(world: World, finished: World, library: str, verb: str, said: str) -> None:

@@ -94,11 +94,11 @@ def test_of_several_unknown_ids_the_first_row_is_named(tmp_path: Path) -> None:
         ({"scores": "1\t2\t7\t20\t21\n1\t2\t7\t20\n"}, r"scores\.tsv: row 2 has 4 fields, not 5 \(pos_score, "),
         ({"scores": "1\t2\t7\t20\t21\t3\n"}, r"scores\.tsv: row 1 has 6 fields, not 5"),
         ({"scores": "1\t2\t7\t20\t21\n1\thigh\t7\t20\t21\n"}, r"scores\.tsv: row 2: 'high' is not a number"),
-        ({"scores": "7\t20\t21\t3.5\n"}, r"scores\.tsv: holds margins only, .*; raw scores of both are needed"),
+        ({"scores": "7\t20\t21\t3.5\n"}, r"scores\.tsv: has only margins .*; raw scores of both are needed"),
         ({"scores": ""}, r"scores\.tsv: empty, it has no rows"),
         ({"queries": "5\n"}, r"queries\.tsv: row 1 has 1 fields, not 2 \(id, text\)"),
         ({"queries": "5\ta\tb\n"}, r"queries\.tsv: row 1 has 3 fields, not 2"),
-        ({"passages": "20\ta\n20\tb\n"}, r"collection\.tsv: the id '20' is there twice; keep one"),
+        ({"passages": "20\ta\n20\tb\n"}, r"collection\.tsv: the id '20' occurs twice; keep one"),
         ({"passages": "20\ta\n21\t\xff\n"}, r"collection\.tsv: row 2 is not UTF-8"),
     ],
 )  # fmt: skip

@@ -91,14 +91,14 @@ def test_many_negatives_are_in_the_order_of_their_numbers(tmp_path: Path) -> Non
 )
 def test_margins_are_refused_in_one_line_and_their_pairs_are_not(tmp_path: Path, scores: Record) -> None:
     path = write(tmp_path / "a.jsonl", {**TRIPLE, **scores})
-    with pytest.raises(TmkdError, match=r"a\.jsonl: row 1: holds margins only, .*; raw scores of both are needed$"):
+    with pytest.raises(TmkdError, match=r"a\.jsonl: row 1: has only margins .*; raw scores of both are needed$"):
         read(path, "triples")
     assert pairs(path, "triples") == [("why", "because"), ("why", "never")]
 
 
 def test_a_margin_per_negative_is_a_margin_too(tmp_path: Path) -> None:
     record = {"query": "q", "positive": "p", "negative_1": "n", "negative_2": "m", "label": [3.0, 2.0]}
-    with pytest.raises(TmkdError, match="row 1: holds margins only"):
+    with pytest.raises(TmkdError, match="row 1: has only margins"):
         read(write(tmp_path / "a.jsonl", record), "triples")
 
 
@@ -164,14 +164,14 @@ def test_scores_that_are_missing_are_an_error_or_left_out(tmp_path: Path) -> Non
         ("triples", {"negative": " "}, "empty negative"),
         ("triples", {"positive": 3}, "positive holds no text"),
         ("flagembedding", {"query": ["q"]}, "query holds no text"),
-        ("triples", {"positive": "\ud800"}, "positive holds no UTF-8 text"),
+        ("triples", {"positive": "\ud800"}, "positive is not UTF-8 text"),
         ("triples", {"label": [1, 2, 3]}, "3 scores for 2 passages"),
-        ("triples", {"label": [1, "high"]}, r"\[1, \"high\"\] in scores holds what is no number"),
+        ("triples", {"label": [1, "high"]}, r"\[1, \"high\"\] in scores has a value that is not a number"),
         ("triples", {"label": [1, float("inf")]}, "inf is no score"),
         ("triples", {}, r"no scores \(pos_score and neg_score, or a list in score or label\); it has query"),
         ("flagembedding", {"pos_scores": [1]}, "1 pos_scores for 2 passages"),
-        ("flagembedding", {"neg_scores": 3}, "neg_scores is no list"),
-        ("flagembedding", {"pos": "p1"}, "pos is no list"),
+        ("flagembedding", {"neg_scores": 3}, "neg_scores is not a list"),
+        ("flagembedding", {"pos": "p1"}, "pos is not a list"),
         ("flagembedding", {"neg": [["n"]]}, "neg holds no text"),
         ("tevatron", {"scores": [1.0]}, "1 scores for 3 passages"),
         ("tevatron", {"passages": ["a", "b", "c"]}, "passages holds no objects with title and text"),

@@ -146,7 +146,7 @@ def test_pairs_without_a_score_are_told_and_counted(tmp_path: Path) -> None:
     logits[2] = NAN
     write_shard(tmp_path / "x", logits, TEACHER, SHARD, missing=1)
     assert np.array_equal(read(tmp_path / "x"), logits, equal_nan=True)
-    with pytest.raises(TmkdError, match="1 rows without a score, 2 were told"):
+    with pytest.raises(TmkdError, match="1 rows have no score, but the file's header says 2"):
         write_shard(tmp_path / "x", logits, TEACHER, SHARD, missing=2)
 
 

@@ -198,7 +198,7 @@ def test_dictionary_and_binary_columns_are_texts_too(tmp_path: Path) -> None:
         ("a.csv", b"question,passage\n", "empty, it has no rows"),
         ("a.jsonl", b"\n \n", "empty, it has no rows"),
         ("a.csv", b"question,text\na,b\n", r"no passage column \(.*\); it has question, text; name it in the recipe"),
-        ("a.csv", b"question,question\na,b\n", "a column is there twice"),
+        ("a.csv", b"question,question\na,b\n", "a column occurs twice"),
         ("a.csv", b"question,passage\na,b\nc\n", "row 2 has 1 fields, the header 2"),
         ("a.tsv", b"question\tpassage\na\tb\tc\n", "row 1 has 3 fields, the header 2"),
         ("a.csv", b'question,passage\na,"b\n', "line 2 is not CSV"),
@@ -236,15 +236,15 @@ def test_a_missing_file_and_a_missing_mapped_column_are_named(tmp_path: Path) ->
 
 def test_bytes_in_parquet_that_are_no_text_are_named_by_row(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "a.parquet", question=["a", "b"], passage=[b"fine", b"caf\xe9"])
-    with pytest.raises(TmkdError, match=r"row 2: column passage \(binary\) holds no UTF-8 text"):
+    with pytest.raises(TmkdError, match=r"row 2: column passage \(binary\) is not UTF-8 text"):
         read(path)
     # The same bytes under a string type, as careless writers leave them.
     false = pa.Array.from_buffers(pa.string(), 2, pa.array([b"fine", b"caf\xe9"]).buffers())
     path = write_parquet(tmp_path / "b.parquet", question=["a", "b"], passage=false)
-    with pytest.raises(TmkdError, match=r"row 2: column passage \(string\) holds no UTF-8 text"):
+    with pytest.raises(TmkdError, match=r"row 2: column passage \(string\) is not UTF-8 text"):
         read(path)
     path = write_parquet(tmp_path / "c.parquet", question=["a"], passage=[["b"]])
-    with pytest.raises(TmkdError, match=r"row 1: column passage \(list<.*>\) holds no UTF-8 text"):
+    with pytest.raises(TmkdError, match=r"row 1: column passage \(list<.*>\) is not UTF-8 text"):
         read(path)
 
 
@@ -265,7 +265,7 @@ def test_a_number_that_is_none_is_named(tmp_path: Path) -> None:
     with pytest.raises(TmkdError, match=r"no column 'logit'; it has question, passage, score"):
         read_columns(SourceSpec(file=path.name), tmp_path, ("logit",))
     nested = write_parquet(tmp_path / "a.parquet", question=["a"], passage=["b"], score=[[1.0]])
-    with pytest.raises(TmkdError, match=r"column score holds list<.*>, not numbers"):
+    with pytest.raises(TmkdError, match=r"column score has list<.*>, not numbers"):
         read_columns(SourceSpec(file=nested.name), tmp_path, ("score",))
 
 

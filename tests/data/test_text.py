@@ -187,7 +187,7 @@ def test_a_text_that_occurs_often_is_tokenised_once(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_length_without_room_for_both_texts_is_refused() -> None:
-    with pytest.raises(TmkdError, match="max_length 4 leaves no room for two texts beside 3 special tokens"):
+    with pytest.raises(TmkdError, match="max_length 4 does not fit two texts beside 3 special tokens"):
         made(bert(), 4)
     assert one(made(bert(), 5), "a b", "c d")[0] == [11, 0, 12, 2, 12]
 

@@ -37,9 +37,9 @@ def test_a_word_may_hold_spaces_and_bytes_that_are_no_text(tmp_path: Path) -> No
         ("", "empty, it has no words"),
         ("the 1 2\nmoon 1\n", "line 2 \\('moon'\\) has 1 numbers, not 2"),
         ("the 1 2\nmoon 1 2 3\n", "line 2 \\('moon'\\) has 3 numbers, not 2"),
-        ("the 1 x\n", "line 1 \\('the'\\): 'x' is no number"),
-        ("the 1 nan\n", "'nan' is no finite number"),
-        ("the 1 1e99\n", "'1e99' is no finite number"),
+        ("the 1 x\n", "line 1 \\('the'\\): 'x' is not a number"),
+        ("the 1 nan\n", "'nan' is not a finite number"),
+        ("the 1 1e99\n", "'1e99' is not a finite number"),
         ("the\n", "is not a word and 1 to 4096 numbers"),
     ],
 )

@@ -33,7 +33,7 @@ def test_ranks_may_begin_at_0_and_a_document_counts_once(tmp_path: Path) -> None
 )
 def test_a_line_that_is_none_of_a_run_is_named(tmp_path: Path, line: str) -> None:
     (tmp_path / "bm25.run").write_bytes(b"q Q0 d 1 2 t\n" + line.encode("utf-8", "surrogateescape"))
-    with pytest.raises(TmkdError, match=r"bm25\.run: line 2: '.*' is no line of a run"):
+    with pytest.raises(TmkdError, match=r"bm25\.run: line 2: '.*' is not a line of a run"):
         read_run(SOURCE, tmp_path, 10)
 
 

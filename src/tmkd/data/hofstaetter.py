@@ -1,4 +1,4 @@
-"""Hofstätter's teacher files, `pos_score neg_score qid pos_pid neg_pid` a line without header → pairs with scores."""
+"""Teacher-score files of Hofstätter et al. (TSV: pos_score neg_score qid pos_pid neg_pid) → scored pairs."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from tmkd.data.tables import short
 from tmkd.errors import TmkdError
 from tmkd.recipe.parts import TextsSpec
 
-MARGINS = "holds margins only, a positive's score less a negative's; raw scores of both are needed"
-_CHUNK = 1 << 16  # pairs to a chunk of the table
+MARGINS = "has only margins (positive score minus negative score); raw scores of both are needed"
+_CHUNK = 1 << 16  # pairs per chunk of the table
 _COLUMNS = ("pos_score", "neg_score", "qid", "pos_pid", "neg_pid")
 
 
 def read_hofstaetter(path: Path, base: Path, texts: TextsSpec, scores: bool, gaps: bool) -> tuple[pa.Table, int]:
-    """Two pairs a line, as `tmkd.data.layouts.read_layout` tells them; without `scores` every pair comes once.
+    """Read two pairs per line into the table of `tmkd.data.layouts.read_layout`; without `scores` each pair once.
 
     Raises: TmkdError naming file and row.
     """
-    # These files have 40 million lines. A line takes about 200 bytes while it is read and 40 afterwards (measured): the
-    # texts, once each, are referred to by numbers.
+    # These files have 40 million lines. A line takes about 200 bytes while it is read and 40 afterwards (measured):
+    # texts are stored once, in dictionaries.
     kinds = [pa.float64() if scores else pa.string()] * 2 + [pa.string()] * 3
     table = _tsv(path, dict(zip(_COLUMNS, kinds, strict=True)))
-    questions, passages = (_Known(base / Path(name).expanduser()) for name in (texts.questions, texts.passages))
+    questions, passages = (_TextsById(base / Path(name).expanduser()) for name in (texts.questions, texts.passages))
     columns = {"qid": questions, "pos_pid": passages, "neg_pid": passages}
     places = {name: known.places(table[name]) for name, known in columns.items()}
     unknown = [(int((found < 0).argmax()), name) for name, found in places.items() if (found < 0).any()]
@@ -64,8 +64,8 @@ def read_hofstaetter(path: Path, base: Path, texts: TextsSpec, scores: bool, gap
     return pa.Table.from_batches(made.to_batches(_CHUNK), made.schema), left_out
 
 
-class _Known:
-    """The texts of one file of `id<tab>text` lines, by id."""
+class _TextsById:
+    """Texts of a file of `id<tab>text` lines, by id."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -75,28 +75,28 @@ class _Known:
         counts = table["id"].value_counts()
         twice = pc.index(pc.greater(counts.field("counts"), 1), True).as_py()
         if twice >= 0:
-            raise TmkdError(f"{path}: the id '{counts[twice]['values']}' is there twice; keep one")
+            raise TmkdError(f"{path}: the id '{counts[twice]['values']}' occurs twice; keep one")
         self.ids, self.texts = table["id"], table["text"]
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def places(self, ids: pa.ChunkedArray) -> np.ndarray:
-        """Each id's number here, int32, -1 where it is unknown."""
+        """Row of each id, int32, -1 for an unknown one."""
         found = pc.fill_null(pc.index_in(ids, value_set=self.ids), -1)
         return np.asarray(found.to_numpy(), dtype=np.int32)
 
     def column(self, places: np.ndarray) -> pa.DictionaryArray:
-        """The texts of these numbers; each is kept once, those that nobody names not at all."""
-        named = np.zeros(len(self), dtype=bool)
-        named[places] = True
-        numbers = np.cumsum(named, dtype=np.int32) - 1
-        texts = self.texts.cast(pa.large_string()).take(pa.array(np.flatnonzero(named))).combine_chunks()
+        """Dictionary-encode the texts of these rows; unused texts are dropped."""
+        used = np.zeros(len(self), dtype=bool)
+        used[places] = True
+        numbers = np.cumsum(used, dtype=np.int32) - 1
+        texts = self.texts.cast(pa.large_string()).take(pa.array(np.flatnonzero(used))).combine_chunks()
         return pa.DictionaryArray.from_arrays(pa.array(numbers[places]), texts)
 
 
 def _tsv(path: Path, columns: dict[str, pa.DataType]) -> pa.Table:
-    """A tab-separated file without header and quoting. Raises: TmkdError naming file and row."""
+    """Read a tab-separated file without header and quoting. Raises: TmkdError naming file and row."""
     if not path.is_file():
         raise TmkdError(f"{path}: no such file")
     with path.open("rb") as file:
@@ -106,7 +106,7 @@ def _tsv(path: Path, columns: dict[str, pa.DataType]) -> pa.Table:
     if len(columns) == len(_COLUMNS) and first.count(b"\t") == 3:  # GPL's: qid, pos, neg, margin
         raise TmkdError(f"{path}: {MARGINS}")
     try:
-        # One thread, for only then do complaints name the row.
+        # Arrow's errors name the row only with one thread.
         table = pcsv.read_csv(
             path,
             read_options=pcsv.ReadOptions(column_names=list(columns), use_threads=False),
@@ -114,14 +114,14 @@ def _tsv(path: Path, columns: dict[str, pa.DataType]) -> pa.Table:
             convert_options=pcsv.ConvertOptions(column_types=columns, null_values=[]),
         )
     except pa.ArrowInvalid as error:
-        raise TmkdError(f"{path}: {_told(str(error), columns)}") from None
+        raise TmkdError(f"{path}: {_row_error(str(error), columns)}") from None
     if not table.num_rows:
         raise TmkdError(f"{path}: empty, it has no rows")
     return table
 
 
-def _told(problem: str, columns: Iterable[str]) -> str:
-    """Arrow's complaint about a row in our words."""
+def _row_error(problem: str, columns: Iterable[str]) -> str:
+    """Rephrase Arrow's error about a row."""
     row = re.search(r"Row #(\d+)", problem)
     fields = re.search(r"Expected (\d+) columns, got (\d+)", problem)
     value = re.search(r"invalid value '(.*)'", problem)

@@ -1,4 +1,4 @@
-"""Classes of a task: their names in the order of the logits, and the positive one."""
+"""Label set of a task: class names in the order of the logits, and the positive class."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tmkd.errors import TmkdError
 
 @dataclass(frozen=True, slots=True)
 class LabelSet:
-    """The classes of a task in the order of their logits, and the one whose probability ranks passages.
+    """Classes of a task in the order of their logits; passages are ranked by the probability of `positive`.
 
     Raises: TmkdError when `positive` is not one of the names, or a name occurs twice.
     """
@@ -27,14 +27,14 @@ class LabelSet:
 
     @property
     def positive_index(self) -> int:
-        """The positive class's place among the logits."""
+        """Index of the positive class among the logits."""
         return self.names.index(self.positive)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, as `corpus.json` and a student's configuration keep them."""
+        """JSON value, as stored in `corpus.json` and in a student's configuration."""
         return {"task": self.task, "names": list(self.names), "positive": self.positive}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Self:
-        """The inverse of `to_json`."""
+        """Inverse of `to_json`."""
         return cls(str(value["task"]), tuple(str(name) for name in value["names"]), str(value["positive"]))

@@ -1,4 +1,4 @@
-"""Scored pairs as other tools write them, several to a row → a pair a row: question, passage, score, row."""
+"""Distillation data in other tools' layouts, several scored pairs a row → a table with a pair a row."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from tmkd.data.tables import read_rows, short
 from tmkd.errors import TmkdError
 from tmkd.recipe.parts import SourceSpec
 
-_CHUNK = 1 << 16  # pairs to a chunk of the table
+_CHUNK = 1 << 16  # pairs per chunk of the table
 _Row = tuple[str, list[str], list[float]]  # a question, its passages, their scores
 _SCHEMA = pa.schema([("question", pa.string()), ("passage", pa.string()), ("score", pa.float64()), ("row", pa.int64())])
 
 
-class _Wrong(Exception):
-    """What is wrong with one row."""
+class _RowError(Exception):
+    """Fault of one row; the message lacks file and row."""
 
 
 class _Pair(NamedTuple):
     question: str
     passage: str
-    score: float  # NaN where there is none, or where none was asked for
+    score: float  # NaN for a missing score, or without `scores`
     row: int
 
 
 def read_layout(source: SourceSpec, base: Path, *, scores: bool, gaps: bool = False) -> tuple[pa.Table, int]:
-    """Read a file of `source.layout`, pairs in its order, a recurring pair each time it occurs.
+    """Read a file of `source.layout`: its pairs in order, with repetitions.
 
-    Columns: question, passage (texts, white space at the ends taken off), score (float64, in the file's own unit; NaN
-    when no `scores` are asked for) and row (int64, place in the file from 1). With `gaps` a pair whose id is unknown or
-    whose score is missing is left out; the second value says how many were.
+    Columns: question, passage (string, stripped), score (float64, in the file's own unit; NaN without `scores`) and
+    row (int64, row of the file, from 1). With `gaps` a pair with an unknown id or a missing score is dropped; the
+    second value is the number of dropped pairs.
     Raises: TmkdError naming file and row.
     """
     path = base / Path(source.file).expanduser()
@@ -46,7 +46,7 @@ def read_layout(source: SourceSpec, base: Path, *, scores: bool, gaps: bool = Fa
         return read_hofstaetter(path, base, source.texts, scores, gaps)
     read = {"triples": _triple, "flagembedding": _flagembedding, "tevatron": _tevatron}[source.layout]
     pairs, left_out, batches = _pairs(path, source, read, scores), 0, []
-    # Python's objects live for one chunk only; what stays is the texts' bytes and about 24 bytes a pair.
+    # Python objects live for one chunk only; the table takes the bytes of the texts and about 24 bytes a pair.
     while chunk := list(islice(pairs, _CHUNK)):
         kept = [pair for pair in chunk if math.isfinite(pair.score) or not scores]
         if len(kept) < len(chunk) and not gaps:
@@ -65,16 +65,16 @@ def _pairs(
 ) -> Iterator[_Pair]:
     for row, record in enumerate(_records(path, source), start=1):
         try:
-            if isinstance(record, _Wrong):
+            if isinstance(record, _RowError):
                 raise record
             question, passages, found = read(record, scores)
             for passage, score in zip(passages, found if scores else [math.nan] * len(passages), strict=True):
                 yield _Pair(question, passage, score, row)
-        except _Wrong as wrong:
-            raise TmkdError(f"{path}: row {row}: {wrong}") from None
+        except _RowError as error:
+            raise TmkdError(f"{path}: row {row}: {error}") from None
 
 
-def _records(path: Path, source: SourceSpec) -> Iterator[dict[str, Any] | _Wrong]:
+def _records(path: Path, source: SourceSpec) -> Iterator[dict[str, Any] | _RowError]:
     """The rows of a file; JSONL is read line by line, for its lists are what is wanted here."""
     if path.suffix.lower() != ".jsonl" or not path.is_file() or source.header:
         for batch in read_rows(path, header=source.header).to_batches(1024):
@@ -90,22 +90,22 @@ def _records(path: Path, source: SourceSpec) -> Iterator[dict[str, Any] | _Wrong
         raise TmkdError(f"{path}: empty, it has no rows")
 
 
-def _json(line: bytes) -> dict[str, Any] | _Wrong:
+def _json(line: bytes) -> dict[str, Any] | _RowError:
     try:
         record = json.loads(line.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        return _Wrong(f"not valid JSON ({short(str(error), 100)})")
-    return record if isinstance(record, dict) else _Wrong("not a JSON object")
+        return _RowError(f"not valid JSON ({short(str(error), 100)})")
+    return record if isinstance(record, dict) else _RowError("not a JSON object")
 
 
 def _triple(record: dict[str, Any], scores: bool) -> _Row:
-    """sentence-transformers: query, positive, negative (or negative_1 and on) and their raw scores in that order.
+    """Parse sentence-transformers: query, positive, negative (or negative_1, …) and their raw scores in that order.
 
     The scores are a list in label, labels, score or scores, or the columns pos_score and neg_score (or neg_score_1 …).
     """
     negatives = _numbered(record, "negative")
     if not negatives:
-        raise _Wrong(f"no negative; it has {_keys(record)}")
+        raise _RowError(f"no negative; it has {_keys(record)}")
     names = ["positive", *negatives]
     question, passages = _text(record, "query", "question", "anchor"), [_text(record, name) for name in names]
     if not scores:
@@ -115,15 +115,15 @@ def _triple(record: dict[str, Any], scores: bool) -> _Row:
     else:
         name = next((name for name in ("scores", "score", "labels", "label", "margin") if name in record), None)
         if name is None:
-            raise _Wrong(f"no scores (pos_score and neg_score, or a list in score or label); it has {_keys(record)}")
+            raise _RowError(f"no scores (pos_score and neg_score, or a list in score or label); it has {_keys(record)}")
         values = record[name] if isinstance(record[name], list) else [record[name]]
     if len(values) in (1, len(passages) - 1):
-        raise _Wrong(MARGINS)
+        raise _RowError(MARGINS)
     return question, passages, _scores(values, len(passages), "scores")
 
 
 def _flagembedding(record: dict[str, Any], scores: bool) -> _Row:
-    """FlagEmbedding: query, the lists pos and neg, and as long ones pos_scores and neg_scores."""
+    """Parse FlagEmbedding: query, the lists pos and neg, and pos_scores and neg_scores of the same lengths."""
     passages, found = [], []
     for side in ("pos", "neg"):
         texts = [_clean(text, side) for text in _list(record, side)]
@@ -134,20 +134,21 @@ def _flagembedding(record: dict[str, Any], scores: bool) -> _Row:
 
 
 def _tevatron(record: dict[str, Any], scores: bool) -> _Row:
-    """Tevatron: query, passages (a list of text, with a title or not) and scores; title and text are joined by a space,
-    as Tevatron does before it tokenises.
+    """Parse Tevatron: query, passages (a list of objects with text and perhaps title) and scores.
+
+    Title and text are joined by a space, as Tevatron does before tokenisation.
     """
     passages = []
     for passage in _list(record, "passages"):
         if not isinstance(passage, dict):
-            raise _Wrong("passages holds no objects with title and text")
+            raise _RowError("passages holds no objects with title and text")
         passages.append(_clean(" ".join(filter(None, (passage.get("title"), _text(passage, "text")))), "text"))
     found = _scores(_list(record, "scores"), len(passages), "scores") if scores else []
     return _text(record, "query"), passages, found
 
 
 def _numbered(record: dict[str, Any], word: str) -> list[str]:
-    """The keys `word`, or `word`_1, `word`_2, … in the order of their numbers."""
+    """Keys `word`, `word`_1, `word`_2, … in the order of their numbers."""
     found = [name for name in record if re.fullmatch(rf"{word}(_\d+)?", name)]
     return sorted(found, key=lambda name: int(name.removeprefix(word)[1:] or 0))
 
@@ -155,35 +156,35 @@ def _numbered(record: dict[str, Any], word: str) -> list[str]:
 def _text(record: dict[str, Any], *names: str) -> str:
     name = next((name for name in names if name in record), None)
     if name is None:
-        raise _Wrong(f"no {' or '.join(names)}; it has {_keys(record)}")
+        raise _RowError(f"no {' or '.join(names)}; it has {_keys(record)}")
     return _clean(record[name], name)
 
 
 def _clean(text: Any, name: str) -> str:
     if not isinstance(text, str) or not text.strip():
-        raise _Wrong(f"empty {name}" if text is None or isinstance(text, str) else f"{name} holds no text")
+        raise _RowError(f"empty {name}" if text is None or isinstance(text, str) else f"{name} holds no text")
     try:
         text.encode()  # "\ud800" is JSON but no text
     except UnicodeEncodeError:
-        raise _Wrong(f"{name} holds no UTF-8 text") from None
+        raise _RowError(f"{name} is not UTF-8 text") from None
     return text.strip()
 
 
 def _list(record: dict[str, Any], name: str) -> list[Any]:
     values = record.get(name)
     if not isinstance(values, list):
-        raise _Wrong(f"no {name}; it has {_keys(record)}" if values is None else f"{name} is no list")
+        raise _RowError(f"no {name}; it has {_keys(record)}" if values is None else f"{name} is not a list")
     return values
 
 
 def _scores(values: list[Any], passages: int, name: str) -> list[float]:
-    """Numbers, one per passage; null is NaN."""
+    """Convert scores to floats, one per passage; null is NaN."""
     if len(values) != passages:
-        raise _Wrong(f"{len(values)} {name} for {passages} passages")
+        raise _RowError(f"{len(values)} {name} for {passages} passages")
     try:
         return [math.nan if value is None else float(value) for value in values]
     except (TypeError, ValueError):
-        raise _Wrong(f"{short(json.dumps(values))} in {name} holds what is no number") from None
+        raise _RowError(f"{short(json.dumps(values))} in {name} has a value that is not a number") from None
 
 
 def _keys(record: dict[str, Any]) -> str:

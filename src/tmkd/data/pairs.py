@@ -1,4 +1,4 @@
-"""What everything is about: a pair of texts, the classes it may have, and a corpus of pairs on disk (design: §3)."""
+"""The data model: Pair, and Corpus (immutable Parquet shards and corpus.json)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tmkd.store import digest_bytes, digest_json, write_atomic
 
 CORPUS = "corpus.json"
 
-# One row per pair. A collected corpus also keeps where a passage was found: see EXTRAS.
+# One row per pair. EXTRAS are the retrieval columns of a collected corpus.
 SCHEMA: pa.Schema = pa.schema(
     [
         pa.field("id", pa.string()),
@@ -38,10 +38,10 @@ EXTRAS: pa.Schema = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two texts to be judged together: question and passage, or premise and hypothesis.
+    """A text pair: question and passage, or premise and hypothesis.
 
-    `id` is the digest of both texts, `label` a class index or None, `source` where the row comes from, `group` the
-    question it belongs to in ranking.
+    `id` is the digest of both texts, `label` a class index or None, `source` the name of its source file, `group` the
+    id of the question whose passages are ranked together.
     """
 
     id: str
@@ -53,21 +53,21 @@ class Pair:
 
 
 def pair_id(question: str, passage: str) -> str:
-    """The key of a pair: 32 hexadecimal digits of a SHA-256 over both texts.
+    """Key of a pair: 32 hexadecimal digits of a SHA-256 over both texts.
 
-    The first text's length goes in first, so that moving characters from one text to the other changes the key.
+    The length of the first text is hashed too, so that moving characters between the texts changes the key.
     """
     first, second = (text.encode("utf-8", "surrogatepass") for text in (question, passage))
     return hashlib.sha256(b"%d:%b%b" % (len(first), first, second)).hexdigest()[:32]
 
 
 def normalised(text: str) -> str:
-    """The leakage guard's key of a text: lower case, letters and digits only."""
+    """Normalise a text for comparison: lower-case letters and digits only."""
     return "".join(filter(str.isalnum, text.lower()))
 
 
 def question_group(question: str) -> str:
-    """The group of a pair whose file names none: 32 hexadecimal digits of the normalised question's digest."""
+    """Default group of a pair: 32 hexadecimal digits of the normalised question's digest."""
     return digest_bytes((normalised(question) or question).encode("utf-8", "surrogatepass"))[:32]
 
 
@@ -78,7 +78,7 @@ def pair_table(
     source: str = "",
     groups: Sequence[str | None] | None = None,
 ) -> pa.Table:
-    """Pairs as a table of SCHEMA: ids are computed, and a pair without a group belongs to its question's."""
+    """Build a table of SCHEMA from texts: ids are computed, and a missing group is the question's."""
     ids = [pair_id(question, passage) for question, passage in zip(questions, passages, strict=True)]
     given = groups if groups is not None else [None] * len(ids)
     return pa.table(
@@ -96,7 +96,7 @@ def pair_table(
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One immutable Parquet file of a corpus: its name, its number of pairs, the SHA-256 of its bytes."""
+    """One immutable Parquet file of a corpus: name, number of pairs, SHA-256 of its bytes."""
 
     name: str
     rows: int
@@ -105,7 +105,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Corpus:
-    """An ordered list of pairs on disk: Parquet shards, and `corpus.json` that was written last."""
+    """An ordered list of pairs on disk: Parquet shards, and `corpus.json`, written last."""
 
     folder: Path
     labels: LabelSet
@@ -113,7 +113,7 @@ class Corpus:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Read what a folder holds; the shards themselves are checked as they are read.
+        """Open the corpus of a folder; shards are checked when they are read.
 
         Raises: TmkdError when `corpus.json` is missing or damaged.
         """
@@ -150,18 +150,18 @@ class Corpus:
         return pa.concat_tables(tables, promote_options="default") if tables else SCHEMA.empty_table()
 
     def shard(self, index: int) -> pa.Table:
-        """The pairs of one shard: SCHEMA's columns, then those of EXTRAS it has.
+        """Read one shard: the columns of SCHEMA, then those of EXTRAS that it has.
 
-        Raises: TmkdError when the file is missing or its bytes are not those that were written.
+        Raises: TmkdError when the file is missing or its digest differs.
         """
         return self._read(self.shards[index])
 
     def table(self) -> pa.Table:
-        """All pairs in order; raises as `shard` does."""
+        """Read all pairs in order; raises as `shard` does."""
         return self._read_all()
 
     def pairs(self) -> Iterator[Pair]:
-        """All pairs in order, one shard in memory at a time; raises as `shard` does."""
+        """Iterate over all pairs in order, one shard in memory at a time; raises as `shard` does."""
         for shard in self.shards:
             columns = self._read(shard, SCHEMA.names).to_pydict()
             yield from map(Pair, *(columns[name] for name in SCHEMA.names))
@@ -175,14 +175,14 @@ class Corpus:
 def write_corpus(folder: Path, labels: LabelSet, tables: Iterable[pa.Table], shard_rows: int = 8192) -> Corpus:
     """Write pairs as shards of `shard_rows`, `corpus.json` last; the same pairs in the same order give the same bytes.
 
-    Tables have SCHEMA's columns and may have those of EXTRAS; how the pairs are spread over tables does not matter.
-    Raises: TmkdError when the disk does not take them.
+    Tables have the columns of SCHEMA and optionally those of EXTRAS; how pairs are split into tables has no effect.
+    Raises: TmkdError when a file cannot be written.
     """
     return seal_corpus(folder, labels, write_shards(folder, "shard", tables, shard_rows))
 
 
 def write_shards(folder: Path, name: str, tables: Iterable[pa.Table], shard_rows: int = 8192) -> list[Shard]:
-    """Write pairs as files `name`-00000.parquet and on, of `shard_rows` pairs each, the last one shorter."""
+    """Write pairs to files `name`-00000.parquet, … of `shard_rows` pairs each, the last one shorter."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CORPUS).unlink(missing_ok=True)
     pieces = enumerate(_cut(tables, shard_rows))
@@ -190,15 +190,15 @@ def write_shards(folder: Path, name: str, tables: Iterable[pa.Table], shard_rows
 
 
 def write_shard(folder: Path, name: str, table: pa.Table) -> Shard:
-    """Write one shard, atomically.  Raises: TmkdError when the disk does not take it."""
-    buffer = io.BytesIO()  # chunks are joined, for a file's pages would follow their borders
+    """Write one shard, atomically. Raises: TmkdError when it cannot be written."""
+    buffer = io.BytesIO()  # chunks are combined: their borders would show in the file's pages
     pq.write_table(_in_schema(table).combine_chunks(), buffer, compression="zstd")
     write_atomic(folder / name, buffer.getvalue())
     return Shard(name, table.num_rows, digest_bytes(buffer.getvalue()))
 
 
 def seal_corpus(folder: Path, labels: LabelSet, shards: Sequence[Shard]) -> Corpus:
-    """Write `corpus.json` over shards that are there, and remove every other one."""
+    """Write `corpus.json` for existing shards, and remove all others."""
     kept = {shard.name for shard in shards}
     for path in folder.glob("*.parquet"):
         if path.name not in kept:
@@ -224,13 +224,13 @@ def _cut(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
 
 
 def _in_schema(table: pa.Table) -> pa.Table:
-    """The columns a corpus keeps, in their order and types, without foreign metadata."""
+    """Select the columns of SCHEMA and EXTRAS, in order, cast to their types, without other metadata."""
     schema = pa.schema([*SCHEMA, *(field for field in EXTRAS if field.name in table.column_names)])
     return table.select(schema.names).replace_schema_metadata(None).cast(schema)
 
 
 def require_golden(corpus: Corpus) -> None:
-    """Golden loss needs a label on every pair. Raises: TmkdError naming the first pair without one."""
+    """Check that every pair has a golden label. Raises: TmkdError naming the first pair without one."""
     missing = (corpus.label_array() < 0).nonzero()[0]
     if len(missing):
         row = int(missing[0])

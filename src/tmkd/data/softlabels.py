@@ -1,4 +1,4 @@
-"""Teachers' raw logits, aligned with a corpus: one file per (teacher, shard), one column per teacher (design: §3)."""
+"""Soft labels: teachers' raw logits aligned with a corpus, one file per (teacher, shard)."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from tmkd.data.pairs import Corpus
 from tmkd.errors import TmkdError
 from tmkd.store import digest_bytes, digest_json, write_atomic
 
-CLIP = 1e-4  # a probability nearer than this to 0 or 1 counts as this near: its logit stays finite
-_DOMINANT = 4.0  # logit variance, in medians of the other teachers', from which one teacher rules Eq. 4
+CLIP = 1e-4  # probabilities are clipped to [CLIP, 1 − CLIP], so that logits stay finite
+_DOMINANT = 4.0  # ratio of a teacher's logit variance to the median of the others above which it dominates Eq. 4
 
 
 def shard_path(folder: Path, teacher_digest: str, shard_digest: str) -> Path:
-    """Where one teacher's logits of one shard lie."""
+    """Path of one teacher's logits of one shard."""
     return folder / f"{teacher_digest[:16]}-{shard_digest[:16]}.safetensors"
 
 
 def write_shard(path: Path, logits: np.ndarray, teacher_digest: str, shard_digest: str, *, missing: int = 0) -> None:
     """Write one teacher's raw logits, float32 (pairs, classes), atomically; equal logits give equal bytes.
 
-    `missing` is how many pairs the teacher has no score for: just these rows are NaN in every class.
+    `missing` is the number of pairs without a score: their rows are NaN in every class, no others.
     Raises: TmkdError for any other NaN or infinite logit, naming the row.
     """
     values = np.ascontiguousarray(logits, dtype=np.float32)
@@ -44,7 +44,7 @@ def write_shard(path: Path, logits: np.ndarray, teacher_digest: str, shard_diges
 
 
 def read_shard(path: Path, teacher_digest: str, shard_digest: str, rows: int, classes: int) -> np.ndarray:
-    """Read one teacher's raw logits, float32 (rows, classes); a row the teacher did not score is NaN.
+    """Read one teacher's raw logits, float32 (rows, classes); a row without a score is NaN.
 
     Raises: TmkdError when the file is missing or damaged, or belongs to another teacher, shard or number of classes.
     """
@@ -62,7 +62,7 @@ def read_shard(path: Path, teacher_digest: str, shard_digest: str, rows: int, cl
         if found != wanted:
             raise TmkdError(f"{path}: holds logits of another {what} ({str(found)[:16]}, not {wanted[:16]}); {again}")
     if digest_bytes(values.tobytes()) != sha256:
-        raise TmkdError(f"{path}: its logits are not those that were written; {again}")
+        raise TmkdError(f"{path}: its logits do not match their digest; {again}")
     if values.dtype != np.float32 or values.shape != (rows, classes):
         raise TmkdError(
             f"{path}: holds {values.dtype} logits of shape {values.shape}, not float32 of ({rows}, {classes}); {again}"
@@ -72,7 +72,7 @@ def read_shard(path: Path, teacher_digest: str, shard_digest: str, rows: int, cl
 
 
 def _check_finite(logits: np.ndarray, missing: int, where: str) -> None:
-    """Every row is finite, except `missing` rows that are NaN throughout."""
+    """Check that all rows are finite, except `missing` rows that are NaN in every class."""
     absent = np.isnan(logits).all(axis=1)
     wrong = ~np.isfinite(logits).all(axis=1)
     if missing:
@@ -81,12 +81,12 @@ def _check_finite(logits: np.ndarray, missing: int, where: str) -> None:
         row = int(wrong.argmax())
         raise TmkdError(f"{where}: row {row + 1}: NaN or infinite logit {logits[row].tolist()}")
     if absent.sum() != missing:
-        raise TmkdError(f"{where}: {int(absent.sum())} rows without a score, {missing} were told")
+        raise TmkdError(f"{where}: {int(absent.sum())} rows have no score, but the file's header says {missing}")
 
 
 @dataclass(frozen=True)
 class TeacherColumn:
-    """One teacher's stored logits: the name it has in the recipe, its digest, the folder of its files."""
+    """Stored logits of one teacher: name in the recipe, digest, folder."""
 
     name: str
     digest: str
@@ -95,9 +95,9 @@ class TeacherColumn:
 
 @dataclass(frozen=True, eq=False)
 class SoftLabels:
-    """Raw logits of several teachers for every pair of a corpus, in its order.
+    """Raw logits of several teachers for all pairs of a corpus, in order.
 
-    logits float32 (pairs, teachers, classes), NaN in every class where a teacher has no score.
+    logits float32 (pairs, teachers, classes); NaN in every class for a missing score.
     """
 
     logits: np.ndarray
@@ -106,7 +106,7 @@ class SoftLabels:
 
     @classmethod
     def load(cls, corpus: Corpus, columns: Sequence[TeacherColumn]) -> SoftLabels:
-        """Join the teachers' files of all shards; raises as `read_shard` does, naming the teacher."""
+        """Read the teachers' files of all shards; raises as `read_shard` does, naming the teacher."""
         classes = len(corpus.labels.names)
         logits = np.empty((len(corpus), len(columns), classes), dtype=np.float32)
         for place, column in enumerate(columns):
@@ -122,9 +122,9 @@ class SoftLabels:
         return cls(logits, tuple(column.name for column in columns), tuple(column.digest for column in columns))
 
     def only(self, names: Sequence[str]) -> SoftLabels:
-        """These teachers, in this order.
+        """Select teachers by name, in this order.
 
-        Raises: TmkdError for a name that is not among them.
+        Raises: TmkdError for an unknown name.
         """
         for name in names:
             if name not in self.teachers:
@@ -133,13 +133,13 @@ class SoftLabels:
         return SoftLabels(self.logits[:, places], tuple(names), tuple(self.digests[place] for place in places))
 
     def mean(self) -> SoftLabels:
-        """One teacher `mean` whose logits are the teachers' average (1avg-o-1); without a score where any has none."""
+        """Average the teachers' logits into one teacher `mean` (1avg-o-1); NaN where any score is missing."""
         average = self.logits.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
         return SoftLabels(average, ("mean",), (digest_json(list(self.digests)),))
 
     @property
     def complete(self) -> np.ndarray:
-        """Which pairs every teacher has scored, bool (pairs,)."""
+        """Mask of the pairs that every teacher has scored, bool (pairs,)."""
         finite: np.ndarray = np.isfinite(self.logits).all(axis=(1, 2))
         return finite
 
@@ -150,44 +150,44 @@ def logits_from(
     classes: int,
     rows: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Raw logits, float32 (pairs, classes), from numbers made elsewhere, (pairs, columns).
+    """Convert imported scores, (pairs, columns), to raw logits, float32 (pairs, classes).
 
-    A score s in logit space is (0, s); a probability p is (0, log p/(1-p)), p held to [1e-4, 1-1e-4]; one probability
-    per class is log p, held likewise; logits stay as they are.
+    A score s in logit space becomes (0, s); a probability p becomes (0, log p/(1-p)), p clipped to [1e-4, 1-1e-4]; one
+    probability per class becomes log p, clipped likewise; logits are unchanged.
     Raises: TmkdError for a wrong number of columns, and naming the row for NaN, infinity, or p outside [0, 1]; `rows`
-    are the numbers that rows are told by (default: from 1).
+    are the row numbers for these errors (default: from 1).
     """
-    told = np.arange(1, len(values) + 1) if rows is None else rows
+    row_numbers = np.arange(1, len(values) + 1) if rows is None else rows
     numbers = np.asarray(values, dtype=np.float64)
     columns = numbers.shape[1]
     single = kind == "score" or (kind == "probability" and columns == 1)
     if columns != (1 if single else classes) or (single and classes != 2):
         raise TmkdError(f"{columns} column(s) of kind {kind} cannot be logits of {classes} classes")
     finite = np.abs(numbers) <= np.finfo(np.float32).max
-    _refuse(~finite, numbers, told, f"{kind} must be finite")
+    _require_none(~finite, numbers, row_numbers, f"{kind} must be finite")
     if kind == "probability":
-        _refuse((numbers < 0) | (numbers > 1), numbers, told, "probability must lie in [0, 1]")
-        held = numbers.clip(CLIP, 1 - CLIP)
-        numbers = np.log(held) - np.log1p(-held) if single else np.log(held)
+        _require_none((numbers < 0) | (numbers > 1), numbers, row_numbers, "probability must lie in [0, 1]")
+        clipped = numbers.clip(CLIP, 1 - CLIP)
+        numbers = np.log(clipped) - np.log1p(-clipped) if single else np.log(clipped)
     if single:
         numbers = np.column_stack([np.zeros(len(numbers)), numbers])
     return numbers.astype(np.float32)
 
 
-def _refuse(wrong: np.ndarray, numbers: np.ndarray, told: np.ndarray, rule: str) -> None:
+def _require_none(wrong: np.ndarray, numbers: np.ndarray, row_numbers: np.ndarray, rule: str) -> None:
     rows = np.flatnonzero(wrong.any(axis=1))
     if len(rows):
         row = int(rows[0])
-        raise TmkdError(f"row {told[row]}: {float(numbers[row][wrong[row]][0])}; {rule}")
+        raise TmkdError(f"row {row_numbers[row]}: {float(numbers[row][wrong[row]][0])}; {rule}")
 
 
 @dataclass(frozen=True)
 class Health:
-    """What a teacher's logits look like on the pairs it scored.
+    """Statistics of a teacher's logits on the pairs it scored.
 
-    `accuracy` is a share of the labelled pairs, None without any; `mean` is over all logits, `spread` the root of their
-    variance over pairs, averaged over classes; `constant` is the share of pairs with the commonest output, rounded to
-    1e-4; `agreement` gives, per other teacher, the share of pairs where both prefer the same class.
+    `accuracy` on the labelled pairs, None without any; `mean` of all logits; `spread`: root of their variance over
+    pairs, averaged over classes; `constant`: share of pairs with the most frequent output (rounded to 1e-4);
+    `agreement`: per other teacher, the share of pairs where both predict the same class.
     """
 
     teacher: str
@@ -199,7 +199,7 @@ class Health:
 
 
 def health(labels: np.ndarray | None, soft: SoftLabels) -> list[Health]:
-    """One line per teacher; labels int64 (pairs,), -1 = unlabelled.
+    """Compute the statistics of every teacher; labels int64 (pairs,), -1 = unlabelled.
 
     Raises: TmkdError when a teacher has scored no pair.
     """
@@ -231,7 +231,7 @@ def _health(place: int, labels: np.ndarray | None, soft: SoftLabels, scored: np.
 
 
 def dominance_warning(healths: Sequence[Health]) -> str | None:
-    """A warning when one teacher's logit variance is over 4 times the median of the others': Eq. 4 then follows it."""
+    """Warn of a teacher whose logit variance is over 4 times the median of the others': it dominates Eq. 4."""
     for one in healths:
         others = [other.spread**2 for other in healths if other is not one]
         if others and one.spread**2 > _DOMINANT * float(np.median(others)):

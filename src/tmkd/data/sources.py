@@ -1,4 +1,4 @@
-"""A user's file of rows → pairs, under whatever names it has them; every fault is told with its file and row."""
+"""Source files of a recipe → pairs, with column names found or given; errors name file and row."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tmkd.recipe.parts import SourceSpec
 
 Asked = Literal["optional", "required", "none"]
 
-# What our columns are called in the files people have; the first one a file has is taken.
+# Common names of each column; the first one that a file has is used.
 _NAMES = {
     "question": ("question", "query", "premise", "sentence1"),
     "passage": ("passage", "hypothesis", "sentence2", "sentence"),
@@ -42,11 +42,10 @@ def read_source(
 ) -> pa.Table:
     """Read a file of pairs, or of questions or passages alone (`need`), in the file's order.
 
-    Pairs come as a table of pairs.SCHEMA; single texts with columns `need`, source, for passages url (null where
-    there is none), and for questions group and count (float64, how often it was asked; 1 where the file does not say).
-    Of questions alone a row may be empty. Labels are class names or indices; null, empty and -1 mean none. With a
-    threshold the label column holds a score, and a score above it is the positive of the two classes. Texts lose white
-    space at their ends.
+    Pairs are a table of pairs.SCHEMA. Single texts have columns `need` and source; passages also url (or null),
+    questions also group and count (float64, frequency; 1 without such a column), and may be empty. Labels are class
+    names or indices; null, empty and -1 mean none. With a threshold the label column is a score, and the positive of
+    the two classes is a score above it. Texts are stripped.
     Raises: TmkdError naming file and row.
     """
     file = _File(source, base, need)
@@ -66,7 +65,7 @@ def read_source(
 
 
 def read_columns(source: SourceSpec, base: Path, numbers: Sequence[str]) -> pa.Table:
-    """Read pairs with numbers made elsewhere: question, passage (string), and float64 for each of `numbers`.
+    """Read pairs with numeric columns: question, passage (string), and float64 for each of `numbers`.
 
     A missing number is NaN. Raises: TmkdError naming file and row.
     """
@@ -77,7 +76,7 @@ def read_columns(source: SourceSpec, base: Path, numbers: Sequence[str]) -> pa.T
 
 
 def read_votes(source: SourceSpec, base: Path, labels: LabelSet) -> pa.Table:
-    """Read a file of one vote a row: pairs.SCHEMA, whose label is the vote, and judge (string).
+    """Read a file with a vote a row: pairs.SCHEMA with the vote as label, and judge (string).
 
     Raises: TmkdError naming file and row.
     """
@@ -90,14 +89,14 @@ def read_votes(source: SourceSpec, base: Path, labels: LabelSet) -> pa.Table:
 
 
 def deduplicate(table: pa.Table, conflicts: Literal["error", "drop"]) -> tuple[pa.Table, dict[str, int]]:
-    """Keep every pair once, at its first labelled place; a pair with two labels is an error or dropped whole.
+    """Keep the first labelled row of every pair; a pair with two labels is an error, or dropped.
 
-    Counts: `duplicates` rows left out as repetitions, `conflicts` pairs dropped for their two labels.
-    Raises: TmkdError naming both rows of the first conflict, by source and place among that source's rows.
+    Counts: `duplicates` repeated rows dropped, `conflicts` pairs dropped for having two labels.
+    Raises: TmkdError naming both rows of the first conflict, by source and row number within it.
     """
     ids, labels = table["id"].to_pylist(), table["label"].to_pylist()
     kept: dict[str, int] = {}
-    quarrels: dict[str, tuple[int, int]] = {}
+    conflicting: dict[str, tuple[int, int]] = {}
     duplicates = 0
     for row, key in enumerate(ids):
         first = kept.setdefault(key, row)
@@ -107,26 +106,26 @@ def deduplicate(table: pa.Table, conflicts: Literal["error", "drop"]) -> tuple[p
         if labels[first] is None:
             kept[key] = row
         elif labels[row] is not None and labels[row] != labels[first]:
-            quarrels.setdefault(key, (first, row))
-    if quarrels and conflicts == "error":
-        first, second = min(quarrels.values(), key=lambda rows: rows[1])
+            conflicting.setdefault(key, (first, row))
+    if conflicting and conflicts == "error":
+        first, second = min(conflicting.values(), key=lambda rows: rows[1])
         raise TmkdError(
-            f"{_place(table, first)} and {_place(table, second)} give one pair two labels "
+            f"{_row_name(table, first)} and {_row_name(table, second)} give one pair two labels "
             f"({labels[first]} and {labels[second]}): '{short(table['question'][first].as_py())}'; "
             "correct one or set conflicts: drop"
         )
-    duplicates -= sum(key in quarrels for key in ids) - len(quarrels)
-    rows = sorted(row for key, row in kept.items() if key not in quarrels)
-    return table.take(pa.array(rows, pa.int64())), {"duplicates": duplicates, "conflicts": len(quarrels)}
+    duplicates -= sum(key in conflicting for key in ids) - len(conflicting)
+    rows = sorted(row for key, row in kept.items() if key not in conflicting)
+    return table.take(pa.array(rows, pa.int64())), {"duplicates": duplicates, "conflicts": len(conflicting)}
 
 
-def _place(table: pa.Table, row: int) -> str:
+def _row_name(table: pa.Table, row: int) -> str:
     sources = table["source"].slice(0, row + 1).to_pylist()
     return f"{sources[row]}: row {sources.count(sources[row])}"
 
 
-def _not_text(values: pa.ChunkedArray) -> int:
-    """The first row that is no UTF-8 text."""
+def _first_non_text(values: pa.ChunkedArray) -> int:
+    """Find the first row that is not UTF-8 text."""
     for row, value in enumerate(values):
         try:
             value.cast(pa.string()).as_py()
@@ -136,7 +135,7 @@ def _not_text(values: pa.ChunkedArray) -> int:
 
 
 class _File:
-    """The rows of one source, and our columns found in them."""
+    """A source file: its rows, and our columns found in them."""
 
     def __init__(self, source: SourceSpec, base: Path, need: tuple[str, ...]) -> None:
         self.source = source
@@ -149,11 +148,11 @@ class _File:
         self.rows = self.rows.take(pa.array(self.places)) if source.where else self.rows
 
     def error(self, row: int, problem: str) -> TmkdError:
-        """The complaint about a row, counted from 0 here and from 1 in the message."""
+        """Build an error about a row, numbered from 0 here and from 1 in the message."""
         return TmkdError(f"{self.path}: row {self.places[row] + 1}: {problem}")
 
     def column(self, name: str, others: tuple[str, ...] = ()) -> str | None:
-        """What the file calls one of our columns, or None; a name the recipe gives must be there."""
+        """Name of one of our columns in the file, or None; a name given by the recipe must exist."""
         given = self.source.columns.get(name)  # type: ignore[call-overload]
         if given is not None and given not in self.rows.column_names:
             raise self.missing(f"column '{given}'")
@@ -164,7 +163,7 @@ class _File:
         return TmkdError(f"{self.path}: no {what}; it has {', '.join(self.rows.column_names)}{remedy}")
 
     def texts(self, name: str, need: tuple[str, ...]) -> list[str]:
-        """A column of texts, white space at the ends taken off, none of them empty."""
+        """Read a column of texts, stripped and non-empty."""
         others = ("text",) if len(need) == 1 else ()
         column = self.column(name, others)
         if column is None:
@@ -177,35 +176,35 @@ class _File:
         return list(trimmed.to_pylist())
 
     def strings(self, column: str) -> pa.ChunkedArray:
-        """A column as valid UTF-8 strings, whatever it is stored as."""
+        """Read a column of any type as valid UTF-8 strings."""
         values = self.rows[column]
-        if pa.types.is_dictionary(values.type):  # a cast would convert the whole dictionary for every chunk
+        if pa.types.is_dictionary(values.type):  # a cast would convert the whole dictionary once per chunk
             values = pa.chunked_array([one.dictionary_decode() for one in values.chunks], values.type.value_type)
         try:
             texts = values.cast(pa.string())
-            texts.validate(full=True)  # Parquet's reader takes the bytes as they are
+            texts.validate(full=True)  # pyarrow does not check Parquet strings for UTF-8
             return texts
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            raise self.error(_not_text(values), f"column {column} ({values.type}) holds no UTF-8 text") from None
+            raise self.error(_first_non_text(values), f"column {column} ({values.type}) is not UTF-8 text") from None
 
     def optional(self, name: str) -> list[str | None]:
-        """A column that a file need not have, None where a row has nothing."""
+        """Read an optional column; None for missing values."""
         column = self.column(name)
         return [None] * self.rows.num_rows if column is None else list(self.strings(column).to_pylist())
 
     def counts(self) -> np.ndarray:
-        """How often each question was asked, float64 (rows,); 1 without a column that says so."""
+        """Frequency of each question, float64 (rows,); 1 without such a column."""
         column = self.column("count")
         if column is None:
             return np.ones(self.rows.num_rows)
         counts = self.numbers(column)
         wrong = np.flatnonzero(~(counts >= 0) | np.isinf(counts))
         if len(wrong):
-            raise self.error(int(wrong[0]), f"column {column} holds {counts[wrong[0]]}, not how often it was asked")
+            raise self.error(int(wrong[0]), f"column {column} has {counts[wrong[0]]}, not a frequency")
         return counts
 
     def numbers(self, column: str) -> np.ndarray:
-        """A column of numbers, float64 (rows,), NaN where there is none."""
+        """Read a column of numbers, float64 (rows,); NaN for missing values."""
         if column not in self.rows.column_names:
             raise self.missing(f"column '{column}'")
         values = self.rows[column]
@@ -213,7 +212,7 @@ class _File:
             try:
                 return np.asarray(values.cast(pa.float64()).to_numpy(), dtype=np.float64)
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-                raise TmkdError(f"{self.path}: column {column} holds {values.type}, not numbers") from None
+                raise TmkdError(f"{self.path}: column {column} has {values.type}, not numbers") from None
         found = np.full(len(values), np.nan)
         for row, text in enumerate(self.strings(column).to_pylist()):
             try:
@@ -223,7 +222,7 @@ class _File:
         return found
 
     def labels(self, labels: LabelSet, asked: Asked, name: str = "label") -> list[int | None] | None:
-        """Class indices, None where a row has no label; of votes instead when that is the `name`."""
+        """Read class indices from the label (or vote) column; None for unlabelled rows."""
         if asked == "none":
             return None
         column = self.column(name, ("score",) if self.source.threshold is not None else ())
@@ -231,15 +230,17 @@ class _File:
             if asked == "required":
                 raise self.missing(f"{name} column", f"; name it in the recipe: columns: {{{name}: …}}")
             return None
-        found = self._named(column, labels, name) if self.source.threshold is None else self._weak(column, labels)
+        weak = self.source.threshold is not None
+        found = self._thresholded(column, labels) if weak else self._class_indices(column, labels, name)
         if asked == "required" and None in found:
             raise self.error(found.index(None), f"no {name} (column {column}); this file needs one in every row")
         return found
 
-    def _named(self, column: str, labels: LabelSet, name: str) -> list[int | None]:
+    def _class_indices(self, column: str, labels: LabelSet, name: str) -> list[int | None]:
         known: dict[str | None, int | None] = {None: None, "": None, "-1": None}
         known |= {str(index): index for index in range(len(labels.names))}
-        known |= {f"{index}.0": index for index in range(len(labels.names))}  # what pandas makes of ints with gaps
+        # pandas writes integer columns with missing values as floats.
+        known |= {f"{index}.0": index for index in range(len(labels.names))}
         known |= {word: index for index, word in enumerate(labels.names)}
         found: list[int | None] = []
         for row, value in enumerate(self.strings(column).to_pylist()):
@@ -250,11 +251,10 @@ class _File:
             found.append(known[word])
         return found
 
-    def _weak(self, column: str, labels: LabelSet) -> list[int | None]:
+    def _thresholded(self, column: str, labels: LabelSet) -> list[int | None]:
         if len(labels.names) != 2:
             raise TmkdError(f"{self.path}: a threshold needs two classes; task {labels.task} has {len(labels.names)}")
         scores = self.numbers(column)
-        positive = labels.positive_index
         assert self.source.threshold is not None
-        above = np.where(scores > self.source.threshold, positive, 1 - positive).tolist()
+        above = np.where(scores > self.source.threshold, labels.positive_index, 1 - labels.positive_index).tolist()
         return [None if np.isnan(score) else index for score, index in zip(scores, above, strict=True)]

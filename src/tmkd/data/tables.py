@@ -1,4 +1,4 @@
-"""A file of rows on disk → a table of its columns: Parquet, CSV, TSV, JSONL, or a text per line."""
+"""Table reader: Parquet, CSV, TSV, JSONL, or a text per line → an Arrow table."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from tmkd.errors import TmkdError
 
 
 def short(text: str, length: int = 60) -> str:
-    """A text's beginning, on one line, for a message."""
+    """Shorten a text to one line, for a message."""
     line = " ".join(text.split())
     return line if len(line) <= length else f"{line[: length - 1]}…"
 
 
 def read_rows(path: Path, single: str | None = None, header: Sequence[str] = ()) -> pa.Table:
-    """Every column of a file: Parquet's as stored, those of text files as strings, null where JSON has nothing.
+    """Read all columns of a file: Parquet types as stored, text formats as strings, null for missing JSON keys.
 
-    `single` names the one column of a .txt file, a row per line; without it such a file cannot be read. `header` names
-    the columns of a CSV or TSV file whose first line is a row already.
-    Raises: TmkdError when the file is missing, empty, not UTF-8 or torn, naming line or row (the header is no row).
+    `single` names the one column of a .txt file, a row per line; without it .txt is an error. `header` names the
+    columns of a CSV or TSV file without a header line.
+    Raises: TmkdError when the file is missing, empty, not UTF-8 or damaged, naming line or row (a header is not
+    counted).
     """
     if not path.exists():
         raise TmkdError(f"{path}: no such file")
@@ -42,14 +43,14 @@ def read_rows(path: Path, single: str | None = None, header: Sequence[str] = ())
     if not rows.num_rows:
         raise TmkdError(f"{path}: empty, it has no rows")
     if len(set(rows.column_names)) != rows.num_columns:
-        raise TmkdError(f"{path}: a column is there twice: {', '.join(rows.column_names)}")
+        raise TmkdError(f"{path}: a column occurs twice: {', '.join(rows.column_names)}")
     return rows
 
 
 def rows_where(path: Path, rows: pa.Table, where: Mapping[str, Sequence[str]]) -> np.ndarray:
-    """The places, int64 and ascending, of the rows with one of the wanted values in each of these columns.
+    """Select the rows with one of the wanted values in each column: indices, int64, ascending.
 
-    Raises: TmkdError for a column the file has not, or when no row is left.
+    Raises: TmkdError for a column that the file does not have, or when no row matches.
     """
     kept = np.ones(rows.num_rows, dtype=bool)
     for column, wanted in where.items():
@@ -58,11 +59,11 @@ def rows_where(path: Path, rows: pa.Table, where: Mapping[str, Sequence[str]]) -
         try:
             values = rows[column].cast(pa.string())
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            raise TmkdError(f"{path}: column {column} ({rows[column].type}) holds no words (where)") from None
+            raise TmkdError(f"{path}: column {column} ({rows[column].type}) is not text (where)") from None
         kept &= pc.is_in(values, value_set=pa.array(wanted, pa.string())).to_numpy()
     if not kept.any():
-        told = ", ".join(f"{column}: {' or '.join(wanted)}" for column, wanted in where.items())
-        raise TmkdError(f"{path}: no row has {told} (where)")
+        condition = ", ".join(f"{column}: {' or '.join(wanted)}" for column, wanted in where.items())
+        raise TmkdError(f"{path}: no row has {condition} (where)")
     return np.flatnonzero(kept)
 
 
@@ -88,7 +89,7 @@ def _from_text(path: Path, kind: str, text: str, single: str, header: Sequence[s
 
 
 def _lines(text: str) -> list[str]:
-    """Lines ended by \\n or \\r\\n; Unicode's other separators belong to the text, blank lines at the end do not."""
+    """Split into lines at \\n or \\r\\n only, not at Unicode's other separators; drop blank lines at the end."""
     return [line.removesuffix("\r") for line in text.rstrip("\r\n ").split("\n")]
 
 
@@ -112,7 +113,7 @@ def _csv(path: Path, text: str) -> list[list[str]]:
 
 
 def _delimited(path: Path, rows: list[list[str]]) -> pa.Table:
-    """A table of strings from a header and rows of as many fields; TSV has no quoting, as GLUE's files."""
+    """Build a table of strings from a header and rows of the same length; TSV has no quoting, as in GLUE."""
     header, *rest = rows
     for number, row in enumerate(rest, start=1):
         if len(row) != len(header):
@@ -138,9 +139,9 @@ def _jsonl(path: Path, text: str) -> pa.Table:
 
 
 def _json_text(value: Any) -> str | None:
-    """A JSON value as text: strings as they are, everything else as JSON writes it."""
+    """Convert a JSON value to text: strings as they are, other values as JSON."""
     if value is None:
         return None
     text = value if isinstance(value, str) else json.dumps(value)
-    text.encode()  # "\ud800" is JSON but no text; the error is a ValueError
+    text.encode()  # JSON can spell lone surrogates, which are not text; the error is a ValueError
     return text

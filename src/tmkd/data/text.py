@@ -1,4 +1,4 @@
-"""A pair of texts → token ids, truncated and padded: the only place where this is decided."""
+"""Pair tokenisation: texts → token ids with special tokens, truncation and padding; the only place for it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from tmkd.errors import TmkdError
 from tmkd.store import write_atomic
 
 TOKENIZER = "tokenizer.json"
-_AT_ONCE = 4096  # texts handed to the tokenizer in one call: bounds the memory its detailed answers take
+_BATCH_TEXTS = 4096  # texts per tokenizer call: bounds the memory of its Encoding objects
 
 
 @dataclass(frozen=True, slots=True)
 class TextSettings:
-    """How a model wants its pairs: at most `max_length` ids, special tokens included, padded with `pad_id`.
+    """Input format of a model: at most `max_length` ids, special tokens included, padded with `pad_id`.
 
-    `type_ids` says whether the model tells first and second text apart by token types (as BERT); `separator_id` goes
-    between the texts where the tokenizer itself puts nothing there (as GPT).
+    `type_ids`: the model uses token types for first and second text (as BERT does); `separator_id` goes between the
+    texts if the tokenizer puts nothing there (as GPT's).
     """
 
     max_length: int
@@ -36,7 +36,7 @@ class TextSettings:
 
 @dataclass(frozen=True, slots=True)
 class _SpecialTokens:
-    """The special tokens before, between and after the two texts, and the type of every position around them."""
+    """Special tokens before, between and after the two texts, and the token types of all positions."""
 
     before: np.ndarray
     between: np.ndarray
@@ -52,10 +52,10 @@ class _SpecialTokens:
 
 
 class PairTokenizer:
-    """Turns pairs into token ids as the model was trained to read them.
+    """Tokenizer of pairs in the input format of a model.
 
-    The tokenizer's own truncation and padding are switched off, for it truncates to what its file happens to say.
-    Raises: TmkdError when `max_length` has no room for one token of each text.
+    Truncation and padding of the underlying tokenizer are switched off: its file may have other settings.
+    Raises: TmkdError when `max_length` does not fit one token of each text.
     """
 
     def __init__(self, tokenizer: Tokenizer, settings: TextSettings) -> None:
@@ -63,17 +63,17 @@ class PairTokenizer:
         tokenizer.no_padding()
         self.tokenizer = tokenizer
         self.settings = settings
-        self._layout = _layout(tokenizer, settings)
-        self._room = settings.max_length - self._layout.specials
-        if self._room < 2:
+        self._specials = _probe_special_tokens(tokenizer, settings)
+        self._text_budget = settings.max_length - self._specials.specials
+        if self._text_budget < 2:
             raise TmkdError(
-                f"max_length {settings.max_length} leaves no room for two texts beside "
-                f"{self._layout.specials} special tokens; set it to at least {self._layout.specials + 2}"
+                f"max_length {settings.max_length} does not fit two texts beside "
+                f"{self._specials.specials} special tokens; set it to at least {self._specials.specials + 2}"
             )
 
     @classmethod
     def load(cls, folder: Path, max_length: int) -> Self:
-        """Read a model folder: tokenizer.json, and from the files beside it the pad token and the use of token types.
+        """Load from a model folder: tokenizer.json; pad token, separator and token types from the files beside it.
 
         Raises: TmkdError when tokenizer.json is missing or damaged.
         """
@@ -98,29 +98,29 @@ class PairTokenizer:
         return cls(tokenizer, settings)
 
     def encode(self, questions: Sequence[str], passages: Sequence[str]) -> TokenIds:
-        """Token ids of pairs, never more than `max_length` each; a text that occurs often is tokenised once.
+        """Tokenise pairs to at most `max_length` ids each; repeated texts are tokenised once.
 
-        The passage is cut first; a question too long on its own gives way to one passage token, if there is any.
+        The passage is truncated first; a question that fills all the length leaves one token to a non-empty passage.
         """
-        layout, pairs = self._layout, len(questions)
+        specials, pairs = self._specials, len(questions)
         if pairs != len(passages):
             raise ValueError(f"{pairs} questions do not go with {len(passages)} passages")
         (first_ids, first_starts, firsts), (second_ids, second_starts, seconds) = map(
             self._tokenise, (questions, passages)
         )
-        seconds = np.minimum(seconds, np.maximum(self._room - firsts, np.minimum(seconds, 1)))
-        firsts = np.minimum(firsts, self._room - seconds)
-        lengths = firsts + seconds + layout.specials
+        seconds = np.minimum(seconds, np.maximum(self._text_budget - firsts, np.minimum(seconds, 1)))
+        firsts = np.minimum(firsts, self._text_budget - seconds)
+        lengths = firsts + seconds + specials.specials
         at = np.cumsum(lengths) - lengths
         ids = np.empty(lengths.sum(), dtype=np.int32)
         types = np.empty_like(ids)
         once = np.zeros(pairs, dtype=np.int64)
         for piece, starts, counts, its_types in (
-            (layout.before, once, once + len(layout.before), layout.before_types),
-            (first_ids, first_starts, firsts, layout.text_types[0]),
-            (layout.between, once, once + len(layout.between), layout.between_types),
-            (second_ids, second_starts, seconds, layout.text_types[1]),
-            (layout.after, once, once + len(layout.after), layout.after_types),
+            (specials.before, once, once + len(specials.before), specials.before_types),
+            (first_ids, first_starts, firsts, specials.text_types[0]),
+            (specials.between, once, once + len(specials.between), specials.between_types),
+            (second_ids, second_starts, seconds, specials.text_types[1]),
+            (specials.after, once, once + len(specials.after), specials.after_types),
         ):
             places, source = ragged_arange(at, counts), ragged_arange(starts, counts)
             ids[places] = piece[source]
@@ -129,21 +129,21 @@ class PairTokenizer:
         return TokenIds(ids, types, lengths)
 
     def save(self, folder: Path) -> None:
-        """Write tokenizer.json, without truncation and padding."""
+        """Write tokenizer.json, with truncation and padding switched off."""
         write_atomic(folder / TOKENIZER, self.tokenizer.to_str(pretty=True).encode())
 
     def _tokenise(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Ids of the distinct texts, int32, without special tokens, at most as many as can be kept.
+        """Tokenise the distinct texts without special tokens: truncated ids, int32, flat.
 
-        And for each text where its ids begin and how many they are, int64 (texts,).
+        And for each text the start and number of its ids, int64 (texts,).
         """
         distinct = list(dict.fromkeys(texts))
         kept: list[list[int]] = []
-        for start in range(0, len(distinct), _AT_ONCE):
-            # A lone surrogate is no character: the tokenizer would refuse the text, so it reads a question mark.
-            clean = [text.encode("utf-8", "replace").decode() for text in distinct[start : start + _AT_ONCE]]
+        for start in range(0, len(distinct), _BATCH_TEXTS):
+            # The tokenizer rejects lone surrogates: replace them by a question mark.
+            clean = [text.encode("utf-8", "replace").decode() for text in distinct[start : start + _BATCH_TEXTS]]
             encodings = self.tokenizer.encode_batch_fast(clean, add_special_tokens=False)
-            kept += [encoding.ids[: self._room] for encoding in encodings]
+            kept += [encoding.ids[: self._text_budget] for encoding in encodings]
         flat = np.fromiter(chain.from_iterable(kept), dtype=np.int32)
         lengths = np.array([len(ids) for ids in kept], dtype=np.int64)
         place = {text: row for row, text in enumerate(distinct)}
@@ -151,10 +151,10 @@ class PairTokenizer:
         return flat, (np.cumsum(lengths) - lengths)[rows], lengths[rows]
 
 
-def _layout(tokenizer: Tokenizer, settings: TextSettings) -> _SpecialTokens:
-    """Find out what the tokenizer puts around two texts, by giving a copy of it two made-up tokens.
+def _probe_special_tokens(tokenizer: Tokenizer, settings: TextSettings) -> _SpecialTokens:
+    """Find the special tokens around two texts by tokenising two made-up tokens with a copy of the tokenizer.
 
-    Made-up tokens are found whatever the vocabulary and the kind of post-processor.
+    This works for any vocabulary and post-processor.
     """
     copy = Tokenizer.from_str(tokenizer.to_str())
     names = ("<tmkd-first>", "<tmkd-second>")
@@ -179,7 +179,7 @@ def _layout(tokenizer: Tokenizer, settings: TextSettings) -> _SpecialTokens:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    """A JSON object's content, empty where there is no such file."""
+    """Read a JSON object; empty without the file."""
     try:
         value = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -190,7 +190,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _special_id(tokenizer: Tokenizer, kind: str, names: dict[str, Any], config: dict[str, Any]) -> int | None:
-    """The id of the pad, eos or sep token: by the name the tokenizer's files give it, else by config.json's number."""
+    """Id of the pad, eos or sep token: by its name in the tokenizer's files, else from config.json."""
     token = names.get(f"{kind}_token")
     name = token.get("content") if isinstance(token, dict) else token
     found = tokenizer.token_to_id(name) if isinstance(name, str) else None

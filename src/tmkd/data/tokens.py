@@ -1,4 +1,4 @@
-"""Token ids of many pairs without padding, and the padded batches that a network takes."""
+"""Token ids of many pairs, unpadded, and padded batches of them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TokenIds:
-    """Pairs as token ids and token types, one after the other without padding: `flat_ids`, `flat_types` int32 (ids,).
+    """Concatenated token ids and token types of pairs, without padding: `flat_ids`, `flat_types` int32 (ids,).
 
-    `lengths` int64 (pairs,) is ids per pair.
+    `lengths` int64 (pairs,) is the number of ids per pair.
     """
 
     flat_ids: np.ndarray
@@ -21,35 +21,35 @@ class TokenIds:
 
     @classmethod
     def of(cls, ids: Sequence[np.ndarray], types: Sequence[np.ndarray]) -> TokenIds:
-        """From one array of ids and one of types per pair."""
+        """Concatenate one array of ids and one of types per pair."""
         none = np.empty(0, dtype=np.int32)
         flat_ids, flat_types = (np.concatenate([none, *arrays]).astype(np.int32) for arrays in (ids, types))
         return cls(flat_ids, flat_types, np.array([len(one) for one in ids], dtype=np.int64))
 
     @property
     def starts(self) -> np.ndarray:
-        """Where each pair begins, int64 (pairs,)."""
+        """Start of each pair, int64 (pairs,)."""
         return np.cumsum(self.lengths) - self.lengths
 
     @property
     def ids(self) -> list[np.ndarray]:
-        """Each pair's ids, int32."""
+        """Ids of each pair, int32."""
         return np.split(self.flat_ids, self.starts[1:]) if len(self.lengths) else []
 
     @property
     def types(self) -> list[np.ndarray]:
-        """Each pair's types, int32."""
+        """Token types of each pair, int32."""
         return np.split(self.flat_types, self.starts[1:]) if len(self.lengths) else []
 
     def take(self, indices: Sequence[int] | np.ndarray) -> TokenIds:
-        """The pairs at these places, in this order."""
+        """Select pairs by index, in this order."""
         chosen = np.asarray(indices, dtype=np.int64)
         lengths = self.lengths[chosen]
         places = ragged_arange(self.starts[chosen], lengths)
         return TokenIds(self.flat_ids[places], self.flat_types[places], lengths)
 
     def pad(self, indices: Sequence[int] | np.ndarray, pad_id: int) -> dict[str, np.ndarray]:
-        """A batch: input_ids, attention_mask, token_type_ids, each int64 (pairs, longest of these pairs)."""
+        """Pad pairs to a batch: input_ids, attention_mask, token_type_ids, each int64 (pairs, longest pair)."""
         batch = self.take(indices)
         mask = np.arange(batch.lengths.max(initial=0)) < batch.lengths[:, None]
         input_ids = np.full(mask.shape, pad_id, dtype=np.int64)
@@ -58,7 +58,7 @@ class TokenIds:
         return {"input_ids": input_ids, "attention_mask": mask.astype(np.int64), "token_type_ids": types}
 
     def batches(self, token_budget: int) -> list[np.ndarray]:
-        """Pairs sorted by length and cut so that pairs × longest stays within the budget: int64 indices per batch."""
+        """Sort pairs by length and split them into batches with pairs × longest in the budget: int64 indices."""
         order = np.argsort(self.lengths, kind="stable")
         ascending = self.lengths[order]
         cut: list[np.ndarray] = []
@@ -74,6 +74,6 @@ class TokenIds:
 
 
 def ragged_arange(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Places of ragged pieces: starts[i], starts[i] + 1, … (counts[i] of them), one i after the other, int64."""
+    """Concatenate the ranges [starts[i], starts[i] + counts[i]), int64."""
     before = np.cumsum(counts) - counts
     return np.repeat(starts - before, counts) + np.arange(counts.sum())

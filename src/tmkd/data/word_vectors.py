@@ -1,4 +1,4 @@
-"""Word vectors in a text file, as GloVe and word2vec write them: a word and its numbers a line."""
+"""Reader of word vectors in text form (GloVe, word2vec): a word and its numbers a line."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from tmkd.errors import TmkdError
 
 Vector = npt.NDArray[np.float32]
 
-_WIDEST = 4096  # numbers of a word
-_LONGEST = 1 << 20  # characters of a line: no file can make one fill the memory
+_MAX_WIDTH = 4096  # dimensions
+_MAX_LINE_LENGTH = 1 << 20  # characters of a line; bounds the memory
 
 
 def read_vectors(path: Path) -> Iterator[tuple[str, Vector]]:
-    """Every word of a file and its vector, float32 (width,), in the file's order; read as they are asked for.
+    """Stream the words of a file and their vectors, float32 (width,), in the file's order.
 
-    A line is a word and its numbers with one space between them; word2vec's first line (`count width`) may be there.
-    A word may hold spaces, as a few of GloVe's do. What is not UTF-8 in a word reads as U+FFFD.
-    Raises: TmkdError when the file is missing, empty or torn, naming the line when its width is not the first one's,
-    or a number is none or not finite.
+    A line is a word and its numbers, separated by single spaces; word2vec's first line (`count width`) is optional.
+    A word may contain spaces, as a few of GloVe's do. Bytes that are not UTF-8 become U+FFFD.
+    Raises: TmkdError when the file is missing, empty or damaged; naming the line for a width unlike the first one's,
+    or a value that is not a finite number.
     """
     packed = path.suffix == ".gz"
     if (path.with_suffix("") if packed else path).suffix not in (".txt", ".vec"):
@@ -40,8 +40,10 @@ def read_vectors(path: Path) -> Iterator[tuple[str, Vector]]:
                 fields = line.split(" ")
                 header = number == 1 and len(fields) == 2 and all(field.isdecimal() for field in fields)
                 width = width or (int(fields[1]) if header else len(fields) - 1)
-                if not 1 <= width <= _WIDEST:
-                    raise TmkdError(f"{path}: line {number} is not a word and 1 to {_WIDEST} numbers: '{short(line)}'")
+                if not 1 <= width <= _MAX_WIDTH:
+                    raise TmkdError(
+                        f"{path}: line {number} is not a word and 1 to {_MAX_WIDTH} numbers: '{short(line)}'"
+                    )
                 if not header:
                     yield " ".join(fields[:-width]), _vector(path, number, fields, width)
     except (OSError, EOFError, zlib.error) as error:
@@ -51,30 +53,30 @@ def read_vectors(path: Path) -> Iterator[tuple[str, Vector]]:
 
 
 def _lines(path: Path, file: TextIO) -> Iterator[tuple[int, str]]:
-    """The lines that hold something, numbered from 1; only \\n ends one, for words hold Unicode's other separators."""
+    """Iterate over non-empty lines, numbered from 1; only \\n ends a line: words contain Unicode's other separators."""
     number = 0
-    while line := file.readline(_LONGEST):
+    while line := file.readline(_MAX_LINE_LENGTH):
         number += 1
-        if len(line) == _LONGEST:
+        if len(line) == _MAX_LINE_LENGTH:
             raise TmkdError(f"{path}: line {number} is longer than a word and its numbers can be")
         if stripped := line.rstrip("\r\n "):
             yield number, stripped
 
 
 def _vector(path: Path, number: int, fields: list[str], width: int) -> Vector:
-    """The last `width` fields of a line as numbers."""
+    """Parse the last `width` fields of a line."""
     where, found = f"{path}: line {number} ('{short(fields[0], 20)}')", fields[-width:]
     if len(fields) <= width or (len(fields) > width + 1 and _is_number(fields[-width - 1])):
         raise TmkdError(f"{where} has {len(fields) - 1} numbers, not {width}")
     try:
-        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
+        with np.errstate(over="ignore"):  # values beyond float32 become infinite
             vector = np.array(found, dtype=np.float32)
     except ValueError:
         wrong = next(field for field in found if not _is_number(field))
-        raise TmkdError(f"{where}: '{short(wrong, 20)}' is no number") from None
+        raise TmkdError(f"{where}: '{short(wrong, 20)}' is not a number") from None
     if not np.isfinite(vector).all():
         wrong = found[int(np.isfinite(vector).argmin())]
-        raise TmkdError(f"{where}: '{short(wrong, 20)}' is no finite number")
+        raise TmkdError(f"{where}: '{short(wrong, 20)}' is not a finite number")
     return vector
 
 

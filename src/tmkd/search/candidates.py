@@ -1,4 +1,4 @@
-"""A question → the best passage of each of its top documents; the same function offline and online."""
+"""Candidate retrieval: a question → the best passage of each of its top documents; used offline and online."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tmkd.store import digest_bytes
 
 
 class Candidate(NamedTuple):
-    """A passage found for a question: its document, the document's rank (from 1) and score (BM25)."""
+    """A retrieved passage of a question: url of its document, the document's rank (from 1) and BM25 score."""
 
     question: str
     passage: str
@@ -21,17 +21,17 @@ class Candidate(NamedTuple):
 
 
 def candidates(index: SearchIndex, question: str, top: int = 10) -> list[Candidate]:
-    """The top documents for a question, each with its best passage (§3.1.1); a document's score is that passage's.
+    """Retrieve the top documents of a question, each with its best passage and that passage's score (§3.1.1).
 
-    At most `top`, best first; a passage that two documents share is taken once, so no pair comes twice. Any Unicode
-    question is fine; one without a word to search for has no candidates.
+    At most `top`, best first; of documents that share a passage only the first is kept, so pairs are distinct. Accepts
+    any Unicode; a question without searchable words has no candidates.
     """
     best = distinct((hit.url, hit.passage, hit.score) for hit in index.search(question, top))
     return [Candidate(question, text, url, rank, score) for rank, (url, text, score) in enumerate(best[:top], 1)]
 
 
 def distinct(hits: Iterable[tuple[str, str, float]]) -> list[tuple[str, str, float]]:
-    """The first (url, passage, score) of each document whose passage has not come before."""
+    """Keep the first (url, passage, score) of each document, and only if its passage is new."""
     kept: dict[str, tuple[str, str, float]] = {}
     passages: set[str] = set()
     for url, passage, score in hits:

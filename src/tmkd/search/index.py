@@ -1,4 +1,4 @@
-"""Passages → a search index on disk; question → passages. BM25 by tantivy behind a small protocol."""
+"""Search index of passages on disk: BM25 by tantivy, behind a small protocol."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tmkd.store import digest_file, digest_json, write_atomic
 if TYPE_CHECKING:
     import tantivy
 
-# Function words: in nearly every question, of no help in finding a passage, and costly to look up.
+# Stop words: frequent in questions, uninformative, and slow to look up.
 STOP_WORDS = tuple(
     """
     a about after all also am an and any are as at be because been before being but by can could did do does for from
@@ -23,15 +23,15 @@ STOP_WORDS = tuple(
     when where which while who why will with would you your
     """.split()  # noqa: SIM905 - a list would take a page
 )
-WORDS = ".words"  # hidden: tantivy names its files at random, so they are no part of an artifact's digest
+WORDS = ".words"  # hidden: tantivy's file names are random, so they stay out of the artifact's digest
 SEAL = "files.json"
-_LONGEST_WORD = 40  # bytes; what is longer is no word anybody types
-_LONGEST_QUESTION = 10_000  # characters; what comes after is not searched for
-_HEAP = 256_000_000  # bytes that the writer may hold before it starts a new segment
+_LONGEST_WORD = 40  # bytes; longer tokens are not indexed
+_LONGEST_QUESTION = 10_000  # characters; the rest is ignored
+_HEAP = 256_000_000  # bytes; memory of the writer per segment
 
 
 class Hit(NamedTuple):
-    """A passage found: its document's url, its text, its rank among the hits (from 1) and its score (BM25)."""
+    """A search hit: url of its document, text of the passage, rank among the hits (from 1), BM25 score."""
 
     url: str
     passage: str
@@ -40,18 +40,18 @@ class Hit(NamedTuple):
 
 
 class SearchIndex(Protocol):
-    """Anything that finds passages for a question."""
+    """Protocol of a passage index."""
 
     def search(self, question: str, documents: int) -> list[Hit]:
-        """Passages, best first, of the best `documents` documents (fewer if no more match), one or more of each."""
+        """Retrieve passages, best first, of the best `documents` documents or all that match; one or more of each."""
         ...
 
 
 class TantivyIndex:
-    """An index in a folder: texts-*.arrow are the passages, `.words/` is tantivy's own.
+    """An index in a folder: the passages in texts-*.arrow, tantivy's files in `.words/`.
 
-    Text is cut at everything that is neither letter nor digit, lower-cased, and freed of English stop words. Memory is
-    mapped, not read: the index may be larger than memory, and many processes may search one folder.
+    Tokens are runs of letters and digits, lower-cased, without English stop words. Files are memory-mapped: the index
+    can be larger than memory, and several processes can share it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -74,9 +74,9 @@ class TantivyIndex:
 
     @classmethod
     def build(cls, folder: Path, *passages: Iterable[Passage]) -> TantivyIndex:
-        """Write and index streams of passages in order; a title's words are found as if they were the passage's.
+        """Write and index streams of passages in order; the words of a title count as words of the passage.
 
-        What is there already is kept as far as the streams are the same: one more stream only adds its own passages.
+        An existing index is extended: an additional stream only adds its own passages.
         """
         folder.mkdir(parents=True, exist_ok=True)
         write_texts(folder, *passages)
@@ -87,17 +87,17 @@ class TantivyIndex:
         return len(self.texts)
 
     def search(self, question: str, documents: int) -> list[Hit]:
-        """Hits, best first, from the best `documents` documents; equal scores in the order the passages came.
+        """Retrieve hits, best first, of the best `documents` documents; ties in the order of the passages.
 
-        The question's words are looked up as they are: nothing in it is query syntax.
+        The question is plain text: query syntax has no effect.
         """
         words = self._words(question)
         if not words or not len(self):
             return []
-        query, limit = self._any(words), 2 * documents
+        query, limit = self._any_of(words), 2 * documents
         while True:
             found = self._numbers(query, limit)
-            # The tail's score may go on below the cut: passages of that score are not known to be the first of it.
+            # More passages may have the last score: those retrieved need not be the first of them, so none is used.
             cut = found[-1][0] if len(found) == limit else 1.0
             hits: list[Hit] = []
             urls: set[str] = set()
@@ -114,13 +114,13 @@ class TantivyIndex:
             limit *= 4
 
     def best_of(self, question: str, urls: Sequence[str]) -> list[str | None]:
-        """The best passage of each of these documents: its first where no word matches, None for an unknown one."""
-        any_word = self._any(self._words(question))
+        """Select the best passage of each document: the first where no word matches, None for an unknown document."""
+        any_word = self._any_of(self._words(question))
         found: list[str | None] = []
         for url in urls:
             its = self._query.const_score_query(self._query.term_query(self._schema, "url", url), 0.0)
             query = self._query.boolean_query([(self._occur.Must, its), (self._occur.Should, any_word)])
-            # As many as could tie for the best; the first of the document among them.
+            # Enough to contain the ties for the best score, and with them the first passage.
             numbers = self._numbers(query, 100)
             found.append(self.texts.passage(numbers[0][1]) if numbers else None)
         return found
@@ -129,16 +129,16 @@ class TantivyIndex:
         clean = question[:_LONGEST_QUESTION].encode("utf-8", "replace").decode()
         return list(dict.fromkeys(self._analyser.analyze(clean)))
 
-    def _any(self, words: Sequence[str]) -> tantivy.Query:
+    def _any_of(self, words: Sequence[str]) -> tantivy.Query:
         term, should = self._query.term_query, self._occur.Should
         return self._query.boolean_query([(should, term(self._schema, "words", word, "freq")) for word in words])
 
     def _numbers(self, query: tantivy.Query, limit: int) -> list[tuple[float, int]]:
-        """(−score, passage number) of the best `limit` passages, sorted.
+        """Retrieve the best `limit` passages as (−score, number), sorted.
 
-        Scores are rounded: the last bits of a float sum depend on the order in which words are added up.
+        Scores are rounded: the last bits of a float sum depend on the order of the terms.
         """
-        hits = self._searcher.search(query, limit, count=False).hits  # counting would switch pruning off
+        hits = self._searcher.search(query, limit, count=False).hits  # counting disables pruning
         numbers = self._searcher.fast_field_values("number", [address for _, address in hits])
         return sorted((-round(score, 4), int(number or 0)) for (score, _), number in zip(hits, numbers, strict=True))
 
@@ -147,7 +147,7 @@ def _tantivy() -> Any:
     try:
         import tantivy
     except ImportError as error:
-        raise TmkdError("searching needs tantivy: pip install 'tmkd[collect]'") from error
+        raise TmkdError("search needs tantivy: pip install 'tmkd[collect]'") from error
     return tantivy
 
 
@@ -161,17 +161,18 @@ def _analyser(tantivy: Any) -> Any:
 
 def _schema(tantivy: Any) -> Any:
     schema = tantivy.SchemaBuilder()
-    schema.add_text_field("words", tokenizer_name="words", index_option="freq")  # no positions: BM25 needs none
+    # Without positions, which BM25 does not use.
+    schema.add_text_field("words", tokenizer_name="words", index_option="freq")
     schema.add_text_field("url", tokenizer_name="raw", index_option="basic")
     schema.add_unsigned_field("number", fast=True)
     return schema.build()
 
 
 def _extend(folder: Path) -> None:
-    """Index the passages that are not indexed yet; all of them where the files indexed before are others now.
+    """Index the passage files that are not indexed yet, or all of them if an indexed file has changed.
 
-    tantivy commits once, so a crash leaves the old index or the new one; the list of indexed files is written last, and
-    an index that is ahead of its list is made anew.
+    tantivy commits once, so a crash leaves the old index or the new one. The list of indexed files is written last; an
+    index that is ahead of its list is rebuilt.
     """
     tantivy = _tantivy()
     texts, words = Texts(folder), folder / WORDS
@@ -203,7 +204,7 @@ def _extend(folder: Path) -> None:
 
 
 def _indexed(tantivy: Any, words: Path, made: str, files: list[str], rows: list[int]) -> tuple[Any, int]:
-    """An index that holds the first of these files and nothing else, and how many; (None, 0) where there is none."""
+    """Open an index that holds exactly the first n of these files: (index, n); (None, 0) without one."""
     try:
         known, *before = (words / SEAL).read_text().split("\n")
         if known != made or before != files[: len(before)]:

@@ -1,4 +1,4 @@
-"""Passages on disk, as search finds them again: Arrow files that are mapped, not read."""
+"""Passages on disk by number: memory-mapped Arrow files."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tmkd.errors import TmkdError
 from tmkd.store import write_atomic
 
 TEXTS = "texts-*.arrow"
-_ROWS = 1 << 15  # passages to a file
+_ROWS = 1 << 15  # passages per file
 _SCHEMA = pa.schema([("url", pa.string()), ("title", pa.string()), ("passage", pa.string())])
 
 
 class Passage(NamedTuple):
-    """A passage, the document it is of (its url), and that document's title ("" if it has none)."""
+    """A passage with the url and title of its document ("" if there is no title)."""
 
     url: str
     title: str
@@ -27,10 +27,10 @@ class Passage(NamedTuple):
 
 
 def write_texts(folder: Path, *streams: Iterable[Passage]) -> list[Path]:
-    """Write passages in order as files of 32,768, each atomically, and remove files that stood there beyond the last.
+    """Write passages in order to files of 32,768, each atomically, and remove surplus old files.
 
-    Each stream begins a new file, so that one that is added leaves the files of those before as they are.
-    Raises: TmkdError when the disk does not take them.
+    Each stream begins a new file, so that an additional stream leaves earlier files unchanged.
+    Raises: TmkdError when a file cannot be written.
     """
     names: list[Path] = []
     for chunk in chain.from_iterable(map(_chunks, streams)):
@@ -52,7 +52,7 @@ def _chunks(passages: Iterable[Passage]) -> Iterator[list[Passage]]:
 
 
 class Texts:
-    """The passages of a folder by their number, from 0 in the order they were written.
+    """Passages of a folder by number, from 0, in the order of writing.
 
     Raises: TmkdError when a file is damaged.
     """
@@ -71,20 +71,20 @@ class Texts:
         return Passage(self._text(0, number), self._text(1, number), self._text(2, number))
 
     def url(self, number: int) -> str:
-        """The document of a passage."""
+        """Url of a passage's document."""
         return self._text(0, number)
 
     def passage(self, number: int) -> str:
-        """A passage's text."""
+        """Text of a passage."""
         return self._text(2, number)
 
     def passages(self) -> Iterator[str]:
-        """Every passage's text, in order."""
+        """Iterate over the texts of all passages, in order."""
         for column in self._columns[2]:
             yield from column.to_pylist()
 
     def file(self, place: int) -> Iterator[Passage]:
-        """The passages of one file, in order."""
+        """Iterate over the passages of one file, in order."""
         return map(Passage, *(column[place].to_pylist() for column in self._columns))
 
     def _text(self, column: int, number: int) -> str:

@@ -1,4 +1,4 @@
-"""A TREC run file of any search engine (qid Q0 docid rank score tag) → its top documents per question."""
+"""TREC run file of a search engine (qid Q0 docid rank score tag) → top documents per question."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tmkd.recipe.parts import SourceSpec
 
 
 class Ranked(NamedTuple):
-    """A document that an engine found: its id, its rank and its score as the run says them."""
+    """A retrieved document: id, rank and score as in the run."""
 
     docid: str
     rank: int
@@ -20,9 +20,9 @@ class Ranked(NamedTuple):
 
 
 def read_run(source: SourceSpec, base: Path, top: int) -> dict[str, list[Ranked]]:
-    """The `top` documents of each question id, by rank; lines may come in any order, fields be set apart by any blanks.
+    """Read the `top` documents of each question id, by rank; lines in any order, fields separated by white space.
 
-    Raises: TmkdError naming file and line for what is no run, and for a missing, empty or unreadable file.
+    Raises: TmkdError naming file and line for a malformed line; for a missing, empty or unreadable file.
     """
     path = base / Path(source.file).expanduser()
     found: dict[str, list[Ranked]] = {}
@@ -31,7 +31,7 @@ def read_run(source: SourceSpec, base: Path, top: int) -> dict[str, list[Ranked]
             for number, line in enumerate(file, 1):
                 if line.strip():
                     qid, ranked = _parse(line, f"{path}: line {number}")
-                    if ranked.rank <= top:  # ranks from 0 give one more; it is cut below
+                    if ranked.rank <= top:  # with ranks from 0 this keeps one too many; it is cut below
                         found.setdefault(qid, []).append(ranked)
     except OSError as error:
         raise TmkdError(f"{path}: cannot be read: {error.strerror}; name a TREC run file") from error
@@ -53,4 +53,4 @@ def _parse(line: bytes, where: str) -> tuple[str, Ranked]:
     except ValueError:
         pass
     text = short(line.decode("utf-8", "replace"))
-    raise TmkdError(f"{where}: '{text}' is no line of a run; expected: qid Q0 docid rank score tag")
+    raise TmkdError(f"{where}: '{text}' is not a line of a run; expected: qid Q0 docid rank score tag")
