@@ -29,9 +29,13 @@ command goes on from where the work stood.
 
 def page() -> str:
     """The whole page: one section per verb, in the order of cli/app.py."""
-    parts = [HEAD.format(help=app.info.help)]
-    parts += [_verb(info.callback) for info in app.registered_commands if info.callback is not None]
-    return "\n".join(parts)
+    verbs = [info.callback for info in app.registered_commands if info.callback is not None]
+    rows = [f"| [`tmkd {verb.__name__}`](#tmkd-{verb.__name__}) | {_first_line(verb)} |" for verb in verbs]
+    return "\n".join([HEAD.format(help=app.info.help), "| | |", "|---|---|", *rows, "", *map(_verb, verbs)])
+
+
+def _first_line(callback: Callable[..., Any]) -> str:
+    return (inspect.getdoc(callback) or "").partition("\n")[0]
 
 
 def _verb(callback: Callable[..., Any]) -> str:

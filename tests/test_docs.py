@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import pytest
 import yaml
@@ -22,7 +22,9 @@ from tmkd.report.report_json import ROW_KEYS, DataSet, Report
 from tmkd.store import Manifest
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+HOW_TOS = sorted(ROOT.glob("docs/howto/*.md"))
+FIRST_HOW_TO = ROOT / "docs" / "howto" / "distil-my-reranker.md"  # has the recipe that the others change
 RECIPES = sorted(ROOT.glob("recipes/*.yaml"))
 
 
@@ -102,14 +104,43 @@ def test_every_recipe_is_accepted(recipe: Path) -> None:
     assert read_recipe(recipe).without_extras().rows
 
 
-def test_the_readmes_recipe_and_teachers_are_accepted(tmp_path: Path) -> None:
-    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    recipe, *changes = map(yaml.safe_load, blocks)
-    assert changes
-    for number, change in enumerate([{}, *changes]):
-        path = tmp_path / f"{number}.yaml"
-        path.write_text(yaml.safe_dump(recipe | change))
-        assert read_recipe(path).teachers.keys() == (recipe | change)["teachers"].keys()
+def yaml_blocks(page: Path) -> list[dict[str, Any]]:
+    """The YAML of a page, block by block."""
+    found = re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    return [yaml.safe_load(block) for block in found]
+
+
+def merged(old: Any, new: Any) -> Any:
+    """A recipe with what a block adds or changes."""
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return new
+    return old | {key: merged(old.get(key), value) for key, value in new.items()}
+
+
+def test_the_readmes_recipe_is_accepted(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(yaml_blocks(ROOT / "README.md")[0]))
+    assert read_recipe(tmp_path / "mine.yaml").name == "mine"
+
+
+def test_the_readmes_recipe_and_the_template_start_from_the_same_model_in_the_same_way() -> None:
+    readme = yaml_blocks(ROOT / "README.md")[0]
+    template = yaml.safe_load((ROOT / "src" / "tmkd" / "recipe" / "template.yaml").read_text(encoding="utf-8"))
+    assert readme["pretrained"] == template["pretrained"]
+    assert readme["student"] == template["student"]
+    assert {one["fresh_pooler"] for each in (readme, template) for one in each["teachers"].values()} == {True}
+
+
+@pytest.mark.parametrize("page", HOW_TOS, ids=lambda page: page.stem)
+def test_the_recipe_of_a_how_to_is_accepted_after_each_change(page: Path, tmp_path: Path) -> None:
+    recipe, *changes = yaml_blocks(FIRST_HOW_TO) + (yaml_blocks(page) if page != FIRST_HOW_TO else [])
+    for change in [{}, *changes]:
+        recipe = merged(recipe, change)
+        (tmp_path / "mine.yaml").write_text(yaml.safe_dump(recipe))
+        assert read_recipe(tmp_path / "mine.yaml").rows
+
+
+def test_the_readme_fits_on_a_screen_or_two() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 80
 
 
 def test_every_key_on_disk_is_in_the_page_on_data() -> None:

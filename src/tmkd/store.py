@@ -1,4 +1,4 @@
-"""Artifacts on disk: a folder whose manifest is written last, and whether it is done, stale or missing (design: §4)."""
+"""Artifacts on disk: a folder whose manifest is written last, and whether it is done, stale or missing."""
 
 from __future__ import annotations
 

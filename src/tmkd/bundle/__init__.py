@@ -1,4 +1,4 @@
-"""What is served (design: §2): a folder with ONNX graphs and a tokenizer, and the ranker over it. No torch here."""
+"""The bundle that is served: a folder with ONNX graphs and a tokenizer, and the ranker over it. No torch here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verbs of the command line; each reads a recipe and runs the steps of its kind (design: §5)."""
+"""Verbs of the command line: each reads a recipe and runs the steps of its kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One step of the flow: an artifact folder, what it needs, and how it is made, resumed and sealed (design: §4)."""
+"""One step of the flow: an artifact folder, what it needs, and how it is made, resumed and sealed."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class TeacherNetwork:
     def logits(
         self, questions: Sequence[str], passages: Sequence[str], done: Callable[[int], None] | None = None
     ) -> np.ndarray:
-        """Raw logits, float32 (pairs, classes); a single logit s becomes (0, s) (design: §1)."""
+        """Raw logits, float32 (pairs, classes); a single logit s becomes (0, s)."""
         tokens = self.tokenizer.encode(questions, passages)
         pad_id = self.tokenizer.settings.pad_id
         raw = batched_logits(
