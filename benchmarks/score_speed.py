@@ -28,6 +28,7 @@ from tmkd.machine import machine_line
 from tmkd.metrics.agreement import kendall_tau
 from tmkd.recipe.parts import SourceSpec
 from tmkd.teachers.network import TeacherNetwork, longest, open_model
+from tmkd.train.hardware import Hardware
 
 BATCH = 32  # CrossEncoder's own default
 LONGEST = 128
@@ -77,7 +78,7 @@ def own(folder: Path, device: str, precision: str) -> TeacherNetwork:
     model.train(False)
     tokenizer = PairTokenizer.load(folder, longest(model.config, LONGEST))
     outputs = int(model.config.num_labels)
-    return TeacherNetwork(model, tokenizer, tuple(range(outputs)) if outputs > 1 else None, device, precision)
+    return TeacherNetwork(model, tokenizer, tuple(range(outputs)) if outputs > 1 else None, Hardware(device, precision))
 
 
 def in_turns(scorers: dict[str, Callable[[], Any]], repeats: int) -> tuple[dict[str, float], dict[str, Any]]:

@@ -9,9 +9,12 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
+
+if TYPE_CHECKING:
+    from tmkd.flow.run_folder import RunFolder
 
 _NAMES = """moon sun star comet planet river lake sea rain snow ice wind cloud storm hill valley forest tree leaf root
 flower bee ant spider cat dog horse cow goat sheep bread milk cheese apple pear plum onion carrot bean rice salt sugar
@@ -250,3 +253,11 @@ def _without(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without(inner) for key, inner in value.items() if key not in passing}
     return [_without(inner) for inner in value] if isinstance(value, list) else value
+
+
+def opened(world: World, *changes: str) -> RunFolder:
+    """The world's run folder, with some changes of the recipe."""
+    from tmkd.flow.run_folder import RunFolder
+    from tmkd.recipe.reader import read_recipe
+
+    return RunFolder(read_recipe(world.recipe, changes), world.recipe.parent, world.run)

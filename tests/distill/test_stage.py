@@ -12,10 +12,11 @@ import tiny
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import Corpus, pair_table, write_corpus
 from tmkd.data.softlabels import SoftLabels
-from tmkd.distill.stage import run_stage
+from tmkd.distill.stage import StageData, StudentStart, run_stage
 from tmkd.errors import TmkdError
 from tmkd.network import Student
 from tmkd.recipe import parts, schema
+from tmkd.train.hardware import Hardware
 
 LABELS = LabelSet("toy", ("no", "yes"), "yes")
 Train = Callable[..., dict[str, Any]]
@@ -58,9 +59,8 @@ def train(base: Path, tmp_path: Path) -> Train:
         pairs, dev = corpus(tmp_path / "train", range(8), labelled), corpus(tmp_path / "dev", range(18, 22))
         folder, before = tmp_path / name, tmp_path / start if start else None
         folder.mkdir()
-        return run_stage(
-            settings, student, before, base, pairs, soft, dev, 1, folder, folder / ".work", "cpu", "fp32", name
-        )
+        data, begin = StageData(pairs, soft, dev), StudentStart(student, base, before)
+        return run_stage(settings, begin, data, 1, Hardware("cpu", "fp32"), folder, name)
 
     return run
 

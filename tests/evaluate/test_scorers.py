@@ -23,6 +23,7 @@ from tmkd.evaluate.scorers import (
 )
 from tmkd.network import Student
 from tmkd.network.headers import Header
+from tmkd.train.hardware import Hardware
 
 LABELS = LabelSet("demo", ("no", "yes"), "yes")
 WORDS = ["what", "is", "tea", "a", "drink", "made", "of", "leaves", "why", "rain", "falls", "from", "clouds"]
@@ -58,7 +59,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def load_teacher(folder: Path) -> NetworkScorer:
-    return from_teacher_folder("T1", folder, LABELS, {}, 16, "cpu", "fp32")
+    return from_teacher_folder("T1", folder, LABELS, {}, 16, Hardware("cpu", "fp32"))
 
 
 def test_a_teacher_is_the_softmax_of_its_logits(teacher: Path) -> None:
@@ -84,7 +85,9 @@ def test_a_score_does_not_depend_on_its_batch_mates(teacher: Path) -> None:
 
 def test_a_teacher_whose_classes_are_in_another_order_is_put_in_ours(teacher: Path) -> None:
     other = LabelSet("demo", ("yes", "no"), "yes")
-    turned = from_teacher_folder("T1", teacher, other, {}, 16, "cpu", "fp32").probabilities(QUESTIONS, PASSAGES)
+    turned = from_teacher_folder("T1", teacher, other, {}, 16, Hardware("cpu", "fp32")).probabilities(
+        QUESTIONS, PASSAGES
+    )
     np.testing.assert_array_equal(turned[:, ::-1], load_teacher(teacher).probabilities(QUESTIONS, PASSAGES))
 
 
@@ -94,7 +97,7 @@ def test_a_student_is_equation_6_of_its_headers(teacher: Path, tmp_path: Path) -
     for parameter in student.headers.parameters():
         torch.nn.init.normal_(parameter, std=2.0)
     student.save(tmp_path, teacher)
-    scorer = from_student_folder("TMKD", tmp_path, "cpu", "fp32")
+    scorer = from_student_folder("TMKD", tmp_path, Hardware("cpu", "fp32"))
     found = scorer.probabilities(QUESTIONS, PASSAGES)
     inputs = {
         name: torch.from_numpy(array)
@@ -108,7 +111,7 @@ def test_a_student_is_equation_6_of_its_headers(teacher: Path, tmp_path: Path) -
 
 def test_a_folder_that_is_no_student_is_told_in_a_line(tmp_path: Path) -> None:
     with pytest.raises(TmkdError, match=r"cannot be opened as student TMKD: "):
-        from_student_folder("TMKD", tmp_path, "cpu", "fp32")
+        from_student_folder("TMKD", tmp_path, Hardware("cpu", "fp32"))
 
 
 class Fixed:

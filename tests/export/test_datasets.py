@@ -117,9 +117,10 @@ def test_what_is_handed_over_comes_back_as_the_same_scores(tmp_path: Path, corpu
     teacher = schema.TeacherSpec.model_validate({"task": "toy", "file": file, "imported": "score"})
     for folder in ("teacher", "soft"):
         (tmp_path / folder).mkdir()
-    assert store_scores(teacher, LABELS, tmp_path / "teacher", tmp_path) == {"scores": 6, "duplicates": 0}
-    every, digest = range(len(pairs.shards)), "f" * 64
-    assert match_scores("back", tmp_path / "teacher", pairs, every, tmp_path / "soft", digest, "error") == 0
+    assert teacher.file is not None
+    assert store_scores(teacher.file, teacher, LABELS, tmp_path / "teacher", tmp_path) == {"scores": 6, "duplicates": 0}
+    digest = "f" * 64
+    assert match_scores("back", tmp_path / "teacher", pairs, tmp_path / "soft", digest, "error") == 0
     back = SoftLabels.load(pairs, [TeacherColumn("back", digest, tmp_path / "soft")]).logits[:, 0]
     np.testing.assert_array_equal(back, scores)
 

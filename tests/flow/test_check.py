@@ -158,3 +158,18 @@ def test_a_score_that_is_no_probability_is_found_before_work_starts(folder: Path
         file.write(f"who\tnobody\t{score}\n")
     with pytest.raises(TmkdError, match=r"scores\.tsv: row 901"):
         check_run(opened(folder), Console(file=io.StringIO()), False)
+
+
+def test_exports_and_rows_whose_teacher_is_unknown_are_estimated_too(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = estimates(folder, capsys, "export={row: mkd, compat: true, frontier: [mkd], budget_ms: 5}")
+    epochs = tiny.FIT["epochs"]
+    waiting = found["distill/toy/tkd/1"]
+    assert waiting["pairs"] == 120 + 36
+    assert waiting["seconds"] == pytest.approx((120 + epochs * 36) / 1.1 / CORES * WORK / 2)
+    assert found["export/bundle"] == {**found["frontier/mkd"], "step": "export/bundle"}
+    assert found["export/bundle"]["pairs"] == 12
+    assert found["export/bundle"]["seconds"] > 20
+    assert (found["export/compat"]["pairs"], found["export/compat"]["bytes"]) == (12, 500)
+    assert found["frontier/report"]["seconds"] == pytest.approx(1 + 2 * (2 * 8 + 2200) / 5 / CORES * WORK / 2)

@@ -13,16 +13,9 @@ from safetensors.numpy import load_file
 import tiny
 from tiny import Call, World
 from tmkd.data.pairs import Corpus
-from tmkd.flow.evaluate import predict
 from tmkd.flow.report import measured_rows
-from tmkd.flow.run_folder import RunFolder
 from tmkd.metrics.quality import accuracy
-from tmkd.recipe.reader import read_recipe
 from tmkd.store import read_manifest
-
-
-def opened(world: World, *changes: str) -> RunFolder:
-    return RunFolder(read_recipe(world.recipe, changes), world.recipe.parent, world.run)
 
 
 def report_of(world: World) -> dict[str, Any]:
@@ -30,7 +23,7 @@ def report_of(world: World) -> dict[str, Any]:
 
 
 def test_rows_come_in_order_with_their_members(finished_world: World) -> None:
-    rows = {row.row: row for row in measured_rows(opened(finished_world))}
+    rows = {row.row: row for row in measured_rows(tiny.opened(finished_world))}
     assert list(rows) == [*tiny.TEACHERS, "ensemble", *tiny.ROWS]
     assert rows["t2"].keys == ("teacher-t2",)
     assert rows["t2"].seed == 2
@@ -43,7 +36,7 @@ def test_rows_come_in_order_with_their_members(finished_world: World) -> None:
 
 
 def test_what_a_row_took_is_all_its_stages(finished_world: World) -> None:
-    run = opened(finished_world)
+    run = tiny.opened(finished_world)
     rows = {row.row: row for row in measured_rows(run)}
     assert {name: len(row.made_by) for name, row in rows.items()} == {
         **{"t1": 1, "t2": 1, "ensemble": 2},
@@ -59,7 +52,7 @@ def test_a_row_is_the_mean_of_its_members_probabilities(finished_world: World) -
     folder = finished_world.run / "predictions" / "toy"
     labels = Corpus.open(finished_world.run / "pairs" / "toy" / "test").label_array()
     told = {row["row"]: row["accuracy"] for row in report_of(finished_world)["rows"]}
-    for row in measured_rows(opened(finished_world)):
+    for row in measured_rows(tiny.opened(finished_world)):
         each = [load_file(folder / key / "test.safetensors")["probabilities"] for key in row.keys]
         for one in each:
             assert one.dtype == np.float64
@@ -77,16 +70,6 @@ def test_rows_of_one_shape_share_one_timing(finished_world: World) -> None:
     assert all(speed["pairs"] == 8 and speed["batch"] == 4 for speed in speeds.values())
 
 
-def test_predictions_of_an_interrupted_run_are_kept(finished: World) -> None:
-    run = opened(finished)
-    folder = finished.recipe.parent / "again"
-    folder.mkdir()
-    (folder / "test.safetensors").write_bytes(b"stored before")
-    facts = predict(run, "toy", run.teacher_folder("t1"), "t1", folder, "teacher t1")
-    assert (folder / "test.safetensors").read_bytes() == b"stored before"
-    assert facts["pairs"] == 12
-
-
 def test_where_the_best_student_lies_is_said_beside_the_table(finished: World, tmkd: Call) -> None:
     accuracy = {row["row"]: row["accuracy"] for row in report_of(finished)["rows"]}
     best = max(tiny.ROWS, key=lambda row: accuracy[row])  # the first of equals
@@ -95,7 +78,7 @@ def test_where_the_best_student_lies_is_said_beside_the_table(finished: World, t
     start, folder, call = re.split(r": (?=/)|; in Python: ", line)
     assert start == f"best student of toy ({best})"
     assert call == f"tmkd.Student.from_pretrained('{folder}')"
-    (row,) = [row for row in measured_rows(opened(finished)) if row.row == best]
+    (row,) = [row for row in measured_rows(tiny.opened(finished)) if row.row == best]
     assert folder == str(finished.run / "students" / row.keys[0])
     assert said.err.splitlines()[-1] == str(finished.run / "report.html")
 
@@ -105,7 +88,7 @@ def test_of_a_row_with_several_students_all_folders_are_named(finished: World, t
         if name != "m-o-m":
             tiny.change(finished.recipe, f"rows.{name}", None)
     said = tmkd("run", finished.recipe, "--runs", finished.runs)
-    (row,) = [row for row in measured_rows(opened(finished)) if row.row == "m-o-m"]
+    (row,) = [row for row in measured_rows(tiny.opened(finished)) if row.row == "m-o-m"]
     one, two = (finished.run / "students" / key for key in row.keys)
     told = f"best student of toy (m-o-m): the mean of {one}, {two}; in Python: tmkd.Student.from_pretrained('{one}')"
     assert told in said.err.splitlines()

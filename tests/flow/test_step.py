@@ -24,7 +24,7 @@ def step(folder: Path, parts: int = 3, **given: Any) -> Step:
     """A step that writes `parts` files, each from a shared text, and skips those an interrupted run has left."""
     settings = {"text": "one", "parts": parts, **given.pop("settings", {})}
 
-    def make(place: Path, work: Path) -> dict[str, Any]:
+    def make(place: Path) -> dict[str, Any]:
         written = 0
         for part in range(parts):
             path = place / f"{part}.txt"
@@ -72,7 +72,7 @@ def test_a_damaged_input_is_found_before_it_is_used(tmp_path: Path) -> None:
     (first.folder / "1.txt").write_text("One 1")
     made: list[str] = []
 
-    def make(folder: Path, work: Path) -> dict[str, Any]:
+    def make(folder: Path) -> dict[str, Any]:
         made.append("it")
         return {}
 
@@ -92,10 +92,10 @@ def test_a_step_that_waits_is_not_made(tmp_path: Path) -> None:
 def interrupted(one: Step, files: int) -> None:
     """Run a step that dies when it has written some files and a checkpoint."""
 
-    def make(folder: Path, work: Path) -> dict[str, Any]:
+    def make(folder: Path) -> dict[str, Any]:
         for part in range(files):
             (folder / f"{part}.txt").write_text(f"{one.settings['text']} {part}")
-        (work / "checkpoint").write_text("half")
+        (folder / WORK / "checkpoint").write_text("half")
         raise Killed
 
     with pytest.raises(Killed):
@@ -178,7 +178,7 @@ def test_a_kill_at_any_moment_neither_shows_as_done_nor_mixes_old_with_new(
 
 
 def test_the_time_told_is_that_of_all_restarts(tmp_path: Path) -> None:
-    def make(place: Path, work: Path) -> dict[str, Any]:
+    def make(place: Path) -> dict[str, Any]:
         return {"pairs": 3, "seconds": 4000.0}
 
     manifest = step(tmp_path / "a", make=make).execute()

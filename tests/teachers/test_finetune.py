@@ -16,6 +16,7 @@ from tmkd.errors import TmkdError
 from tmkd.recipe import parts, schema
 from tmkd.teachers.finetune import finetune
 from tmkd.teachers.network import load
+from tmkd.train.hardware import Hardware
 
 Make = Callable[..., Path]
 LABELS = LabelSet("toy", ("no", "yes"), "yes")
@@ -28,7 +29,7 @@ def teach(
     settings = parts.FitSpec(**{**FIT, **fit})
     teacher = schema.TeacherSpec(task="toy", base="it", max_length=32, fresh_pooler=fresh_pooler, fit=settings)
     folder.mkdir(exist_ok=True)
-    return finetune("t", teacher, base, train, dev, folder, folder / ".work", "cpu", "fp32")
+    return finetune("t", teacher, base, train, dev, folder, Hardware("cpu", "fp32"))
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "gpt2"])
@@ -41,7 +42,7 @@ def test_every_family_learns_and_can_be_opened_again(
     assert facts["steps"] == 5 * 6
     assert max(facts["dev"]) > 0.8
     assert facts["best_epoch"] == int(np.argmax(facts["dev"])) + 1
-    teacher = load(tmp_path / "t", LABELS, {}, 32, "cpu", "fp32", "t")
+    teacher = load(tmp_path / "t", LABELS, {}, 32, Hardware("cpu", "fp32"), "t")
     table = dev.table()
     logits = teacher.logits(table["question"].to_pylist(), table["passage"].to_pylist())
     assert (logits.argmax(axis=1) == dev.label_array()).mean() == max(facts["dev"])  # the best weights were kept
@@ -61,7 +62,7 @@ def test_a_base_with_another_tasks_head_gets_a_fresh_one(
     base = ready_made("bert", ["entailment", "neutral", "contradiction"])
     train, dev = corpus(tiny.pairs(range(6))), corpus(tiny.pairs(range(18, 20)), name="dev")
     teach(tmp_path / "t", base, train, dev, epochs=1)
-    assert load(tmp_path / "t", LABELS, {}, 32, "cpu", "fp32", "t").order == (0, 1)
+    assert load(tmp_path / "t", LABELS, {}, 32, Hardware("cpu", "fp32"), "t").order == (0, 1)
 
 
 def test_a_pair_without_label_is_named(corpus: Callable[..., Corpus]) -> None:

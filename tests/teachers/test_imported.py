@@ -29,14 +29,15 @@ def write(folder: Path, rows: list[tuple[Any, ...]], *columns: str) -> None:
 
 def read(folder: Path, labels: LabelSet = LABELS, file: Any = "scores.tsv", **settings: Any) -> dict[str, int]:
     (folder / "teacher").mkdir(exist_ok=True)
-    return store_scores(schema.TeacherSpec(task="toy", file=file, **settings), labels, folder / "teacher", folder)
+    spec = schema.TeacherSpec(task="toy", file=file, **settings)
+    assert spec.file is not None
+    return store_scores(spec.file, spec, labels, folder / "teacher", folder)
 
 
 def matched(folder: Path, pairs: Corpus, missing: str = "error") -> tuple[np.ndarray, int]:
     """The logits (pairs, classes) of the one teacher, and how many pairs it had no score for."""
     (folder / "soft").mkdir(exist_ok=True)
-    every = range(len(pairs.shards))
-    gaps = match_scores("judge", folder / "teacher", pairs, every, folder / "soft", TEACHER, missing)
+    gaps = match_scores("judge", folder / "teacher", pairs, folder / "soft", TEACHER, missing)
     return SoftLabels.load(pairs, [TeacherColumn("judge", TEACHER, folder / "soft")]).logits[:, 0], gaps
 
 

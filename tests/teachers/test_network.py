@@ -14,6 +14,7 @@ import tiny
 from tmkd.data.labels import LabelSet
 from tmkd.errors import TmkdError
 from tmkd.teachers.network import TeacherNetwork, load, longest, match_classes
+from tmkd.train.hardware import Hardware
 
 Make = Callable[..., Path]
 LABELS = LabelSet("toy", ("no", "yes"), "yes")
@@ -23,7 +24,7 @@ QUESTIONS, PASSAGES = [question for question, _ in PAIRS], [passage for _, passa
 
 
 def open_teacher(folder: Path, labels: LabelSet = LABELS, max_length: int = 32, **classes: str) -> TeacherNetwork:
-    return load(folder, labels, classes, max_length, "cpu", "fp32", "t")
+    return load(folder, labels, classes, max_length, Hardware("cpu", "fp32"), "t")
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "gpt2"])

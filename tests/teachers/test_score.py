@@ -14,7 +14,8 @@ from tmkd.data.pairs import Corpus
 from tmkd.data.softlabels import SoftLabels, TeacherColumn, shard_path
 from tmkd.errors import TmkdError
 from tmkd.teachers.network import TeacherNetwork, load
-from tmkd.teachers.score import price_of_precision, prune, score_shards, unscored
+from tmkd.teachers.score import price_of_precision, remove_stale, score_shards, unscored
+from tmkd.train.hardware import Hardware
 
 LABELS = LabelSet("toy", ("no", "yes"), "yes")
 TEACHER = "f" * 64
@@ -22,7 +23,7 @@ TEACHER = "f" * 64
 
 @pytest.fixture
 def teacher(ready_made: Callable[..., Path]) -> TeacherNetwork:
-    return load(ready_made("bert"), LABELS, {}, 32, "cpu", "fp32", "t")
+    return load(ready_made("bert"), LABELS, {}, 32, Hardware("cpu", "fp32"), "t")
 
 
 def score(teacher: TeacherNetwork, corpus: Corpus, folder: Path) -> list[int]:
@@ -85,7 +86,7 @@ def test_logits_that_belong_to_nothing_any_more_are_removed(
     old, new = corpus(tiny.pairs(range(2))), corpus(tiny.pairs(range(2, 4)), name="new")
     for pairs in (old, new):
         score(teacher, pairs, tmp_path)
-    prune(tmp_path, new, TEACHER)
+    remove_stale(tmp_path, new, TEACHER)
     assert [path.name for path in tmp_path.glob("*.safetensors")] == [
         shard_path(tmp_path, TEACHER, new.shards[0].digest).name
     ]
@@ -94,7 +95,7 @@ def test_logits_that_belong_to_nothing_any_more_are_removed(
 def test_what_bf16_costs_is_told_and_fp32_costs_nothing(teacher: TeacherNetwork, corpus: Callable[..., Corpus]) -> None:
     pairs = corpus(tiny.pairs(range(8)), shard_rows=4)
     assert price_of_precision(teacher, pairs) == {}
-    told = price_of_precision(replace(teacher, precision="bf16"), pairs)
+    told = price_of_precision(replace(teacher, hardware=Hardware("cpu", "bf16")), pairs)
     assert told.keys() == {"bf16_largest_difference", "bf16_mean_difference", "bf16_tau"}
     assert 0 < told["bf16_mean_difference"] <= told["bf16_largest_difference"] < 0.1
     assert -1 <= told["bf16_tau"] <= 1

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -12,6 +14,8 @@ from tmkd.train.batches import BatchPlan, examples
 
 class Letters:
     """A tokenizer that gives each letter's code."""
+
+    settings = SimpleNamespace(pad_id=7)
 
     def encode(self, questions: list[str], passages: list[str]) -> TokenIds:
         ids = [np.array([ord(c) for c in q + p], dtype=np.int32) for q, p in zip(questions, passages, strict=True)]
@@ -26,6 +30,7 @@ def test_a_corpus_becomes_tokens_and_labels_with_minus_one_for_none() -> None:
     assert made.labels.dtype == np.int64
     assert made.tokens.lengths.tolist() == [2, 3, 2, 2, 3, 2]
     assert len(made) == 6
+    assert made.pad_id == 7
     assert made.soft is None
 
 

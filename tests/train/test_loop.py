@@ -19,7 +19,8 @@ from tmkd.network import Student, StudentConfig
 from tmkd.network.headers import Header
 from tmkd.recipe.parts import FitSpec
 from tmkd.train.batches import Examples
-from tmkd.train.loop import FitReport, fit
+from tmkd.train.hardware import Hardware
+from tmkd.train.loop import FitReport, Training, fit
 
 PAIRS, STEPS = 21, 12  # batches of 6: 4 steps an epoch, the last of 3 pairs
 SETTINGS = FitSpec(learning_rate=1e-2, batch=6, epochs=3, token_budget=30, checkpoint_steps=3)
@@ -28,8 +29,8 @@ IDS = [WORLD.integers(5, 40, size=WORLD.integers(4, 12)).astype(np.int32) for _ 
 TOKENS = TokenIds.of(IDS, [np.zeros_like(one) for one in IDS])
 LABELS = np.array([int(one[1] > 20) for one in IDS], dtype=np.int64)
 SOFT = np.stack([np.array([[0, one[1] - 20], [1, one[2] / 10]], dtype=np.float32) / np.float32(10) for one in IDS])
-GOLDEN = Examples(TOKENS, LABELS)
-BOTH = Examples(TOKENS, LABELS, SOFT)
+GOLDEN = Examples(TOKENS, LABELS, 0)
+BOTH = Examples(TOKENS, LABELS, 0, SOFT)
 
 
 class Killed(BaseException):
@@ -70,20 +71,15 @@ def killing_after(calls: int) -> Callable[[nn.Module, dict[str, Tensor]], Tensor
 
 
 def train(model: nn.Module, work: Path, examples: Examples = GOLDEN, **changes: Any) -> FitReport:
-    given: dict[str, Any] = {
-        "golden": True,
-        "alpha": 0.0 if examples.soft is None else 0.5,
-        "settings": SETTINGS,
-        "seed": 3,
-        "device": "cpu",
-        "precision": "fp32",
-        "pad_id": 0,
-        "work": work,
-        "dev": None,
-        "title": "web",
-    }
-    forward = changes.pop("forward", header_logits)
-    return fit(model, forward, examples, **(given | changes))
+    training = Training(
+        changes.pop("settings", SETTINGS),
+        changes.pop("alpha", 0.0 if examples.soft is None else 0.5),
+        seed=3,
+        hardware=Hardware("cpu", changes.pop("precision", "fp32")),
+    )
+    forward, dev = changes.pop("forward", header_logits), changes.pop("dev", None)
+    assert not changes
+    return fit(model, forward, examples, training, work=work, dev=dev, title="web")
 
 
 def same(one: nn.Module, other: nn.Module) -> bool:
@@ -232,9 +228,9 @@ def test_it_learns(tmp_path: Path, precision: str) -> None:
 
 def test_stage_1_learns_teachers_logits_without_a_single_label(tmp_path: Path) -> None:
     model = student(2)
-    unlabelled = Examples(TOKENS, np.full(PAIRS, -1), SOFT)
+    unlabelled = Examples(TOKENS, np.full(PAIRS, -1), 0, SOFT)
     settings = SETTINGS.model_copy(update={"epochs": 25, "dropout": 0.0, "checkpoint_steps": 1000})
-    train(model, tmp_path, unlabelled, golden=False, alpha=1.0, settings=settings)
+    train(model, tmp_path, unlabelled, alpha=1.0, settings=settings)
     batch = {name: torch.from_numpy(array) for name, array in TOKENS.pad(range(PAIRS), 0).items()}
     error = (model(**batch).header_logits.detach().numpy() - SOFT) ** 2
     assert error.mean() < 0.5 * ((SOFT - SOFT.mean(axis=0)) ** 2).mean()
@@ -287,18 +283,18 @@ def test_an_unlabelled_pair_under_the_golden_loss_is_named(tmp_path: Path) -> No
     labels = LABELS.copy()
     labels[[4, 9]] = -1
     with pytest.raises(TmkdError, match="web: pair 5 has no label"):
-        train(student(1), tmp_path, Examples(TOKENS, labels))
+        train(student(1), tmp_path, Examples(TOKENS, labels, 0))
 
 
 def test_a_teachers_logit_that_is_not_finite_is_named(tmp_path: Path) -> None:
     soft = SOFT.copy()
     soft[6, 1, 0] = np.inf
     with pytest.raises(TmkdError, match="pair 7"):
-        train(student(3), tmp_path, Examples(TOKENS, LABELS, soft))
+        train(student(3), tmp_path, Examples(TOKENS, LABELS, 0, soft))
 
 
 def test_no_pair_is_an_error(tmp_path: Path) -> None:
-    nothing = Examples(TokenIds.of([], []), np.empty(0, dtype=np.int64))
+    nothing = Examples(TokenIds.of([], []), np.empty(0, dtype=np.int64), 0)
     with pytest.raises(TmkdError, match="no pair to train on"):
         train(student(1), tmp_path, nothing)
 

@@ -10,6 +10,7 @@ from tmkd.errors import TmkdError, UsageError
 from tmkd.recipe.parts import StudentSpec
 from tmkd.recipe.schema import Recipe, RowSpec, StageSpec
 from tmkd.store import digest_json
+from tmkd.teachers.kinds import teachers_of
 
 BestOf = Callable[[tuple[str, ...]], str]
 
@@ -31,13 +32,14 @@ def declared(recipe: Recipe, corpus: str) -> tuple[str, ...]:
     """The teachers that score a corpus (`TASK/train`, `TASK/dev` or a stage-1 corpus): what `all` means there."""
     task, _, split = corpus.partition("/")
     found = []
-    for name, teacher in recipe.teachers.items():
+    for name, teacher in teachers_of(recipe).items():
+        spec, default = teacher.spec, teacher.scores_by_default
         if split:
-            scores = teacher.task == task and (teacher.file is None or task in (teacher.scores or ()))
-        elif teacher.scores is not None:
-            scores = corpus in teacher.scores
+            scores = spec.task == task and (default or task in (spec.scores or ()))
+        elif spec.scores is not None:
+            scores = corpus in spec.scores
         else:
-            scores = teacher.file is None and teacher.task == recipe.collect[corpus].task
+            scores = default and spec.task == recipe.collect[corpus].task
         if scores:
             found.append(name)
     return tuple(found)

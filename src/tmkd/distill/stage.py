@@ -1,52 +1,81 @@
-"""One stage: start weights + corpus + soft labels + the loop → a student (§3.1.1 step 3, §3.1.2)."""
+"""Training stage: start weights + corpus + soft labels → a student (§3.1.1 step 3, §3.1.2)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import Corpus, require_golden
 from tmkd.data.softlabels import SoftLabels
 from tmkd.data.text import PairTokenizer
 from tmkd.errors import TmkdError
-from tmkd.metrics.quality import accuracy
 from tmkd.network.encoder import fresh_pooler
 from tmkd.network.headers import Header
-from tmkd.network.scoring import batched_logits
 from tmkd.network.student import Student
 from tmkd.recipe import parts, schema
+from tmkd.store import WORK
 from tmkd.train.batches import examples
-from tmkd.train.loop import fit
+from tmkd.train.dev import dev_accuracy
+from tmkd.train.hardware import Hardware
+from tmkd.train.loop import Training, fit
+
+
+@dataclass(frozen=True)
+class StageData:
+    """Data of a stage: a corpus, its soft labels (None: no teachers), and the dev set that chooses the epoch."""
+
+    corpus: Corpus
+    soft: SoftLabels | None
+    dev: Corpus | None
+
+
+@dataclass(frozen=True)
+class StudentStart:
+    """Start of a stage: the student of the stage before, or (`before` None) the bottom layers of a pretrained `base`.
+
+    The tokenizer is always the one of `base`.
+    """
+
+    student: parts.StudentSpec
+    base: Path
+    before: Path | None
+
+    def open(self, labels: LabelSet, headers: Sequence[Header], seed: int) -> Student:
+        """Open the student with these headers; one keeps its weights if the stage before had its name and digest."""
+        if self.before is not None:
+            return Student.from_pretrained(self.before).with_headers(labels, headers, seed)
+        spec = self.student
+        model = Student.start(self.base, spec.layers, spec.pool, labels, headers, spec.max_length, seed)
+        if spec.fresh_pooler:
+            fresh_pooler(model.encoder, seed)
+        return model
 
 
 def run_stage(
     stage: schema.StageSpec,
-    student: parts.StudentSpec,
-    start: Path | None,
-    base: Path,
-    corpus: Corpus,
-    soft: SoftLabels | None,
-    dev: Corpus | None,
+    start: StudentStart,
+    data: StageData,
     seed: int,
+    hardware: Hardware,
     folder: Path,
-    work: Path,
-    device: str,
-    precision: str,
     title: str,
 ) -> dict[str, Any]:
-    """Train one stage and save the student as a normal transformers folder; returns what the run found.
+    """Train one stage, save the student as a normal transformers folder, and return the fit's facts.
 
-    `start` is the stage before (None: the bottom layers of `base`). A golden header exists when α < 1, a soft one per
-    teacher when α > 0. With golden labels the weights best on `dev` are kept, else the last ones.
+    A golden header exists when α < 1, a soft one per teacher when α > 0. With golden labels the weights best on dev are
+    kept, else the last ones.
     Raises: TmkdError for a pair without golden label when α < 1, or a corpus without any fully scored pair.
     """
-    golden = stage.alpha < 1
-    if golden:
+    corpus = data.corpus
+    training = Training(stage.fit, stage.alpha, seed, hardware)
+    if training.golden:
         require_golden(corpus)
-    if soft is not None and stage.average:
-        soft = soft.mean()
+    soft = data.soft.mean() if data.soft is not None and stage.average else data.soft
     table = corpus.table()
     targets = None
     if soft is not None:
@@ -54,51 +83,28 @@ def run_stage(
         if not kept.any():
             raise TmkdError(f"{title}: no pair of the corpus is scored by all of {', '.join(soft.teachers)}")
         table, targets = table.filter(kept), soft.logits[kept]
-    headers = _headers(corpus.labels.task, golden, soft)
-    if start is None:
-        model = Student.start(base, student.layers, student.pool, corpus.labels, headers, student.max_length, seed)
-        if student.fresh_pooler:
-            fresh_pooler(model.encoder, seed)
-    else:
-        model = Student.from_pretrained(start).with_headers(corpus.labels, headers, seed)
-    tokenizer = PairTokenizer.load(base, student.max_length)
-    pad_id = tokenizer.settings.pad_id
-    model.to(device)
-
-    dev_accuracy = None
-    if golden and dev is not None:
-        dev_table, dev_labels = dev.table(), dev.label_array()
-        dev_tokens = tokenizer.encode(dev_table["question"].to_pylist(), dev_table["passage"].to_pylist())
-
-        def dev_accuracy() -> float:
-            logits = batched_logits(lambda inputs: model(**inputs).logits, dev_tokens, pad_id, device, precision)
-            return accuracy(logits, dev_labels)
-
+    headers = _headers(corpus.labels.task, training.golden, soft)
+    model = start.open(corpus.labels, headers, seed)
+    tokenizer = PairTokenizer.load(start.base, start.student.max_length)
+    model.to(hardware.device)
+    dev = None
+    if training.golden and data.dev is not None:
+        dev = dev_accuracy(lambda inputs: model(**inputs).logits, data.dev, tokenizer, hardware)
     report = fit(
         model,
         lambda network, inputs: network(**inputs).header_logits,
         examples(table, tokenizer, targets),
-        golden=golden,
-        alpha=stage.alpha,
-        settings=stage.fit,
-        seed=seed,
-        device=device,
-        precision=precision,
-        pad_id=pad_id,
-        work=work,
-        dev=dev_accuracy,
+        training,
+        work=folder / WORK,
+        dev=dev,
         title=title,
     )
-    model.to("cpu").save(folder, base)
+    model.to("cpu").save(folder, start.base)
     return {
         "headers": [header.name for header in headers],
         "pairs": table.num_rows,
         "left_out": int(len(corpus) - table.num_rows),
-        "dev": report.dev,
-        "best_epoch": report.best_epoch,
-        "steps": report.steps,
-        "seconds": report.seconds,
-        "precision": precision,
+        **asdict(report),
         "parameters": int(np.sum([parameter.numel() for parameter in model.parameters()])),
     }
 

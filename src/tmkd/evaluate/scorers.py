@@ -18,6 +18,7 @@ from tmkd.network import open_student
 from tmkd.network.scoring import batched_logits
 from tmkd.store import MANIFEST
 from tmkd.teachers.network import load
+from tmkd.train.hardware import Hardware
 
 Probabilities = npt.NDArray[np.float64]
 Logits = Callable[[Sequence[str], Sequence[str]], npt.NDArray[np.float32]]
@@ -114,33 +115,35 @@ class MeanScorer:
 
 
 def from_teacher_folder(
-    name: str, folder: Path, labels: LabelSet, classes: Mapping[str, str], max_length: int, device: str, precision: str
+    name: str, folder: Path, labels: LabelSet, classes: Mapping[str, str], max_length: int, hardware: Hardware
 ) -> NetworkScorer:
     """A fine-tuned or ready-made teacher; its classes are matched with `labels` by name (`classes`: ours → its own).
 
     Raises: TmkdError when the folder cannot be opened or the classes do not match.
     """
-    teacher = load(folder, labels, classes, max_length, device, precision, name)
+    teacher = load(folder, labels, classes, max_length, hardware, name)
     return NetworkScorer(
-        name, teacher.logits, teacher.tokenizer, parameters(teacher.model), bytes_on_disk(folder), precision
+        name, teacher.logits, teacher.tokenizer, parameters(teacher.model), bytes_on_disk(folder), hardware.precision
     )
 
 
-def from_student_folder(name: str, folder: Path, device: str, precision: str) -> NetworkScorer:
+def from_student_folder(name: str, folder: Path, hardware: Hardware) -> NetworkScorer:
     """A saved student; softmax of its logits is Eq. 6.
 
     Raises: TmkdError when the folder cannot be opened.
     """
     student = open_student(folder, f"student {name}")
-    nn.Module.to(student, device).train(False)
+    nn.Module.to(student, hardware.device).train(False)
     tokenizer = student.tokenizer
     pad_id = tokenizer.settings.pad_id
 
     def logits(questions: Sequence[str], passages: Sequence[str]) -> npt.NDArray[np.float32]:
         tokens = tokenizer.encode(questions, passages)
-        return batched_logits(lambda inputs: student(**inputs).logits, tokens, pad_id, device, precision)
+        return batched_logits(
+            lambda inputs: student(**inputs).logits, tokens, pad_id, hardware.device, hardware.precision
+        )
 
-    return NetworkScorer(name, logits, tokenizer, parameters(student), bytes_on_disk(folder), precision)
+    return NetworkScorer(name, logits, tokenizer, parameters(student), bytes_on_disk(folder), hardware.precision)
 
 
 def parameters(network: nn.Module) -> int:

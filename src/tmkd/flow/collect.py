@@ -1,24 +1,30 @@
-"""The first steps of Figure 1: the tasks' pairs, and for each stage-1 corpus its index, its questions, its pairs."""
+"""Collect steps: the tasks' pairs, and the index, the questions and the pairs of each stage-1 corpus."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from tmkd.flow.run_folder import RunFolder
 from tmkd.flow.step import Step
+from tmkd.recipe.parts import SourceSpec
 from tmkd.recipe.schema import CollectSpec, TaskSpec
 from tmkd.store import sealed
+from tmkd.train.estimate import Estimate
 
-# What of a stage-1 corpus's recipe its passages, its questions and its pairs depend on.
-_OF_INDEX: Any = {"documents", "passages", "words", "overlap", "shortest", "language", "near"}
-_OF_QUESTIONS: Any = {"questions", "limit", "sample", "head", "near", "guard", "seed"}
-_OF_PAIRS: Any = {"task", "pairs", "run", "top", "keep", "limit", "guard", "seed"}
+# Keys of a stage-1 corpus that its index, its questions and its pairs depend on.
+_OF_INDEX = {"documents", "passages", "words", "overlap", "shortest", "language", "near"}
+_OF_QUESTIONS = {"questions", "limit", "sample", "head", "near", "guard", "seed"}
+_OF_PAIRS = {"task", "pairs", "run", "top", "keep", "limit", "guard", "seed"}
+
+# Rough costs.
+_PAIRS_PER_SECOND, _BYTES_PER_PAIR = 5000, 400
+_READ_PER_SECOND = 2e6  # bytes of questions and documents
 
 
 def collect_steps(run: RunFolder) -> Iterator[Step]:
-    """The steps of the verb collect, in order."""
+    """Steps of the verb collect, in order."""
     for name, task in run.recipe.tasks.items():
         yield _collect_task(run, name, task)
     for name, gather in run.recipe.collect.items():
@@ -29,19 +35,31 @@ def collect_steps(run: RunFolder) -> Iterator[Step]:
 
 
 def _collect_task(run: RunFolder, name: str, task: TaskSpec) -> Step:
-    def make(folder: Path, work: Path) -> dict[str, Any]:
+    def make(folder: Path) -> dict[str, Any]:
         from tmkd.collect.tasks import collect_task
 
         return collect_task(name, task, folder, run.base)
 
     files = run.digests((*task.train, *task.dev, *(source for test in task.tests.values() for source in test)))
-    return Step(f"collect/{name}", "collect", run.corpus_artifact(name), {}, task.model_dump(mode="json"), make, files)
+    settings = task.model_dump(mode="json")
+    return Step(
+        f"collect/{name}",
+        "collect",
+        run.corpus_artifact(name),
+        {},
+        settings,
+        make,
+        files,
+        estimate=lambda sizes: _pairs_estimate(
+            sum(sizes[f"{name}/{split}"] for split in ("train", "dev", *task.tests))
+        ),
+    )
 
 
 def _index(run: RunFolder, name: str, gather: CollectSpec) -> Step:
     files = run.digests((*gather.documents, *gather.passages))
 
-    def make(folder: Path, work: Path) -> dict[str, Any]:
+    def make(folder: Path) -> dict[str, Any]:
         from tmkd.collect.indexing import collect_index
         from tmkd.machine import cores
         from tmkd.progress import progress
@@ -49,14 +67,22 @@ def _index(run: RunFolder, name: str, gather: CollectSpec) -> Step:
         with progress(f"index {name}", "documents") as report:
             return collect_index(name, gather, run.labels(gather.task), folder, run.base, report, cores(), files)
 
-    settings = gather.model_dump(mode="json", include=_OF_INDEX)
-    # What is kept is checked by its own digests: more documents add to the index what they bring.
-    keep = ("texts-*.arrow", ".words", ".documents")
-    return Step(f"index/{name}", "collect", run.index_folder(name), {}, settings, make, files, keep)
+    return Step(
+        f"index/{name}",
+        "collect",
+        run.index_folder(name),
+        {},
+        gather.model_dump(mode="json", include=_OF_INDEX),
+        make,
+        files,
+        # Kept files are checked by their own digests: more documents only add to the index.
+        keep=("texts-*.arrow", ".words", ".documents"),
+        estimate=lambda sizes: _files_estimate(run, (*gather.documents, *gather.passages)),
+    )
 
 
 def _questions(run: RunFolder, name: str, gather: CollectSpec) -> Step:
-    def make(folder: Path, work: Path) -> dict[str, Any]:
+    def make(folder: Path) -> dict[str, Any]:
         from tmkd.collect.questions import collect_questions
 
         guard = run.guard(gather.guard)
@@ -64,14 +90,22 @@ def _questions(run: RunFolder, name: str, gather: CollectSpec) -> Step:
 
     settings = gather.model_dump(mode="json", include=_OF_QUESTIONS)
     needs = {f"collect/{task}": run.corpus_artifact(task) for task in run.recipe.tasks}
-    files = run.digests(gather.questions)
-    return Step(f"questions/{name}", "collect", run.questions_folder(name), needs, settings, make, files)
+    return Step(
+        f"questions/{name}",
+        "collect",
+        run.questions_folder(name),
+        needs,
+        settings,
+        make,
+        run.digests(gather.questions),
+        estimate=lambda sizes: _files_estimate(run, gather.questions),
+    )
 
 
 def _collect_corpus(run: RunFolder, name: str, gather: CollectSpec) -> Step:
     folders = {"index": run.index_folder(name), "questions": run.questions_folder(name)} if gather.questions else {}
 
-    def make(folder: Path, work: Path) -> dict[str, Any]:
+    def make(folder: Path) -> dict[str, Any]:
         from tmkd.collect.corpora import collect_corpus
         from tmkd.machine import cores
         from tmkd.progress import progress
@@ -93,12 +127,34 @@ def _collect_corpus(run: RunFolder, name: str, gather: CollectSpec) -> Step:
     needs |= {f"{kind}/{name}": folder for kind, folder in folders.items()}
     settings = gather.model_dump(mode="json", include=_OF_PAIRS)
     files = run.digests((*gather.pairs, *([gather.run] if gather.run else [])))
-    keep = ("shard-*.parquet", ".shards.jsonl")
-    return Step(f"collect/{name}", "collect", run.corpus_artifact(name), needs, settings, make, files, keep)
+    return Step(
+        f"collect/{name}",
+        "collect",
+        run.corpus_artifact(name),
+        needs,
+        settings,
+        make,
+        files,
+        keep=("shard-*.parquet", ".shards.jsonl"),
+        estimate=lambda sizes: _pairs_estimate(sizes[name]),
+    )
+
+
+def _pairs_estimate(pairs: int) -> Estimate:
+    return Estimate(pairs, 1 + pairs / _PAIRS_PER_SECOND, pairs * _BYTES_PER_PAIR)
+
+
+def _files_estimate(run: RunFolder, sources: Sequence[SourceSpec]) -> Estimate:
+    size = sum(file.stat().st_size for source in sources for file in _files(run.base / Path(source.file).expanduser()))
+    return Estimate(0, 1 + size / _READ_PER_SECOND, size)
+
+
+def _files(path: Path) -> Iterator[Path]:
+    return (one for one in path.rglob("*") if one.is_file()) if path.is_dir() else iter((path,))
 
 
 def write_pages(run: RunFolder) -> Iterator[Path]:
-    """Write `collect-CORPUS.html` into the run folder for every stage-1 corpus, and tell each path when it is done.
+    """Write `collect-CORPUS.html` into the run folder for every stage-1 corpus, and yield its path.
 
     Raises: TmkdError when a corpus is not collected or damaged, or matplotlib is missing.
     """

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tmkd.distill.rows import PlannedStage, chain_key, stage_settings
-from tmkd.flow.run_folder import NotYet, RunFolder, demanded_precision
+from tmkd.flow.run_folder import NotYet, RunFolder
 from tmkd.flow.step import Step, never_made
+from tmkd.recipe.parts import StudentSpec
+from tmkd.recipe.schema import StageSpec
+from tmkd.train.estimate import Estimate, Sizes, training_seconds, weight_bytes
+
+_READ_PER_SECOND = 5000  # pairs that a pruned start counts the neurons and word pieces of
 
 
 def distill_steps(run: RunFolder) -> Iterator[Step]:
-    """Steps of the students: each stage of each row once, rows share what their first stages have in common."""
-
+    """Steps of the students: each stage of each row once; rows share the first stages that they have in common."""
     planned: set[Path] = set()
     for row, task, seed in run.placed_rows():
         name = f"distill/{task}/{row}/{seed}"
         try:
             students = run.row_students(row, task, seed)
         except NotYet as unready:
-            yield Step(name, "distill", run.folder / "students", {}, {}, never_made, waits=str(unready))
+            yield Step(
+                name,
+                "distill",
+                run.folder / "students",
+                {},
+                {},
+                never_made,
+                waits=str(unready),
+                estimate=partial(_row_estimate, run, row, task),
+            )
             continue
         for place, (_, chain) in enumerate(students):
             for depth in range(1, len(chain) + 1):
@@ -39,7 +53,7 @@ def distill_steps(run: RunFolder) -> Iterator[Step]:
 def _prune(run: RunFolder, name: str, first: PlannedStage) -> Step:
     student = first.student
 
-    def make(folder: Path, work: Path) -> dict[str, Any]:
+    def make(folder: Path) -> dict[str, Any]:
         from tmkd.network.prune import write_narrow
 
         table = run.corpus(first.corpus).table()
@@ -50,42 +64,79 @@ def _prune(run: RunFolder, name: str, first: PlannedStage) -> Step:
     settings = {"corpus": first.corpus, "student": student.model_dump(mode="json")}
     outside = {f"pretrained {student.base}": run.pretrained(student.base).digest}
     folder = run.start_folder(first)
-    return Step(f"start/{folder.name}", "distill", folder, needs, settings, make, outside, shown=name)
+    return Step(
+        f"start/{folder.name}",
+        "distill",
+        folder,
+        needs,
+        settings,
+        make,
+        outside,
+        shown=name,
+        estimate=lambda sizes: Estimate(
+            0, 1 + sizes[first.corpus] / _READ_PER_SECOND, weight_bytes(run.pretrained(student.base).path)
+        ),
+    )
 
 
 def _stage(run: RunFolder, name: str, chain: tuple[PlannedStage, ...], task: str, seed: int) -> Step:
-    planned, before, student = chain[-1], chain[:-1], chain[0].student
-    start = run.student_folder(before, seed) if before else None
+    planned, student = chain[-1], chain[0].student
+    before = run.student_folder(chain[:-1], seed) if len(chain) > 1 else None
 
-    def make(folder: Path, work: Path) -> dict[str, Any]:
+    def make(folder: Path) -> dict[str, Any]:
         from tmkd.data.softlabels import SoftLabels
-        from tmkd.distill.stage import run_stage
+        from tmkd.distill.stage import StageData, StudentStart, run_stage
 
         corpus = run.corpus(planned.corpus)
         columns = [run.column(planned.corpus, teacher) for teacher in planned.teachers]
         soft = SoftLabels.load(corpus, columns) if columns else None
         dev = run.corpus(f"{task}/dev") if "/" in planned.corpus else None
         base = run.start_folder(chain[0]) if student.narrowed else run.pretrained(student.base).path
-        return run_stage(
-            planned.stage, student, start, base, corpus, soft, dev, seed, folder, work, *run.hardware(), title=name
-        )
+        start, data = StudentStart(student, base, before), StageData(corpus, soft, dev)
+        return run_stage(planned.stage, start, data, seed, run.hardware(), folder, name)
 
     needs = {f"collect/{planned.corpus}": run.corpus_artifact(planned.corpus)}
     for teacher in planned.teachers:
         needs[f"score/{planned.corpus}/{teacher}"] = run.soft_folder(planned.corpus, teacher)
     if student.narrowed:
         needs["the narrowed start"] = run.start_folder(chain[0])
-    if start is not None:
-        needs["the stage before"] = start
+    if before is not None:
+        needs["the stage before"] = before
     settings: dict[str, Any] = {
         "corpus": planned.corpus,
         "teachers": list(planned.teachers),
         "stage": stage_settings(planned.stage),
         "student": student.model_dump(mode="json"),
         "seed": seed,
-        **demanded_precision(run),
+        **run.demanded_precision(),
     }
-    # A row's name may change without its student: the step is known by what it does.
+    # A row's name may change without its student: the step is named after the digest of its chain.
     known = "distill/" + chain_key(chain, seed)
     outside = {f"pretrained {student.base}": run.pretrained(student.base).digest}
-    return Step(known, "distill", run.student_folder(chain, seed), needs, settings, make, outside, shown=name)
+    return Step(
+        known,
+        "distill",
+        run.student_folder(chain, seed),
+        needs,
+        settings,
+        make,
+        outside,
+        shown=name,
+        estimate=lambda sizes: _stage_estimate(run, student, planned.stage, sizes[planned.corpus]),
+    )
+
+
+def _stage_estimate(run: RunFolder, student: StudentSpec, stage: StageSpec, pairs: int) -> Estimate:
+    base = run.pretrained(student.base).path
+    return Estimate(pairs, training_seconds(base, student.layers, pairs, stage.fit), weight_bytes(base))
+
+
+def _row_estimate(run: RunFolder, row: str, task: str, sizes: Sizes) -> Estimate:
+    """Estimate of a row whose teachers are not known yet: all its stages."""
+    each = [
+        _stage_estimate(
+            run, run.recipe.student_of(row), stage, sizes[f"{task}/train" if stage.corpus == "task" else stage.corpus]
+        )
+        for stage in run.recipe.rows[row].stages
+    ]
+    return Estimate(*(sum(getattr(one, name) for one in each) for name in ("pairs", "seconds", "bytes")))

@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tmkd.flow.run_folder import NotYet, RunFolder
-from tmkd.flow.step import Step, never_made
+from tmkd.flow.step import Make, Step, never_made
 from tmkd.store import write_atomic
+from tmkd.teachers.teacher import Teacher
+from tmkd.train.estimate import Estimate, Sizes, scoring_seconds
 
 if TYPE_CHECKING:
     from tmkd.evaluate.scorers import Scorer
 
 PROBABILITIES = "probabilities"
+_BYTES_PER_PAIR = 16  # probabilities of two classes
 
 
-def predict(run: RunFolder, task: str, model: Path, teacher: str | None, folder: Path, shown: str) -> dict[str, Any]:
-    """Store a model's probabilities, float64 (pairs, classes), for every test set of a task; returns its size.
-
-    `model` is its artifact, `teacher` its name in the recipe, None for a student.
-    """
+def _predict(run: RunFolder, task: str, scorer: Scorer, folder: Path) -> dict[str, Any]:
+    """Store probabilities, float64 (pairs, classes), for every test set of a task; returns the model's size."""
     from safetensors.numpy import save
 
     from tmkd.progress import progress
 
-    scorer = scorer_of(run, shown, model, teacher)
     splits = {split: run.corpus(f"{task}/{split}").table() for split in run.recipe.tasks[task].tests}
     total, done = sum(table.num_rows for table in splits.values()), 0
-    with progress(f"evaluate {shown}", "pairs") as report:
+    with progress(f"evaluate {scorer.name}", "pairs") as report:
         for split, table in splits.items():
             stored = folder / f"{split}.safetensors"
             if stored.is_file():  # by an interrupted run with the same inputs
@@ -45,47 +45,92 @@ def predict(run: RunFolder, task: str, model: Path, teacher: str | None, folder:
     return {"parameters": scorer.parameters, "bytes": scorer.bytes, "precision": scorer.precision, "pairs": total}
 
 
-def scorer_of(run: RunFolder, name: str, model: Path, teacher: str | None) -> Scorer:
-    """Scorer of a teacher of the recipe, or (`teacher` None) of the student whose artifact `model` is."""
-    from tmkd.evaluate.scorers import from_student_folder, from_teacher_folder
+def teacher_scorer(run: RunFolder, teacher: Teacher, name: str) -> Scorer:
+    """Scorer of a teacher that has a network."""
+    from tmkd.evaluate.scorers import from_teacher_folder
 
-    device, precision = run.hardware()
-    if teacher is None:
-        return from_student_folder(name, model, device, precision)
-    entry = run.recipe.teachers[teacher]
-    folder = run.pretrained(entry.model).path if entry.model else model
-    return from_teacher_folder(name, folder, run.labels(entry.task), entry.classes, entry.max_length, device, precision)
+    spec, folder = teacher.spec, teacher.folder(run)
+    return from_teacher_folder(name, folder, run.labels(spec.task), spec.classes, spec.max_length, run.hardware())
+
+
+def student_scorer(run: RunFolder, student: Path, name: str) -> Scorer:
+    """Scorer of a student, by its artifact."""
+    from tmkd.evaluate.scorers import from_student_folder
+
+    return from_student_folder(name, student, run.hardware())
 
 
 def evaluate_steps(run: RunFolder) -> Iterator[Step]:
-    """Probabilities of every teacher and student on every test set of its task."""
-    for name, teacher in run.recipe.teachers.items():
-        if teacher.file is None:
-            needs = {f"teach/{name}": run.teacher_folder(name)}
-            yield _prediction(run, teacher.task, f"teacher-{name}", f"teacher {name}", needs, name)
+    """Steps of evaluation: probabilities of every teacher and student on every test set of its task."""
+    for teacher in run.teachers.values():
+        if teacher.pretrained is not None:
+            yield _evaluate_teacher(run, teacher, teacher.pretrained)
     planned: set[tuple[str, Path]] = set()
     for row, task, seed in run.placed_rows():
+        estimate = partial(_estimate, run, task, run.recipe.student.base, run.recipe.student_of(row).layers)
         try:
             students = run.row_students(row, task, seed)
         except NotYet as unready:
-            waiting = f"evaluate/{task}/{row}/{seed}"
-            yield Step(waiting, "evaluate", run.folder / "predictions", {}, {}, never_made, waits=str(unready))
+            yield Step(
+                f"evaluate/{task}/{row}/{seed}",
+                "evaluate",
+                run.folder / "predictions",
+                {},
+                {},
+                never_made,
+                waits=str(unready),
+                estimate=estimate,
+            )
             continue
-        for folder, _ in students:
-            if (task, folder) not in planned:
-                planned.add((task, folder))
-                yield _prediction(run, task, folder.name, f"{row} (seed {seed})", {"the student": folder}, None)
+        for student, _ in students:
+            if (task, student) not in planned:
+                planned.add((task, student))
+                yield _evaluate_student(run, task, student, f"{row} (seed {seed})", estimate)
+
+
+def _evaluate_teacher(run: RunFolder, teacher: Teacher, pretrained: str) -> Step:
+    task, shown = teacher.spec.task, f"teacher {teacher.name}"
+    return _prediction(
+        run,
+        task,
+        f"teacher-{teacher.name}",
+        {f"teach/{teacher.name}": run.teacher_folder(teacher.name)},
+        lambda folder: _predict(run, task, teacher_scorer(run, teacher, shown), folder),
+        shown,
+        partial(_estimate, run, task, pretrained, None),
+    )
+
+
+def _evaluate_student(
+    run: RunFolder, task: str, student: Path, shown: str, estimate: Callable[[Sizes], Estimate]
+) -> Step:
+    def make(folder: Path) -> dict[str, Any]:
+        return _predict(run, task, student_scorer(run, student, shown), folder)
+
+    return _prediction(run, task, student.name, {"the student": student}, make, shown, estimate)
 
 
 def _prediction(
-    run: RunFolder, task: str, key: str, shown: str, needs: Mapping[str, Path], teacher: str | None
+    run: RunFolder,
+    task: str,
+    key: str,
+    needs: Mapping[str, Path],
+    make: Make,
+    shown: str,
+    estimate: Callable[[Sizes], Estimate],
 ) -> Step:
-    def make(folder: Path, work: Path) -> dict[str, Any]:
-        pass
-
-        return predict(run, task, next(iter(needs.values())), teacher, folder, shown)
-
     every = {**needs, f"collect/{task}": run.corpus_artifact(task)}
     settings = {"precision": run.recipe.precision, "tests": list(run.recipe.tasks[task].tests)}
     folder, title = run.predictions_folder(task, key), f"evaluate/{task}/{shown}"
-    return Step(f"evaluate/{task}/{key}", "evaluate", folder, every, settings, make, shown=title)
+    return Step(f"evaluate/{task}/{key}", "evaluate", folder, every, settings, make, shown=title, estimate=estimate)
+
+
+def _estimate(run: RunFolder, task: str, pretrained: str, layers: int | None, sizes: Sizes) -> Estimate:
+    pairs = tested_pairs(run, task, sizes)
+    seconds = scoring_seconds(run.pretrained(pretrained).path, layers, pairs)
+    return Estimate(pairs, seconds, pairs * _BYTES_PER_PAIR)
+
+
+def tested_pairs(run: RunFolder, task: str, sizes: Sizes) -> int:
+    """Number of pairs in all test sets of a task."""
+    return sum(sizes[f"{task}/{split}"] for split in run.recipe.tasks[task].tests)

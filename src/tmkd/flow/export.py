@@ -1,34 +1,39 @@
-"""The last steps: what students become outside: a bundle, a one-logit BERT, and bundles of several rows compared."""
+"""Export steps: the served bundle, the one-logit BERT, the accuracy-speed frontier."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
 from tmkd.bundle.format import VERSION
+from tmkd.flow.evaluate import tested_pairs
 from tmkd.flow.run_folder import NotYet, RunFolder
 from tmkd.flow.step import Step, never_made
 from tmkd.recipe.parts import ExportSpec
 from tmkd.store import write_atomic
+from tmkd.train.estimate import Estimate, Sizes, scoring_seconds, weight_bytes
 
 FRONTIER = "frontier.json"
 FRONTIER_PAGE = "frontier.html"
+_QUANTISING_SECONDS = 20  # of int8 weights by GPTQ, whatever the test sets are
+_RANKED_PAIRS = 2200  # that a bundle's latency is measured on
 
 
 def export_steps(run: RunFolder, settings: ExportSpec) -> Iterator[Step]:
-    """The bundle of the row that is served, its one-logit BERT where asked for, and the frontier where rows are named.
+    """Steps of the export: the bundle, the one-logit BERT where asked for, and the frontier where rows are named.
 
     A bundle is checked on the task's test sets and on the recipe's `export.checks`.
     """
-    yield _bundle(run, settings, settings.row, run.folder / "bundle", "export", settings.force)
+    yield _bundle(run, settings, settings.row, "export")
     if settings.compat:
         yield _compat(run, settings)
     for row in settings.frontier:
-        yield _bundle(run, settings, row, _frontier_bundle(run, row), "frontier", True)
+        yield _bundle(run, settings, row, "frontier")
     if settings.frontier:
         yield _frontier(run, settings)
 
@@ -37,22 +42,32 @@ def _frontier_bundle(run: RunFolder, row: str) -> Path:
     return run.folder / "bundles" / row
 
 
-def _student(run: RunFolder, row: str) -> tuple[Path, str]:
-    """A row's student, of the first seed, and the task it is exported for.  Raises: NotYet."""
-    task = (run.recipe.rows[row].tasks or tuple(run.recipe.tasks))[0]
-    ((student, _),) = run.row_students(row, task, run.recipe.seeds[0])
-    return student, task
+def _student(run: RunFolder, row: str) -> Path:
+    """Student of a row, of the first seed and the first task.  Raises: NotYet."""
+    ((student, _),) = run.row_students(row, _task(run, row), run.recipe.seeds[0])
+    return student
 
 
-def _bundle(run: RunFolder, settings: ExportSpec, row: str, folder: Path, verb: str, force: bool) -> Step:
-    name = f"{verb}/bundle" if verb == "export" else f"{verb}/{row}"
+def _task(run: RunFolder, row: str) -> str:
+    """First task of a row: its student for this one is exported."""
+    return (run.recipe.rows[row].tasks or tuple(run.recipe.tasks))[0]
+
+
+def _bundle(run: RunFolder, settings: ExportSpec, row: str, verb: Literal["export", "frontier"]) -> Step:
+    served = verb == "export"
+    name, folder = (
+        (f"{verb}/bundle", run.folder / "bundle") if served else (f"{verb}/{row}", _frontier_bundle(run, row))
+    )
+    force = settings.force if served else True  # the frontier shows a bundle that fails its checks, too
+    task = _task(run, row)
+    estimate = partial(_bundle_estimate, run, settings, row)
     try:
-        student, task = _student(run, row)
+        student = _student(run, row)
     except NotYet as unready:
-        return Step(name, verb, folder, {}, {}, never_made, waits=str(unready))
+        return Step(name, verb, folder, {}, {}, never_made, waits=str(unready), estimate=estimate)
     further = tuple(source for sources in settings.checks.values() for source in sources)
 
-    def make(folder: Path, work: Path) -> dict[str, Any]:
+    def make(folder: Path) -> dict[str, Any]:
         from tmkd.collect.judgments import read_labelled
         from tmkd.export.onnx import export_bundle
         from tmkd.export.parity import check_set
@@ -64,28 +79,45 @@ def _bundle(run: RunFolder, settings: ExportSpec, row: str, folder: Path, verb: 
         checks = [check_set(split, table) for split, table in tables.items()]
         some = _pairs(run.corpus(f"{task}/train").table().slice(0, settings.pairs))
         report = export_bundle(student, some, checks, folder, force)
-        told, kept = {}, [engine for engine, faults in report["faults"].items() if not faults]
-        fate = "used only if asked for: " if kept else "left out (export.force: true ships it all the same): "
-        for engine, faults in report["faults"].items():
-            if faults:
-                told[f"int8, {engine}"] = ("" if force and not kept else fate) + "; ".join(faults)
-        return told
+        return _fault_lines(report["faults"], force)
 
     needs = {"the student": student, f"collect/{task}": run.corpus_artifact(task)}
-    told: dict[str, Any] = {"version": VERSION, "row": row, "task": task, "force": force, "pairs": settings.pairs}
+    chosen: dict[str, Any] = {"version": VERSION, "row": row, "task": task, "force": force, "pairs": settings.pairs}
     if settings.checks:
-        told["checks"] = settings.model_dump(mode="json", include={"checks"})["checks"]
-    return Step(name, verb, folder, needs, told, make, run.digests(further))
+        chosen["checks"] = settings.model_dump(mode="json", include={"checks"})["checks"]
+    return Step(name, verb, folder, needs, chosen, make, run.digests(further), estimate=estimate)
+
+
+def _fault_lines(faults: Mapping[str, Sequence[str]], force: bool) -> dict[str, str]:
+    """Facts of a bundle: what fails of its int8 graph in each engine, and whether the graph is used all the same."""
+    kept = any(not found for found in faults.values())
+    fate = "used only if asked for: " if kept else "left out (export.force: true ships it all the same): "
+    prefix = "" if force and not kept else fate
+    return {f"int8, {engine}": prefix + "; ".join(found) for engine, found in faults.items() if found}
+
+
+def _bundle_estimate(run: RunFolder, settings: ExportSpec, row: str, sizes: Sizes) -> Estimate:
+    """Estimate of a bundle: calibration, then the student, the fp32 graph and int8 in two engines on the test sets."""
+    student = run.recipe.student_of(row)
+    base, pairs = run.pretrained(student.base).path, tested_pairs(run, _task(run, row), sizes)
+    seconds = scoring_seconds(base, student.layers, settings.pairs + 4 * pairs)
+    return Estimate(pairs, _QUANTISING_SECONDS + seconds, weight_bytes(base))
 
 
 def _compat(run: RunFolder, settings: ExportSpec) -> Step:
-    folder = run.folder / "compat"
-    try:
-        student, task = _student(run, settings.row)
-    except NotYet as unready:
-        return Step("export/compat", "export", folder, {}, {}, never_made, waits=str(unready))
+    folder, task = run.folder / "compat", _task(run, settings.row)
 
-    def make(folder: Path, work: Path) -> dict[str, Any]:
+    def estimate(sizes: Sizes) -> Estimate:
+        spec, pairs = run.recipe.student_of(settings.row), sizes[f"{task}/dev"]
+        base = run.pretrained(spec.base).path
+        return Estimate(pairs, 1 + scoring_seconds(base, spec.layers, 2 * pairs), weight_bytes(base))
+
+    try:
+        student = _student(run, settings.row)
+    except NotYet as unready:
+        return Step("export/compat", "export", folder, {}, {}, never_made, waits=str(unready), estimate=estimate)
+
+    def make(folder: Path) -> dict[str, Any]:
         from tmkd.export.compat import export_compat
 
         dev = run.corpus(f"{task}/dev")
@@ -95,16 +127,16 @@ def _compat(run: RunFolder, settings: ExportSpec) -> Step:
         return {"kendall_tau": report["kendall_tau"]}
 
     needs = {"the student": student, f"collect/{task}": run.corpus_artifact(task)}
-    return Step("export/compat", "export", folder, needs, {"row": settings.row, "task": task}, make)
+    chosen = {"row": settings.row, "task": task}
+    return Step("export/compat", "export", folder, needs, chosen, make, estimate=estimate)
 
 
 def _frontier(run: RunFolder, settings: ExportSpec) -> Step:
     bundles = {row: _frontier_bundle(run, row) for row in settings.frontier}
-    first = settings.frontier[0]
-    task = (run.recipe.rows[first].tasks or tuple(run.recipe.tasks))[0]
+    task = _task(run, settings.frontier[0])
     measured = run.recipe.evaluate
 
-    def make(folder: Path, work: Path) -> dict[str, Any]:
+    def make(folder: Path) -> dict[str, Any]:
         from tmkd.evaluate.frontier import frontier_json, measure_points, pick
         from tmkd.machine import machine_line
         from tmkd.report.frontier_page import write_frontier_html
@@ -120,8 +152,15 @@ def _frontier(run: RunFolder, settings: ExportSpec) -> Step:
 
     needs = {f"frontier/{row}": folder for row, folder in bundles.items()}
     needs[f"collect/{task}"] = run.corpus_artifact(task)
-    told = {"budget_ms": settings.budget_ms, "evaluate": measured.model_dump(mode="json")}
-    return Step("frontier/report", "frontier", run.folder / "frontier", needs, told, make)
+
+    def estimate(sizes: Sizes) -> Estimate:
+        calls = (measured.repeats + 1) * measured.pairs + _RANKED_PAIRS  # of a bundle in one of its two precisions
+        each = [run.recipe.student_of(row) for row in settings.frontier]
+        seconds = sum(scoring_seconds(run.pretrained(one.base).path, one.layers, 2 * calls) for one in each)
+        return Estimate(measured.pairs, 1 + seconds, 1 << 20)
+
+    chosen = {"budget_ms": settings.budget_ms, "evaluate": measured.model_dump(mode="json")}
+    return Step("frontier/report", "frontier", run.folder / "frontier", needs, chosen, make, estimate=estimate)
 
 
 def _pairs(table: pa.Table) -> list[tuple[str, str]]:

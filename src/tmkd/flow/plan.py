@@ -26,11 +26,11 @@ def steps(run: RunFolder) -> Iterator[Step]:
     for row, of, _ in run.placed_rows():
         members(recipe, row, recipe.rows[row], of, best=lambda names: names[0])
     yield from collect_steps(run)
-    for name, teacher in recipe.teachers.items():
-        yield teach_step(run, name, teacher)
+    for teacher in run.teachers.values():
+        yield teach_step(run, teacher)
     for corpus in run.corpora():
         for name in declared(recipe, corpus):
-            yield score_step(run, name, corpus)
+            yield score_step(run, run.teachers[name], corpus)
     yield from distill_steps(run)
     yield from evaluate_steps(run)
     yield report_step(run)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from tmkd.flow.evaluate import PROBABILITIES, scorer_of
+from tmkd.flow.evaluate import PROBABILITIES, student_scorer, teacher_scorer, tested_pairs
 from tmkd.flow.health import notes
 from tmkd.flow.run_folder import NotYet, RunFolder
 from tmkd.flow.step import Step
 from tmkd.store import digest_json, sealed, verify
+from tmkd.train.estimate import Estimate, Sizes, scoring_seconds
 
 if TYPE_CHECKING:
     from tmkd.evaluate.results import Result
@@ -43,7 +44,7 @@ class Measured:
 def measured_rows(run: RunFolder) -> Iterator[Measured]:
     """Every row of the report: the teachers, their ensemble, then the recipe's rows."""
     for task in run.recipe.tasks:
-        names = [name for name, entry in run.recipe.teachers.items() if entry.task == task and entry.file is None]
+        names = [one.name for one in run.teachers.values() if one.spec.task == task and one.pretrained is not None]
         for name in names:
             yield _teachers_row(run, name, "teacher", task, (name,))
         if len(names) > 1:
@@ -119,19 +120,19 @@ def _speeds(run: RunFolder, rows: list[Measured]) -> dict[tuple[str, tuple[str, 
 
 
 def _shape(run: RunFolder, row: Measured) -> str:
-    """What a row's speed depends on: not its weights, so rows alike but for the headers share one timing."""
-    teachers = [run.recipe.teachers[name] for name in row.teachers]
-    if teachers:
-        return str([(teacher.base or teacher.model, teacher.max_length) for teacher in teachers])
+    """Key of a row's speed, which does not depend on weights: rows alike but for the headers share one timing."""
+    if row.teachers:
+        return str([(run.teachers[name].pretrained, run.teachers[name].spec.max_length) for name in row.teachers])
     return str((len(row.keys), run.recipe.student_of(row.row)))
 
 
 def _members(run: RunFolder, row: Measured) -> tuple[Scorer, ...]:
-    """The row's models, checked byte by byte."""
+    """Models of a row, checked byte by byte."""
     for model in row.models:
         verify(model)
-    names = row.teachers or (None,) * len(row.models)
-    return tuple(scorer_of(run, model.name, model, name) for model, name in zip(row.models, names, strict=True))
+    if row.teachers:
+        return tuple(teacher_scorer(run, run.teachers[name], name) for name in row.teachers)
+    return tuple(student_scorer(run, model, model.name) for model in row.models)
 
 
 def _measure(run: RunFolder, row: Measured, speeds: dict[tuple[str, tuple[str, ...]], Any]) -> Iterator[Result]:
@@ -179,17 +180,12 @@ def _probabilities(folder: Path, split: str) -> np.ndarray:
 def report_step(run: RunFolder) -> Step:
     """Step that writes report.json and report.html."""
 
-    def make(folder: Path, work: Path) -> dict[str, Any]:
-        pass
-
-        return report(run, folder)
-
     needs: dict[str, Path] = {}
-    for name, teacher in run.recipe.teachers.items():
-        if teacher.file is None:
-            needs[f"evaluate/teacher {name}"] = run.predictions_folder(teacher.task, f"teacher-{name}")
+    for name, teacher in run.teachers.items():
+        if teacher.pretrained is not None:
+            needs[f"evaluate/teacher {name}"] = run.predictions_folder(teacher.spec.task, f"teacher-{name}")
     waits = ""
-    rows: list[list[Any]] = []
+    rows: list[list[object]] = []
     for row, task, seed in run.placed_rows():
         try:
             keys = [folder.name for folder, _ in run.row_students(row, task, seed)]
@@ -200,4 +196,23 @@ def report_step(run: RunFolder) -> Step:
         needs |= {f"evaluate/{task}/{row}/{key}": run.predictions_folder(task, key) for key in keys}
     needs |= {f"collect/{name}": run.corpus_artifact(name) for name in (*run.recipe.tasks, *run.recipe.collect)}
     settings = {"rows": digest_json(rows), "evaluate": run.recipe.evaluate.model_dump(mode="json")}
-    return Step("evaluate/report", "evaluate", run.folder / "report", needs, settings, make, waits=waits)
+    return Step(
+        "evaluate/report",
+        "evaluate",
+        run.folder / "report",
+        needs,
+        settings,
+        lambda folder: report(run, folder),
+        waits=waits,
+        estimate=lambda sizes: _estimate(run, sizes),
+    )
+
+
+def _estimate(run: RunFolder, sizes: Sizes) -> Estimate:
+    """Estimate of the timing: every kind of model once to warm up, then `repeats` times."""
+    settings = run.recipe.evaluate
+    models = {(one.pretrained, None) for one in run.teachers.values() if one.pretrained is not None}
+    students = {(run.recipe.student.base, run.recipe.student_of(row).layers) for row in run.recipe.rows}
+    timed = settings.pairs * (settings.repeats + 1)
+    seconds = sum(scoring_seconds(run.pretrained(name).path, layers, timed) for name, layers in models | students)
+    return Estimate(sum(tested_pairs(run, task, sizes) for task in run.recipe.tasks), 1 + seconds, 1 << 20)

@@ -18,9 +18,10 @@ from tmkd.pretrained import ModelFolder, find
 from tmkd.recipe.parts import SourceSpec
 from tmkd.recipe.schema import Recipe
 from tmkd.store import digest_json, digest_path, read_manifest, sealed
+from tmkd.teachers.kinds import teachers_of
 
 if TYPE_CHECKING:
-    from tmkd.teachers.network import TeacherNetwork
+    from tmkd.train.hardware import Hardware
 
 
 class NotYet(Exception):
@@ -35,6 +36,7 @@ class RunFolder:
 
     def __init__(self, recipe: Recipe, recipe_base: Path, folder: Path) -> None:
         self.recipe = recipe
+        self.teachers = teachers_of(recipe)
         self.recipe_base = recipe_base
         self.base = (recipe_base / recipe.data).resolve()
         self.folder = folder
@@ -100,12 +102,15 @@ class RunFolder:
             found[f"file {name}"] = self._digests[path]
         return found
 
-    def hardware(self) -> tuple[str, str]:
-        """Device and precision to work in: what the recipe demands, or the best there is."""
-        from tmkd.train.precision import pick_device, pick_precision
+    def hardware(self) -> Hardware:
+        """Device and precision to work in: the recipe's, or the best there is."""
+        from tmkd.train.hardware import pick_hardware
 
-        device = pick_device(self.recipe.device)
-        return device, pick_precision(self.recipe.precision, device)
+        return pick_hardware(self.recipe.device, self.recipe.precision)
+
+    def demanded_precision(self) -> dict[str, str]:
+        """Precision that the recipe demands, as a setting of what is made in it; `auto` demands none."""
+        return {} if self.recipe.precision == "auto" else {"precision": self.recipe.precision}
 
     # -- what is made -------------------------------------------------------------------------------------------
 
@@ -155,14 +160,6 @@ class RunFolder:
             raise TmkdError(f"{corpus} is not scored by {lacking} yet; run tmkd score first")
         return [self.column(corpus, name) for name in done]
 
-    def load_teacher(self, name: str, device: str, precision: str) -> TeacherNetwork:
-        """A finished teacher as a network; imported ones have none."""
-        from tmkd.teachers.network import load
-
-        teacher = self.recipe.teachers[name]
-        folder = self.pretrained(teacher.model).path if teacher.model else self.teacher_folder(name)
-        return load(folder, self.labels(teacher.task), teacher.classes, teacher.max_length, device, precision, name)
-
     # -- rows ---------------------------------------------------------------------------------------------------
 
     def placed_rows(self) -> Iterator[tuple[str, str, int]]:
@@ -196,8 +193,3 @@ class RunFolder:
             if "accuracy" in manifest.facts:
                 dev[name] = manifest.facts["accuracy"]
         return best_by_dev(names, dev)
-
-
-def demanded_precision(run: RunFolder) -> dict[str, str]:
-    """The precision that a recipe demands, as a setting of what is made in it; `auto` demands none."""
-    return {} if run.recipe.precision == "auto" else {"precision": run.recipe.precision}

@@ -1,4 +1,4 @@
-"""One step of the flow: an artifact folder, what it needs, and how it is made, resumed and sealed."""
+"""Step of the flow: an artifact folder, what it needs, and how it is made, resumed and sealed."""
 
 from __future__ import annotations
 
@@ -22,19 +22,20 @@ from tmkd.store import (
     write_atomic,
     write_manifest,
 )
+from tmkd.train.estimate import Estimate, Sizes
 
-KEY = ".key"  # which inputs and settings the unfinished content of a folder belongs to
+KEY = ".key"  # digest of the inputs and settings that the unfinished content of a folder belongs to
 
-Make = Callable[[Path, Path], dict[str, Any]]
+Make = Callable[[Path], dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Step:
-    """One artifact to be: `needs` are sealed folders it reads, `outside` digests of what lies outside the run.
+    """Step of the flow, one artifact: `needs` are sealed folders it reads, `outside` digests of files from outside.
 
-    `make` gets the folder and a scratch folder and returns facts. `keep` names what stays there (patterns) when the
-    step is made anew, for `make` can tell by itself what of it still holds. `waits` says what must be done before the
-    step is even known.
+    `make` gets the folder, with a scratch folder `.work` in it, and returns facts. `keep` are patterns of files that
+    stay when the step is made anew: `make` itself finds out which of them still hold. `waits` names the step that must
+    be done before this one is even known. `estimate` tells its cost from the sizes of the corpora.
     """
 
     name: str
@@ -47,10 +48,11 @@ class Step:
     keep: tuple[str, ...] = ()
     waits: str = ""
     shown: str = ""
+    estimate: Callable[[Sizes], Estimate] = lambda sizes: Estimate(0, 1, 0)
 
     @property
     def title(self) -> str:
-        """The step's name as people read it."""
+        """Name of the step for people."""
         return self.shown or self.name
 
     def state(self) -> State:
@@ -63,7 +65,7 @@ class Step:
         return state(self.folder, self.name, inputs, self.settings)
 
     def _inputs(self) -> tuple[dict[str, str], str]:
-        """The digests of all inputs, and the first that is not there yet."""
+        """Digests of all inputs, and the name of the first one that is not there yet."""
         inputs = dict(self.outside)
         for name, folder in self.needs.items():
             manifest = read_manifest(folder)
@@ -73,7 +75,7 @@ class Step:
         return inputs, ""
 
     def execute(self) -> Manifest:
-        """Make the artifact, going on from what an interrupted run with the same inputs and settings left.
+        """Make the artifact; an interrupted run with the same inputs and settings is gone on with.
 
         Raises: TmkdError when an input is not done or damaged, or the step itself fails.
         """
@@ -89,8 +91,8 @@ class Step:
         work = self.folder / WORK
         work.mkdir(exist_ok=True)
         start = time.perf_counter()
-        facts = self.make(self.folder, work)
-        # A step that knows how long it took over all its restarts says so.
+        facts = self.make(self.folder)
+        # Training returns its own seconds, over all restarts.
         seconds = max(facts.pop("seconds", 0.0), time.perf_counter() - start)
         # Sealed before the scratch goes: a crash in between costs disk, the other way round it would cost the training.
         manifest = write_manifest(self.folder, self.name, inputs, self.settings, facts, seconds)
@@ -99,7 +101,7 @@ class Step:
         return manifest
 
     def _prepare(self, key: str) -> None:
-        """Leave in the folder only what belongs to this key; the manifest goes first, the key is written last."""
+        """Empty the folder of all that belongs to another key; the manifest goes first, the key is written last."""
         self.folder.mkdir(parents=True, exist_ok=True)
         mark = self.folder / KEY
         if mark.is_file() and mark.read_text() == key and not (self.folder / MANIFEST).exists():
@@ -113,6 +115,6 @@ class Step:
         write_atomic(mark, key.encode())
 
 
-def never_made(folder: Path, work: Path) -> dict[str, Any]:
+def never_made(folder: Path) -> dict[str, Any]:
     """`make` of a step that waits: it is planned anew before anything calls it."""
     raise AssertionError("a step that waits is not made")

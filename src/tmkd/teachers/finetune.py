@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,14 @@ from safetensors import SafetensorError
 from tmkd.data.pairs import Corpus, require_golden
 from tmkd.data.text import PairTokenizer
 from tmkd.errors import TmkdError
-from tmkd.metrics.quality import accuracy
 from tmkd.network.encoder import fresh_pooler, quiet
-from tmkd.network.scoring import batched_logits
 from tmkd.recipe import schema
+from tmkd.store import WORK
 from tmkd.teachers.network import forward, longest, open_model
 from tmkd.train.batches import examples
-from tmkd.train.loop import fit
+from tmkd.train.dev import dev_accuracy
+from tmkd.train.hardware import Hardware
+from tmkd.train.loop import Training, fit
 
 
 def finetune(
@@ -27,11 +29,9 @@ def finetune(
     train: Corpus,
     dev: Corpus,
     folder: Path,
-    work: Path,
-    device: str,
-    precision: str,
+    hardware: Hardware,
 ) -> dict[str, Any]:
-    """Train T_i from a pretrained folder; writes a normal transformers folder and returns what the run found.
+    """Train T_i from a pretrained folder; write a normal transformers folder and return the fit's facts.
 
     The weights with the best dev accuracy are kept. Raises: TmkdError when a training pair has no golden label.
     """
@@ -49,29 +49,15 @@ def finetune(
     if teacher.fresh_pooler:
         fresh_pooler(model.base_model, teacher.seed)
     tokenizer = PairTokenizer.load(base, longest(model.config, teacher.max_length))
-    pad_id = tokenizer.settings.pad_id
-    model.config.pad_token_id = pad_id
-    model.to(device)
-    dev_table, dev_labels = dev.table(), dev.label_array()
-    dev_tokens = tokenizer.encode(dev_table["question"].to_pylist(), dev_table["passage"].to_pylist())
-
-    def dev_accuracy() -> float:
-        logits = batched_logits(lambda inputs: forward(model, inputs), dev_tokens, pad_id, device, precision)
-        return accuracy(logits, dev_labels)
-
+    model.config.pad_token_id = tokenizer.settings.pad_id
+    model.to(hardware.device)
     report = fit(
         model,
         lambda network, inputs: forward(network, inputs).unsqueeze(1),
         examples(train.table(), tokenizer, None),
-        golden=True,
-        alpha=0.0,
-        settings=teacher.fit,
-        seed=teacher.seed,
-        device=device,
-        precision=precision,
-        pad_id=pad_id,
-        work=work,
-        dev=dev_accuracy,
+        Training(teacher.fit, alpha=0.0, seed=teacher.seed, hardware=hardware),
+        work=folder / WORK,
+        dev=dev_accuracy(lambda inputs: forward(model, inputs), dev, tokenizer, hardware),
         title=f"teach {name}",
     )
     try:
@@ -80,11 +66,4 @@ def finetune(
     except (OSError, SafetensorError) as error:
         raise TmkdError(f"{folder}: the teacher cannot be written: {error}") from error
     tokenizer.save(folder)
-    return {
-        "dev": report.dev,
-        "best_epoch": report.best_epoch,
-        "steps": report.steps,
-        "seconds": report.seconds,
-        "precision": precision,
-        "pairs": len(train),
-    }
+    return {**asdict(report), "pairs": len(train)}

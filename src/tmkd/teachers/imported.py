@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,13 +17,14 @@ from tmkd.data.softlabels import logits_from, shard_path, write_shard
 from tmkd.data.sources import read_columns
 from tmkd.errors import TmkdError
 from tmkd.recipe import schema
+from tmkd.recipe.parts import SourceSpec
 
 STORED = "scores.parquet"
 _SAME = 1e-6  # scores of one pair that are no further apart are one score, written twice
 
 
 def read_scores(
-    teacher: schema.TeacherSpec, labels: LabelSet, base: Path
+    source: SourceSpec, teacher: schema.TeacherSpec, labels: LabelSet, base: Path
 ) -> tuple[list[str], np.ndarray, dict[str, int]]:
     """Read a file of pairs and scores, in any layout: pair ids, each once, and logits float32 (pairs, classes).
 
@@ -32,8 +33,6 @@ def read_scores(
     Raises: TmkdError naming file and row for NaN, a wrong number of columns, or a pair scored twice differently, unless
     the teacher takes the mean of these.
     """
-    assert teacher.file is not None
-    source = teacher.file
     if source.layout == "rows":
         table, left_out = read_columns(source, base, teacher.score_columns), 0
         rows = np.arange(1, table.num_rows + 1)
@@ -44,7 +43,7 @@ def read_scores(
         raise TmkdError(f"{source.file}: none of its pairs has both texts and a score")
     values = np.column_stack([table[column].to_numpy().astype(np.float64) for column in teacher.score_columns])
     ids, first, place = np.unique(_ids(table), return_index=True, return_inverse=True)
-    with _told(source.file):
+    with _naming(source.file):
         # Once for each row, so that what is no probability is told by its row; then for each pair.
         logits_from(values, teacher.imported, len(labels.names), rows)
         values = _merged(values, first, place, rows, teacher.repeated)
@@ -89,26 +88,26 @@ def _merged(values: np.ndarray, first: np.ndarray, place: np.ndarray, rows: np.n
 
 
 @contextmanager
-def _told(file: str) -> Iterator[None]:
+def _naming(file: str) -> Iterator[None]:
     try:
         yield
     except TmkdError as error:
         raise TmkdError(f"{file}: {error}") from error
 
 
-def store_scores(teacher: schema.TeacherSpec, labels: LabelSet, folder: Path, base: Path) -> dict[str, int]:
+def store_scores(
+    source: SourceSpec, teacher: schema.TeacherSpec, labels: LabelSet, folder: Path, base: Path
+) -> dict[str, int]:
     """Write a file's scores as `scores.parquet`: id, logits (classes); each pair once. Raises: as `read_scores`."""
-    ids, logits, counts = read_scores(teacher, labels, base)
+    ids, logits, counts = read_scores(source, teacher, labels, base)
     flat = pa.array(logits.ravel(), pa.float32())
     column = pa.ListArray.from_arrays(np.arange(0, logits.size + 1, logits.shape[1], dtype=np.int32), flat)
     pq.write_table(pa.table({"id": pa.array(ids), "logits": column}), folder / STORED, compression="zstd")
     return counts
 
 
-def match_scores(
-    name: str, stored: Path, corpus: Corpus, indices: Iterable[int], folder: Path, teacher_digest: str, missing: str
-) -> int:
-    """Write the soft labels of some shards from imported scores; returns how many pairs had none.
+def match_scores(name: str, stored: Path, corpus: Corpus, folder: Path, teacher_digest: str, missing: str) -> int:
+    """Write a corpus's soft labels from imported scores; returns how many pairs had none.
 
     Raises: TmkdError naming the first pair without a score, unless `missing` is "drop".
     """
@@ -116,7 +115,7 @@ def match_scores(
     logits = np.stack(table["logits"].to_numpy()).astype(np.float32)
     place = {key: row for row, key in enumerate(table["id"].to_pylist())}
     gaps = 0
-    for index in indices:
+    for index, entry in enumerate(corpus.shards):
         shard = corpus.shard(index)
         rows = np.array([place.get(key, -1) for key in shard["id"].to_pylist()])
         absent = rows < 0
@@ -129,8 +128,6 @@ def match_scores(
         scores = logits[rows]
         scores[absent] = np.nan
         gaps += int(absent.sum())
-        digest = corpus.shards[index].digest
-        write_shard(
-            shard_path(folder, teacher_digest, digest), scores, teacher_digest, digest, missing=int(absent.sum())
-        )
+        path = shard_path(folder, teacher_digest, entry.digest)
+        write_shard(path, scores, teacher_digest, entry.digest, missing=int(absent.sum()))
     return gaps

@@ -25,6 +25,7 @@ from tmkd.errors import TmkdError
 from tmkd.network.encoder import quiet
 from tmkd.network.first_token import first_token_state, reads_first_token
 from tmkd.network.scoring import batched_logits
+from tmkd.train.hardware import Hardware
 
 
 def forward(model: nn.Module, inputs: Mapping[str, Tensor]) -> Tensor:
@@ -50,25 +51,22 @@ class TeacherNetwork:
     model: PreTrainedModel
     tokenizer: PairTokenizer
     order: tuple[int, ...] | None
-    device: str
-    precision: str
+    hardware: Hardware
 
     def logits(
         self, questions: Sequence[str], passages: Sequence[str], done: Callable[[int], None] | None = None
     ) -> np.ndarray:
         """Raw logits, float32 (pairs, classes); a single logit s becomes (0, s)."""
         tokens = self.tokenizer.encode(questions, passages)
-        pad_id = self.tokenizer.settings.pad_id
-        raw = batched_logits(
-            lambda inputs: forward(self.model, inputs), tokens, pad_id, self.device, self.precision, done
-        )
+        pad_id, device, precision = self.tokenizer.settings.pad_id, self.hardware.device, self.hardware.precision
+        raw = batched_logits(lambda inputs: forward(self.model, inputs), tokens, pad_id, device, precision, done)
         if self.order is None:
             return np.concatenate([np.zeros_like(raw), raw], axis=1)
         return np.ascontiguousarray(raw[:, list(self.order)])
 
 
 def load(
-    folder: Path, labels: LabelSet, classes: Mapping[str, str], max_length: int, device: str, precision: str, name: str
+    folder: Path, labels: LabelSet, classes: Mapping[str, str], max_length: int, hardware: Hardware, name: str
 ) -> TeacherNetwork:
     """Open a fine-tuned folder and match its classes with ours by name.
 
@@ -78,7 +76,7 @@ def load(
     order = match_classes(model.config, labels, classes, name)
     tokenizer = PairTokenizer.load(folder, longest(model.config, max_length))
     model.config.pad_token_id = tokenizer.settings.pad_id
-    return TeacherNetwork(model.to(device).eval(), tokenizer, order, device, precision)
+    return TeacherNetwork(model.to(hardware.device).eval(), tokenizer, order, hardware)
 
 
 def open_model(folder: Path, name: str, **changes: Any) -> PreTrainedModel:

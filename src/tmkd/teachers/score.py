@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,14 +56,15 @@ def price_of_precision(teacher: TeacherNetwork, corpus: Corpus) -> dict[str, flo
 
     The largest and mean |Δ logit|, and Kendall's τ of the last class's logit over the first's (none if all are tied).
     """
-    if teacher.precision == "fp32" or not corpus.shards:
+    if teacher.hardware.precision == "fp32" or not corpus.shards:
         return {}
     table = corpus.shard(0).slice(0, COMPARED)
     texts = table["question"].to_pylist(), table["passage"].to_pylist()
-    exact, own = (one.logits(*texts) for one in (replace(teacher, precision="fp32"), teacher))
+    exact_hardware = replace(teacher.hardware, precision="fp32")
+    exact, own = (one.logits(*texts) for one in (replace(teacher, hardware=exact_hardware), teacher))
     away, (a, b) = np.abs(exact - own), (logits[:, -1] - logits[:, 0] for logits in (exact, own))
     told = {"largest_difference": float(away.max()), "mean_difference": float(away.mean()), "tau": kendall_tau(a, b)}
-    return {f"{teacher.precision}_{name}": value for name, value in told.items() if not np.isnan(value)}
+    return {f"{teacher.hardware.precision}_{name}": value for name, value in told.items() if not np.isnan(value)}
 
 
 def unscored(corpus: Corpus, folder: Path, teacher_digest: str) -> list[int]:
@@ -88,9 +89,9 @@ def _readable(path: Path, teacher_digest: str, shard_digest: str, rows: int, cla
     return True
 
 
-def prune(folder: Path, corpus: Corpus, teacher_digest: str) -> None:
-    """Remove logits of shards or teachers that are no more."""
-    kept: set[Path] = {shard_path(folder, teacher_digest, shard.digest) for shard in corpus.shards}
-    stale: Iterable[Path] = (path for path in folder.glob("*.safetensors") if path not in kept)
-    for path in stale:
-        path.unlink()
+def remove_stale(folder: Path, corpus: Corpus, teacher_digest: str) -> None:
+    """Remove logits of shards that the corpus no longer has, and of other teachers."""
+    kept = {shard_path(folder, teacher_digest, shard.digest) for shard in corpus.shards}
+    for path in folder.glob("*.safetensors"):
+        if path not in kept:
+            path.unlink()

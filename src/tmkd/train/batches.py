@@ -1,4 +1,4 @@
-"""Pairs with their targets, and which of them make up each optimiser step."""
+"""Pairs with their targets, and the batch plan: the pairs of each optimiser step."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Examples:
-    """What a model is trained on: token ids, golden labels and, per soft header, the teacher's logits.
+    """Training examples of one model: token ids, golden labels and, per soft header, the teacher's logits.
 
-    labels int64 (pairs,), −1 where there is none; soft float32 (pairs, headers, classes) raw logits, or None.
+    labels int64 (pairs,), −1 where there is none; `pad_id` fills batches up; soft float32 (pairs, headers, classes) raw
+    logits, or None.
     """
 
     tokens: TokenIds
     labels: Ints
+    pad_id: int
     soft: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
@@ -36,7 +38,7 @@ def examples(table: pa.Table, tokenizer: PairTokenizer, soft: npt.NDArray[np.flo
     """
     tokens = tokenizer.encode(table["question"].to_pylist(), table["passage"].to_pylist())
     labels = table["label"].fill_null(-1).to_numpy().astype(np.int64)
-    return Examples(tokens, labels, soft)
+    return Examples(tokens, labels, tokenizer.settings.pad_id, soft)
 
 
 class BatchPlan:

@@ -1,4 +1,4 @@
-"""The one training loop, for teachers and students: transformers' Trainer around Eq. 5."""
+"""Training loop of teachers and students: transformers' Trainer around Eq. 5."""
 
 from __future__ import annotations
 
@@ -22,36 +22,47 @@ from tmkd.recipe.parts import FitSpec
 from tmkd.store import digest_json
 from tmkd.train.batches import BatchPlan, Examples
 from tmkd.train.checkpoints import Best, claim_workdir, newest
+from tmkd.train.hardware import Hardware
 from tmkd.train.objective import objective
 from tmkd.train.watch import Watch, tensorboard
 
 HeaderLogits = Callable[[nn.Module, dict[str, Tensor]], Tensor]
 WEIGHTS = "model.safetensors"
-FAILED_WRITE = ("inline_container", "PytorchStreamWriter")  # in what torch.save raises when the disk is full
+FAILED_WRITE = ("inline_container", "PytorchStreamWriter")  # in the message of torch.save when the disk is full
 
 
 @dataclass(frozen=True)
 class FitReport:
-    """What a fit did: optimiser steps, the epoch kept (from 1), each epoch's dev score, wall seconds over restarts."""
+    """Result of a fit: each epoch's dev score, the epoch kept (from 1), optimiser steps, wall seconds over restarts."""
 
-    steps: int
-    best_epoch: int
     dev: list[float]
+    best_epoch: int
+    steps: int
     seconds: float
+    precision: str
+
+
+@dataclass(frozen=True)
+class Training:
+    """Choices of one fit beside its model and its examples: settings, α of Eq. 5, seed, device and precision."""
+
+    settings: FitSpec
+    alpha: float
+    seed: int
+    hardware: Hardware
+
+    @property
+    def golden(self) -> bool:
+        """Whether there is a golden header: Eq. 5 gives its loss the weight 1 − α."""
+        return self.alpha < 1
 
 
 def fit(
     model: nn.Module,
     header_logits: HeaderLogits,
     examples: Examples,
+    training: Training,
     *,
-    golden: bool,
-    alpha: float,
-    settings: FitSpec,
-    seed: int,
-    device: str,
-    precision: str,
-    pad_id: int,
     work: Path,
     dev: Callable[[], float] | None,
     title: str,
@@ -59,22 +70,23 @@ def fit(
     """Train `model` in place on Eq. 5; killed and called again, it goes on from the last checkpoint in `work`.
 
     `header_logits` maps the model and a micro-batch (input_ids, attention_mask, token_type_ids: int64 (pairs, longest))
-    to (pairs, headers, classes); header 0 is the golden one if `golden`, the others follow `examples.soft`. `dev`
+    to (pairs, headers, classes); with α < 1 header 0 is the golden one; the others follow `examples.soft`. `dev`
     scores the model as it is (higher is better) after each epoch and the best epoch's weights are kept; without it, the
-    last ones. The model ends on `device`, in eval mode.
+    last ones. The model ends on the training's device, in eval mode.
     Raises: TmkdError for a golden loss on an unlabelled pair, a teacher logit that is not finite, a loss that diverges
     or a disk that is full.
     """
-    _check(examples, golden, alpha, title)
-    model.to(device)
-    claim_workdir(work, _fingerprint(model, examples, golden, alpha, settings, seed, precision))
+    settings = training.settings
+    _check(examples, training, title)
+    model.to(training.hardware.device)
+    claim_workdir(work, _fingerprint(model, examples, training))
     checkpoint, seconds = newest(work) or (None, 0.0)
     started = time.monotonic() - seconds
-    steps = BatchPlan(len(examples), settings.batch, settings.epochs, seed)
+    steps = BatchPlan(len(examples), settings.batch, settings.epochs, training.seed)
     best = Best(work)
-    arguments = _arguments(settings, len(steps), seed, device, work)
+    arguments = _arguments(training, len(steps), work)
     with _dropout(model, settings.dropout):
-        trainer = _Loop(model, arguments, steps, header_logits, examples, golden, alpha, settings, precision, pad_id)
+        trainer = _Loop(model, arguments, steps, header_logits, examples, training)
         trainer.remove_callback(PrinterCallback)  # it prints to stdout
         trainer.add_callback(Watch(model, steps, trainer.losses, dev, best, title, started))
         if settings.tensorboard:
@@ -89,16 +101,17 @@ def fit(
         best.load_into(model)
     model.eval()
     epoch = settings.epochs if dev is None else best.epoch
-    return FitReport(trainer.state.global_step, epoch, best.scores, time.monotonic() - started)
+    seconds = time.monotonic() - started
+    return FitReport(best.scores, epoch, trainer.state.global_step, seconds, training.hardware.precision)
 
 
-def _check(examples: Examples, golden: bool, alpha: float, title: str) -> None:
+def _check(examples: Examples, training: Training, title: str) -> None:
     if not len(examples):
         raise TmkdError(f"{title}: there is no pair to train on")
     unlabelled = np.flatnonzero(examples.labels < 0)
-    if golden and len(unlabelled):
+    if training.golden and len(unlabelled):
         raise TmkdError(
-            f"{title}: pair {unlabelled[0] + 1} has no label, and alpha {alpha} asks for the golden loss; "
+            f"{title}: pair {unlabelled[0] + 1} has no label, and alpha {training.alpha} asks for the golden loss; "
             "label it or set alpha: 1"
         )
     if examples.soft is not None:
@@ -107,22 +120,22 @@ def _check(examples: Examples, golden: bool, alpha: float, title: str) -> None:
             raise TmkdError(f"{title}: a teacher has no finite logit for pair {broken[0] + 1}; score it again")
 
 
-def _fingerprint(
-    model: nn.Module, examples: Examples, golden: bool, alpha: float, settings: FitSpec, seed: int, precision: str
-) -> str:
-    """Tells a fit from every other one: its settings, its pairs and targets, the weights it starts from."""
+def _fingerprint(model: nn.Module, examples: Examples, training: Training) -> str:
+    """Digest of a fit: its settings, its pairs and targets, the weights it starts from."""
     content = hashlib.sha256()
     for array in (examples.tokens.flat_ids, examples.tokens.lengths, examples.labels, examples.soft):
         content.update(b"" if array is None else np.ascontiguousarray(array).data)
     for name, tensor in model.state_dict().items():
         content.update(name.encode())
         content.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    chosen = settings.model_dump(exclude={"checkpoint_steps", "tensorboard"})
-    return digest_json([chosen, golden, alpha, seed, precision, content.hexdigest()])
+    chosen = training.settings.model_dump(exclude={"checkpoint_steps", "tensorboard"})
+    own = [chosen, training.golden, training.alpha, training.seed, training.hardware.precision]
+    return digest_json([*own, content.hexdigest()])
 
 
-def _arguments(settings: FitSpec, steps: int, seed: int, device: str, work: Path) -> TrainingArguments:
-    """The Trainer's settings; one of its batches is one of our optimiser steps, one of its epochs the whole fit."""
+def _arguments(training: Training, steps: int, work: Path) -> TrainingArguments:
+    """Settings of the Trainer: its batch is one optimiser step of ours, its epoch the whole fit."""
+    settings = training.settings
     arguments = TrainingArguments(
         output_dir=str(work),
         per_device_train_batch_size=1,
@@ -133,8 +146,8 @@ def _arguments(settings: FitSpec, steps: int, seed: int, device: str, work: Path
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.clip,
         optim="adamw_torch_fused",
-        seed=seed,
-        use_cpu=device == "cpu",
+        seed=training.seed,
+        use_cpu=training.hardware.device == "cpu",
         save_strategy="steps",
         save_steps=settings.checkpoint_steps,
         save_total_limit=2,
@@ -147,7 +160,7 @@ def _arguments(settings: FitSpec, steps: int, seed: int, device: str, work: Path
         dataloader_pin_memory=False,
     )
     if arguments.n_gpu > 1:
-        arguments._n_gpu = 1  # one device: else a step would be spread, and its size multiplied
+        arguments._n_gpu = 1  # one device: else a step would go to all of them, and its size be multiplied
     return arguments
 
 
@@ -157,7 +170,7 @@ def _dropout(model: nn.Module, probability: float | None) -> Iterator[None]:
     places = [
         (module, name)
         for module in model.modules()
-        for name in ("p" if isinstance(module, nn.Dropout) else "attention_dropout",)  # some keep a bare number
+        for name in ("p" if isinstance(module, nn.Dropout) else "attention_dropout",)  # some modules keep a bare number
         if probability is not None and isinstance(vars(module).get(name), float | int)
     ]
     own = [getattr(module, name) for module, name in places]
@@ -171,7 +184,7 @@ def _dropout(model: nn.Module, probability: float | None) -> Iterator[None]:
 
 
 class _Loop(Trainer):
-    """The Trainer, with a step of ours: sorted by length, cut by the token budget, each part weighted by its pairs."""
+    """Trainer with a step of ours: sorted by length, cut by the token budget, each part weighted by its pairs."""
 
     def __init__(
         self,
@@ -180,19 +193,14 @@ class _Loop(Trainer):
         steps: BatchPlan,
         header_logits: HeaderLogits,
         examples: Examples,
-        golden: bool,
-        alpha: float,
-        settings: FitSpec,
-        precision: str,
-        pad_id: int,
+        training: Training,
     ) -> None:
         super().__init__(
             model=model, args=arguments, train_dataset=steps, data_collator=lambda items: {"rows": items[0]}
         )
-        self._header_logits, self._examples, self._golden, self._alpha = header_logits, examples, golden, alpha
-        self._budget, self._bf16, self._pad_id = settings.token_budget, precision == "bf16", pad_id
+        self._header_logits, self._examples, self._training = header_logits, examples, training
         self.network, self._steps = model, steps
-        self.losses: list[float] = []  # of the steps that nobody has told yet
+        self.losses: list[float] = []  # of the steps since the last progress line
 
     def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler[int]:
         return torch.utils.data.SequentialSampler(self._steps)  # it has its own order
@@ -205,12 +213,12 @@ class _Loop(Trainer):
         self.network.train()
         rows = inputs["rows"]
         tokens = self._examples.tokens.take(rows)
-        device = self.args.device
+        device, bf16 = self.args.device, self._training.hardware.precision == "bf16"
         total = torch.zeros((), device=device)
-        for part in tokens.batches(self._budget):
-            padded = tokens.pad(part, self._pad_id)
+        for part in tokens.batches(self._training.settings.token_budget):
+            padded = tokens.pad(part, self._examples.pad_id)
             batch = {name: torch.from_numpy(array).to(device) for name, array in padded.items()}
-            with torch.autocast(device.type, torch.bfloat16, enabled=self._bf16):
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 logits = self._header_logits(self.network, batch)
             loss = self._loss(logits.float(), rows[part]).sum() / len(rows)
             torch.autograd.backward(loss)
@@ -225,12 +233,13 @@ class _Loop(Trainer):
     def _loss(self, logits: Tensor, rows: np.ndarray[Any, np.dtype[np.int64]]) -> Tensor:
         """Eq. 5 for some pairs: logits (pairs, headers, classes) float32 → (pairs,)."""
         soft = None if self._examples.soft is None else torch.from_numpy(self._examples.soft[rows]).to(logits.device)
+        golden = self._training.golden
         return objective(
-            logits[:, 0] if self._golden else None,
-            torch.from_numpy(self._examples.labels[rows]).to(logits.device) if self._golden else None,
-            logits[:, 1:] if self._golden else logits,
+            logits[:, 0] if golden else None,
+            torch.from_numpy(self._examples.labels[rows]).to(logits.device) if golden else None,
+            logits[:, 1:] if golden else logits,
             soft,
-            self._alpha,
+            self._training.alpha,
         )
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:

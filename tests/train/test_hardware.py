@@ -7,7 +7,8 @@ import torch
 
 from tmkd.errors import TmkdError
 from tmkd.machine import processor_flags
-from tmkd.train import precision
+from tmkd.train import hardware
+from tmkd.train.hardware import Hardware, pick_hardware
 
 
 @pytest.mark.parametrize(
@@ -23,19 +24,24 @@ from tmkd.train import precision
 def test_the_processor_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, expected: str) -> None:
     (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{line}\n")
     flags = processor_flags(tmp_path / "cpuinfo")
-    monkeypatch.setattr(precision, "processor_flags", lambda: flags)
-    assert precision.pick_precision("auto", "cpu") == expected
+    monkeypatch.setattr(hardware, "processor_flags", lambda: flags)
+    assert hardware.pick_precision("auto", "cpu") == expected
 
 
 def test_what_is_asked_for_is_given() -> None:
-    assert precision.pick_precision("fp32", "cpu") == "fp32"
-    assert precision.pick_precision("bf16", "cpu") == "bf16"
+    assert hardware.pick_precision("fp32", "cpu") == "fp32"
+    assert hardware.pick_precision("bf16", "cpu") == "bf16"
 
 
 def test_cuda_is_taken_only_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert [precision.pick_device(wanted) for wanted in ("auto", "cpu", "cuda")] == ["cuda", "cpu", "cuda"]
+    assert [hardware.pick_device(wanted) for wanted in ("auto", "cpu", "cuda")] == ["cuda", "cpu", "cuda"]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert precision.pick_device("auto") == "cpu"
+    assert hardware.pick_device("auto") == "cpu"
     with pytest.raises(TmkdError, match="no CUDA device"):
-        precision.pick_device("cuda")
+        hardware.pick_device("cuda")
+
+
+def test_hardware_is_picked_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert pick_hardware("auto", "bf16") == Hardware("cpu", "bf16")

@@ -1,0 +1,210 @@
+"""Kinds of teacher: fine-tuned here, ready-made, or scores made elsewhere. A new kind is a class and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tmkd.recipe.parts import SourceSpec
+from tmkd.recipe.schema import Recipe, TeacherSpec
+from tmkd.teachers.teacher import Facts, Run, Teacher
+from tmkd.train.estimate import Estimate, Sizes, scoring_seconds, training_seconds, weight_bytes
+
+if TYPE_CHECKING:
+    from tmkd.teachers.network import TeacherNetwork
+    from tmkd.train.hardware import Hardware
+
+# Settings of a teacher that its weights do not depend on.
+_BESIDE_WEIGHTS: Mapping[str, Any] = {
+    "extra": True,
+    "scores": True,
+    "missing": True,
+    "fit": {"checkpoint_steps", "tensorboard"},
+}
+_BYTES_PER_LOGITS = 8  # of a pair of two classes
+
+
+def teacher_of(name: str, spec: TeacherSpec) -> Teacher:
+    """Teacher of a recipe's entry: the one place that asks for its kind."""
+    if spec.base is not None:
+        return FineTuned(name, spec, spec.base)
+    if spec.model is not None:
+        return ReadyMade(name, spec, spec.model)
+    assert spec.file is not None  # TeacherSpec has exactly one of the three
+    return Imported(name, spec, spec.file)
+
+
+def teachers_of(recipe: Recipe) -> dict[str, Teacher]:
+    """All teachers of a recipe by name, in its order."""
+    return {name: teacher_of(name, spec) for name, spec in recipe.teachers.items()}
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """Teacher trained on its task's golden labels from a pretrained model (Eq. 2)."""
+
+    name: str
+    spec: TeacherSpec
+    pretrained: str
+
+    scores_by_default = True
+
+    def folder(self, run: Run) -> Path:
+        return run.teacher_folder(self.name)
+
+    def needs(self, run: Run) -> dict[str, Path]:
+        return {f"collect/{self.spec.task}": run.corpus_artifact(self.spec.task)}
+
+    def outside(self, run: Run) -> dict[str, str]:
+        return {f"pretrained {self.pretrained}": run.pretrained(self.pretrained).digest}
+
+    def settings(self, run: Run) -> dict[str, Any]:
+        return _settings(self.spec) | run.demanded_precision()
+
+    def check(self, run: Run) -> None:
+        run.pretrained(self.pretrained)
+
+    def make(self, run: Run, folder: Path) -> Facts:
+        from tmkd.teachers.finetune import finetune
+
+        base = run.pretrained(self.pretrained).path
+        train, dev = (run.corpus(f"{self.spec.task}/{split}") for split in ("train", "dev"))
+        return finetune(self.name, self.spec, base, train, dev, folder, run.hardware())
+
+    def score(self, run: Run, corpus: str, folder: Path, digest: str) -> Facts:
+        return _score_by_network(self, run, corpus, folder, digest)
+
+    def making(self, run: Run, sizes: Sizes) -> Estimate:
+        pairs, base = sizes[f"{self.spec.task}/train"], run.pretrained(self.pretrained).path
+        return Estimate(pairs, training_seconds(base, None, pairs, self.spec.fit), weight_bytes(base))
+
+    def scoring(self, run: Run, pairs: int) -> Estimate:
+        return _scoring_by_network(run, self.pretrained, pairs)
+
+
+@dataclass(frozen=True)
+class ReadyMade:
+    """Teacher that somebody else has fine-tuned: its weights stay where they are."""
+
+    name: str
+    spec: TeacherSpec
+    pretrained: str
+
+    scores_by_default = True
+
+    def folder(self, run: Run) -> Path:
+        return run.pretrained(self.pretrained).path
+
+    def needs(self, run: Run) -> dict[str, Path]:
+        return {}
+
+    def outside(self, run: Run) -> dict[str, str]:
+        return {f"pretrained {self.pretrained}": run.pretrained(self.pretrained).digest}
+
+    def settings(self, run: Run) -> dict[str, Any]:
+        # A teacher's digest names its scores, which depend on the precision too.
+        return _settings(self.spec) | run.demanded_precision()
+
+    def check(self, run: Run) -> None:
+        run.pretrained(self.pretrained)
+
+    def make(self, run: Run, folder: Path) -> Facts:
+        from tmkd.train.hardware import Hardware
+
+        _open(self, run, Hardware("cpu", "fp32"))  # its classes match ours, or this raises
+        return {"ready_made": self.pretrained}
+
+    def score(self, run: Run, corpus: str, folder: Path, digest: str) -> Facts:
+        return _score_by_network(self, run, corpus, folder, digest)
+
+    def making(self, run: Run, sizes: Sizes) -> Estimate:
+        return Estimate(0, 1, 0)
+
+    def scoring(self, run: Run, pairs: int) -> Estimate:
+        return _scoring_by_network(run, self.pretrained, pairs)
+
+
+@dataclass(frozen=True)
+class Imported:
+    """Teacher whose scores were made elsewhere: a file of pairs and scores, no network."""
+
+    name: str
+    spec: TeacherSpec
+    file: SourceSpec
+
+    pretrained = None
+    scores_by_default = False
+
+    def folder(self, run: Run) -> Path:
+        return run.teacher_folder(self.name)
+
+    def needs(self, run: Run) -> dict[str, Path]:
+        return {}
+
+    def outside(self, run: Run) -> dict[str, str]:
+        return run.digests((self.file,))
+
+    def settings(self, run: Run) -> dict[str, Any]:
+        return _settings(self.spec)
+
+    def check(self, run: Run) -> None:
+        from tmkd.teachers.imported import read_scores
+
+        read_scores(self.file, self.spec, run.labels(self.spec.task), run.base)
+
+    def make(self, run: Run, folder: Path) -> Facts:
+        from tmkd.teachers.imported import store_scores
+
+        return dict(store_scores(self.file, self.spec, run.labels(self.spec.task), folder, run.base))
+
+    def score(self, run: Run, corpus: str, folder: Path, digest: str) -> Facts:
+        from tmkd.teachers.imported import match_scores
+        from tmkd.teachers.score import remove_stale
+
+        pairs = run.corpus(corpus)
+        gaps = match_scores(self.name, self.folder(run), pairs, folder, digest, self.spec.missing)
+        remove_stale(folder, pairs, digest)
+        return {"pairs": len(pairs), "missing": gaps}
+
+    def making(self, run: Run, sizes: Sizes) -> Estimate:
+        return Estimate(0, 1, 0)
+
+    def scoring(self, run: Run, pairs: int) -> Estimate:
+        return Estimate(pairs, 1, pairs * _BYTES_PER_LOGITS)
+
+
+def _settings(spec: TeacherSpec) -> dict[str, Any]:
+    exclude: Any = _BESIDE_WEIGHTS  # pydantic's own type of it is not public
+    return spec.model_dump(mode="json", exclude=exclude)
+
+
+def _open(teacher: Teacher, run: Run, hardware: Hardware) -> TeacherNetwork:
+    from tmkd.teachers.network import load
+
+    spec = teacher.spec
+    labels = run.labels(spec.task)
+    return load(teacher.folder(run), labels, spec.classes, spec.max_length, hardware, teacher.name)
+
+
+def _score_by_network(teacher: Teacher, run: Run, corpus: str, folder: Path, digest: str) -> Facts:
+    """Score the shards of a corpus that have no logits of this teacher yet."""
+    from tmkd.progress import progress
+    from tmkd.teachers.score import price_of_precision, remove_stale, score_shards, unscored
+
+    pairs, hardware = run.corpus(corpus), run.hardware()
+    todo = unscored(pairs, folder, digest)
+    facts: Facts = {"pairs": len(pairs), "scored_now": 0, "precision": hardware.precision}
+    if todo:
+        network = _open(teacher, run, hardware)
+        with progress(f"score {teacher.name} × {corpus}", "pairs") as report:
+            facts["scored_now"] = score_shards(network, pairs, todo, folder, digest, report)
+        facts |= price_of_precision(network, pairs)
+    remove_stale(folder, pairs, digest)
+    return facts
+
+
+def _scoring_by_network(run: Run, pretrained: str, pairs: int) -> Estimate:
+    seconds = scoring_seconds(run.pretrained(pretrained).path, None, pairs)
+    return Estimate(pairs, seconds, pairs * _BYTES_PER_LOGITS)

@@ -1,0 +1,50 @@
+"""Rough cost of work before it starts: seconds of training and scoring on a CPU, bytes of weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tmkd.machine import cores
+from tmkd.recipe.parts import FitSpec
+
+# Pairs/s of a 12-layer, 768-wide encoder on one modern core at 64 token ids; other models are scaled from it.
+_TRAINED_PER_CORE = 1.1
+_SCORED_PER_CORE = 5.0
+_BASE_WORK = 12 * 768 * 768
+
+Sizes = Mapping[str, int]  # corpus → its pairs
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Cost of a step: pairs it works on, seconds, bytes on disk; all rough."""
+
+    pairs: int
+    seconds: float
+    bytes: int
+
+
+def training_seconds(model: Path, layers: int | None, pairs: int, fit: FitSpec) -> float:
+    """Seconds to train a model folder, or its bottom `layers`, on so many pairs."""
+    return pairs * fit.epochs / _TRAINED_PER_CORE / cores() * _work(model, layers)
+
+
+def scoring_seconds(model: Path, layers: int | None, pairs: int) -> float:
+    """Seconds to score so many pairs with a model folder, or its bottom `layers`."""
+    return pairs / _SCORED_PER_CORE / cores() * _work(model, layers)
+
+
+def weight_bytes(model: Path) -> int:
+    """Bytes of a model folder's weights."""
+    return sum(path.stat().st_size for path in model.glob("*.safetensors"))
+
+
+def _work(model: Path, layers: int | None) -> float:
+    """Arithmetic of a model per token as a share of BERT-base's."""
+    config = json.loads((model / "config.json").read_text())
+    depth = layers or config.get("num_hidden_layers") or config.get("n_layer") or 12
+    width = config.get("hidden_size") or config.get("n_embd") or 768
+    return float(depth * width * width / _BASE_WORK)

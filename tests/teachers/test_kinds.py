@@ -1,0 +1,61 @@
+"""Kinds of teacher, in the tiny world."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tiny
+from tiny import World
+from tmkd.errors import TmkdError
+from tmkd.recipe.schema import TeacherSpec
+from tmkd.store import digest_file
+from tmkd.teachers.kinds import FineTuned, Imported, ReadyMade, teacher_of
+
+
+@pytest.mark.parametrize(
+    ("entry", "kind", "pretrained"),
+    [({"base": "bert"}, FineTuned, "bert"), ({"model": "it"}, ReadyMade, "it"), ({"file": "s.tsv"}, Imported, None)],
+)
+def test_a_recipes_entry_becomes_one_kind(entry: dict[str, Any], kind: type, pretrained: str | None) -> None:
+    teacher = teacher_of("t", TeacherSpec.model_validate({"task": "toy", **entry}))
+    assert type(teacher) is kind
+    assert (teacher.name, teacher.pretrained) == ("t", pretrained)
+    assert teacher.scores_by_default == (kind is not Imported)
+
+
+def test_a_teacher_is_made_from_its_tasks_pairs_a_model_or_a_file(world: World) -> None:
+    run = tiny.opened(world, "teachers.ready={task: toy, model: bert}", "precision=bf16")
+    model = {"pretrained bert": run.pretrained("bert").digest}
+    t1, ready, judge = (run.teachers[name] for name in ("t1", "ready", "judge"))
+    assert (t1.needs(run), t1.outside(run)) == ({"collect/toy": run.corpus_artifact("toy")}, model)
+    assert (ready.needs(run), ready.outside(run)) == ({}, model)
+    assert (judge.needs(run), judge.outside(run)) == ({}, {"file scores.tsv": digest_file(world.data / "scores.tsv")})
+    assert t1.settings(run)["precision"] == ready.settings(run)["precision"] == "bf16"
+    assert "precision" not in judge.settings(run)
+
+
+def test_a_teachers_settings_are_those_that_decide_its_logits(world: World) -> None:
+    run = tiny.opened(world)
+    settings = run.teachers["t1"].settings(run)
+    assert {"extra", "scores", "missing"}.isdisjoint(settings)
+    assert {"checkpoint_steps", "tensorboard"}.isdisjoint(settings["fit"])
+    assert settings["seed"] == 1
+
+
+def test_a_ready_made_teacher_whose_classes_are_unknown_is_refused(finished: World, tmp_path: Path) -> None:
+    ready = {"task": "toy", "model": "runs/tiny/teachers/toy/t1", "classes": {"yes": "LABEL_9"}}
+    tiny.change(finished.recipe, "teachers.ready", ready)
+    run = tiny.opened(finished)
+    with pytest.raises(TmkdError, match="teacher ready: its classes are no, yes"):
+        run.teachers["ready"].make(run, tmp_path)
+
+
+def test_the_estimate_of_a_teacher_without_training_is_a_moment(world: World) -> None:
+    run = tiny.opened(world, "teachers.ready={task: toy, model: bert}")
+    sizes = {"toy/train": 36}
+    assert run.teachers["t1"].making(run, sizes).pairs == 36
+    assert [run.teachers[name].making(run, sizes).seconds for name in ("ready", "judge")] == [1, 1]
+    assert run.teachers["ready"].scoring(run, 10) == run.teachers["t1"].scoring(run, 10)
