@@ -1,10 +1,10 @@
-"""Collecting beside a peer, and as it grows: our search against bm25s on one core; memory and time of `tmkd collect`.
+"""Speed and memory of collecting: our search beside bm25s on one core; `tmkd collect` as the questions grow.
 
     python benchmarks/collect.py            our search and bm25s, same passages, same questions, in turns
     python benchmarks/collect.py --scale    `tmkd collect` on 1/16, 1/4 and all of the questions
 
-The data is that of recipes/webqa.yaml (docs/data.md); bm25s and numba come with `pip install '.[bench]'`. Every target
-is printed with whether it was reached, nothing is asserted: read the numbers with the machine they were made on.
+The data is that of recipes/webqa.yaml (docs/data.md); bm25s and numba come with `pip install '.[bench]'`. Each target
+is printed as reached or not; nothing is asserted, since the numbers depend on the machine.
 """
 
 from __future__ import annotations
@@ -19,15 +19,17 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import mean, median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from tmkd.evaluate.speed import in_turns
 from tmkd.machine import machine_line
 from tmkd.search.candidates import candidates
 from tmkd.search.index import STOP_WORDS, TantivyIndex
@@ -62,7 +64,7 @@ def main() -> None:
 
 
 def _drawn(path: Path, number: int | None, seed: int) -> list[str]:
-    """`number` of the questions (None: all) in a random order, so that the first of them are a sample again."""
+    """`number` questions (None: all) in random order, so that every prefix is a random sample."""
     questions = pq.read_table(path, columns=["question"])["question"].to_pylist()
     return [questions[row] for row in np.random.default_rng(seed).permutation(len(questions))[:number]]
 
@@ -71,7 +73,7 @@ def _drawn(path: Path, number: int | None, seed: int) -> list[str]:
 
 
 def search(passages: list[str], questions: list[str], repeats: int, folder: Path) -> None:
-    """Time the same questions over the same passages on one core with each engine, and compare what is found."""
+    """Time each engine with the same questions and passages on one core, and compare the passages found."""
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")  # before numba is loaded
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
@@ -81,19 +83,14 @@ def search(passages: list[str], questions: list[str], repeats: int, folder: Path
         "bm25s numba": peer(passages, "numba"),
         "bm25s numpy": peer(passages, "numpy"),
     }
-    found = {name: engine(questions) for name, engine in engines.items()}  # the warm-up as well
-    seconds: dict[str, list[float]] = {name: [] for name in engines}
-    for _ in range(repeats):
-        for name, engine in engines.items():
-            start = time.perf_counter()
-            engine(questions)
-            seconds[name].append(time.perf_counter() - start)
+    found = {name: engine(questions) for name, engine in engines.items()}  # also the warm-up
+    seconds = in_turns({name: partial(engine, questions) for name, engine in engines.items()}, repeats)
     print()
-    for name, taken in seconds.items():
-        slowest, middle, fastest = (1000 * each / len(questions) for each in (max(taken), median(taken), min(taken)))
+    for name, times in seconds.items():
+        slowest, middle, fastest = (1000 * each / len(questions) for each in (max(times), median(times), min(times)))
         print(f"{name:<16} {middle:8.3f} ms/question ({fastest:.3f} to {slowest:.3f})")
     print()
-    # Ratios of the times of one turn: what else the machine does then slows all of them.
+    # Ratios within one turn: other load on the machine slows both.
     numba, numpy = (
         median(own / other for own, other in zip(seconds["tmkd (tantivy)"], seconds[peers], strict=True))
         for peers in ("bm25s numba", "bm25s numpy")
@@ -108,12 +105,12 @@ def search(passages: list[str], questions: list[str], repeats: int, folder: Path
 
 
 def words(text: str) -> list[str]:
-    """The words of a text as our index takes them: cut at all but letters and digits, lower case, no stop words."""
+    """Words of a text as in our index: runs of letters and digits, lower case, without stop words."""
     return [word for word in _WORD.findall(text.lower()) if word not in _STOP and len(word.encode()) < 40]
 
 
 def ours(passages: Sequence[str], folder: Path) -> Search:
-    """Our index through the function that collecting calls; a passage's url is its number."""
+    """Our index, searched by the function that `tmkd collect` calls; a passage's url is its number."""
     start = time.perf_counter()
     index = TantivyIndex.build(folder, (Passage(str(number), "", text) for number, text in enumerate(passages)))
     print(f"tmkd (tantivy) indexed in {time.perf_counter() - start:.1f} s")
@@ -121,7 +118,7 @@ def ours(passages: Sequence[str], folder: Path) -> Search:
 
 
 def peer(passages: Sequence[str], backend: str) -> Search:
-    """bm25s with the same words and the same BM25, asked for all questions in one call, which suits it best."""
+    """bm25s with the same words and the same BM25; one call for all questions, its fastest way."""
     import bm25s
 
     start = time.perf_counter()
@@ -130,16 +127,16 @@ def peer(passages: Sequence[str], backend: str) -> Search:
     print(f"bm25s {backend} indexed in {time.perf_counter() - start:.1f} s")
 
     def find(questions: Sequence[str]) -> list[list[int]]:
-        asked = [list(dict.fromkeys(words(question))) for question in questions]
-        numbers, scores = index.retrieve(asked, k=TOP, show_progress=False, n_threads=0)
-        # A score of 0 has no word in common with the question: we do not return such passages.
+        queries = [list(dict.fromkeys(words(question))) for question in questions]
+        numbers, scores = index.retrieve(queries, k=TOP, show_progress=False, n_threads=0)
+        # A passage with score 0 shares no word with the question; our search does not return it.
         return [own[score > 0].tolist() for own, score in zip(numbers, scores, strict=True)]
 
     return find
 
 
 def _overlap(passages: Sequence[str], own: Sequence[int], others: Sequence[int]) -> float:
-    """The share of our passages that the other has too; by their texts, which some passages have in common."""
+    """Share of our passages that the other engine finds too, compared by text because texts repeat."""
     theirs = {passages[number] for number in others}
     return sum(passages[number] in theirs for number in own) / len(own)
 
@@ -153,14 +150,14 @@ def _first(passages: Sequence[str], own: Sequence[Sequence[int]], others: Sequen
 
 
 class Cost(NamedTuple):
-    """What one `tmkd collect` took: wall time (s), the largest memory of its own of all its processes together."""
+    """Cost of one `tmkd collect`: wall time (s) and peak anonymous memory of all its processes together."""
 
     seconds: float
     bytes: int
 
 
 def scale(data: Path, questions: list[str], folder: Path) -> None:
-    """Collect 1/16, 1/4 and all of the questions, top 10, each in a run of its own through the command line."""
+    """Collect for 1/16, 1/4 and all of the questions, top 10, each in its own run of the command line."""
     print("questions       pairs    seconds  s/10,000  peak RssAnon   s of each step")
     found = []
     for number in (len(questions) // 16, len(questions) // 4, len(questions)):
@@ -170,10 +167,10 @@ def scale(data: Path, questions: list[str], folder: Path) -> None:
         manifests = sorted((place / "runs").glob("scale/*/web/manifest.json"))
         steps = {path.parents[1].name: json.loads(path.read_text()) for path in manifests}
         pairs = steps["pairs"]["facts"]["pairs"]
-        told = ", ".join(f"{name} {step['seconds']:.1f}" for name, step in steps.items())
+        durations = ", ".join(f"{name} {step['seconds']:.1f}" for name, step in steps.items())
         each = 1e4 * cost.seconds / number
         memory = f"{cost.bytes / MEBI:,.0f} MiB"
-        print(f"{number:9,} {pairs:11,} {cost.seconds:10.1f} {each:9.2f} {memory:>13}   {told}", flush=True)
+        print(f"{number:9,} {pairs:11,} {cost.seconds:10.1f} {each:9.2f} {memory:>13}   {durations}", flush=True)
         found.append((number, cost))
     (few, short), (some, middle), (all_, last) = found
     print()
@@ -185,10 +182,10 @@ def scale(data: Path, questions: list[str], folder: Path) -> None:
 
 
 def _recipe(folder: Path, data: Path, questions: list[str]) -> Path:
-    """recipes/webqa.yaml with these questions, nothing but its collecting: the guard has its dev and test sets."""
+    """Write recipes/webqa.yaml with these questions and without teachers and rows; the leakage guard is kept."""
     folder.mkdir()
     pq.write_table(pa.table({"question": questions}), folder / "questions.parquet")
-    values: dict[str, Any] = yaml.safe_load((ROOT / "recipes" / "webqa.yaml").read_text(encoding="utf-8"))
+    values: dict[str, object] = yaml.safe_load((ROOT / "recipes" / "webqa.yaml").read_text(encoding="utf-8"))
     web = {"task": "webqa", "passages": PASSAGES, "questions": str(folder / "questions.parquet"), "top": TOP}
     values |= {"name": "scale", "data": str(data), "collect": {"web": web}, "teachers": {}, "rows": {}}
     path = folder / "scale.yaml"
@@ -197,7 +194,7 @@ def _recipe(folder: Path, data: Path, questions: list[str]) -> Path:
 
 
 def measure(command: list[str]) -> Cost:
-    """Run a command, and sample every 0.2 s how much memory of its own (RssAnon) it and all its children hold."""
+    """Run a command; every 0.2 s, sample the anonymous memory (RssAnon) of it and its children."""
     start = time.perf_counter()
     largest = 0
     ended = threading.Event()
@@ -210,17 +207,17 @@ def measure(command: list[str]) -> Cost:
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     watcher = threading.Thread(target=watch, args=(child.pid,))
     watcher.start()
-    _, said = child.communicate()
+    _, errors = child.communicate()
     seconds = time.perf_counter() - start
     ended.set()
     watcher.join()
     if child.returncode:
-        sys.exit(said)
+        sys.exit(errors)
     return Cost(seconds, largest)
 
 
 def _tree(root: int) -> list[int]:
-    """A process and all below it, by what /proc says now; empty where there is no /proc."""
+    """A process and all its descendants, from /proc; the process alone without /proc."""
     below: dict[int, list[int]] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:

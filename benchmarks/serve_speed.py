@@ -1,11 +1,11 @@
-"""How fast a student is served: its bundle beside its teacher, itself in other programs, and the processor's own peak.
+"""Speed of serving a student: its bundle beside its teacher, the same student elsewhere, the processor's peak.
 
     python benchmarks/serve_speed.py --bundle runs/webqa/bundle --student runs/webqa/students/0123456789abcdef \
         --teacher runs/webqa/teachers/webqa/t1 --file test.parquet [--only peers|large|peak|latency]
 
-The bundle is the student's (`tmkd export`), the teacher any sequence classifier, the file one of pairs.
-sentence-transformers and onnxscript come with `pip install '.[bench]'`. Every target is printed with whether it was
-reached, nothing is asserted: read the numbers with the machine they were made on.
+The bundle is the student's (`tmkd export`), the teacher any sequence classifier; the file holds pairs.
+sentence-transformers and onnxscript come with `pip install '.[bench]'`. Each target is printed as reached or not;
+nothing is asserted, since the numbers depend on the machine.
 """
 
 from __future__ import annotations
@@ -13,13 +13,11 @@ from __future__ import annotations
 import argparse
 import ctypes
 import tempfile
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 import onnx
@@ -35,6 +33,7 @@ from tmkd.bundle.session import Session
 from tmkd.data.labels import LabelSet
 from tmkd.data.sources import read_source
 from tmkd.data.tokens import TokenIds
+from tmkd.evaluate.speed import in_turns, wall_time
 from tmkd.export.compat import export_compat
 from tmkd.export.onnx_graph import Graph
 from tmkd.export.student_graph import round_layers, student_graph
@@ -45,7 +44,7 @@ from tmkd.network.headers import Header
 from tmkd.recipe.parts import SourceSpec
 
 Pairs = list[tuple[str, str]]
-Score = Callable[[Pairs], Any]
+Score = Callable[[Pairs], object]
 BATCH = 32  # of the other programs, their own default
 
 
@@ -57,47 +56,42 @@ def main() -> None:
     options.add_argument("--pairs", type=int, default=640, help="pairs timed")
     options.add_argument("--repeats", type=int, default=5)
     options.add_argument("--threads", type=int, default=2)
-    options.add_argument("--engine", choices=("kernel", "onnxruntime"), help="of int8; default: what Ranker takes")
+    options.add_argument("--engine", choices=("kernel", "onnxruntime"), help="of int8; default: that of Ranker")
     options.add_argument("--only", choices=("peers", "large", "peak", "latency"))
-    asked = options.parse_args()
-    torch.set_num_threads(asked.threads)
-    table = read_source(SourceSpec(file=asked.file.name), asked.file.parent, LabelSet("test", ("no", "yes"), "yes"))
-    table = table.slice(0, asked.pairs)
+    given = options.parse_args()
+    torch.set_num_threads(given.threads)
+    table = read_source(SourceSpec(file=given.file.name), given.file.parent, LabelSet("test", ("no", "yes"), "yes"))
+    table = table.slice(0, given.pairs)
     pairs: Pairs = list(zip(table["question"].to_pylist(), table["passage"].to_pylist(), strict=True))
-    ranker = Ranker(asked.bundle, "int8", asked.threads, asked.engine)
+    ranker = Ranker(given.bundle, "int8", given.threads, given.engine)
     tokens = ranker.tokenizer.encode(*map(list, zip(*pairs, strict=True)))
-    told = f"{len(pairs)} pairs of {tokens.lengths.mean():.1f} token ids, {asked.threads} threads"
-    print(f"{machine_line()}; int8 by {ranker.engine}; {told}")
-    parts = [asked.only] if asked.only else ["peers", "large", "peak", "latency"]
+    size = f"{len(pairs)} pairs of {tokens.lengths.mean():.1f} token ids, {given.threads} threads"
+    print(f"{machine_line()}; int8 by {ranker.engine}; {size}")
+    parts = [given.only] if given.only else ["peers", "large", "peak", "latency"]
     if "peers" in parts:
-        peers(ranker, asked.student, asked.teacher, pairs, asked.repeats, asked.threads)
+        peers(ranker, given.student, given.teacher, pairs, given.repeats, given.threads)
     if "large" in parts:
-        large(pairs, ranker, asked.repeats, asked.threads)
+        large(pairs, ranker, given.repeats, given.threads)
     if "peak" in parts:
-        peak(ranker, pairs, asked.repeats, asked.threads)
+        peak(ranker, pairs, given.repeats, given.threads)
     if "latency" in parts:
         latency(ranker, pairs)
 
 
-def in_turns(scorers: dict[str, Score], pairs: Pairs, repeats: int) -> dict[str, float]:
-    """Median pairs/s of each after a warm-up, all in turns so that noise hits all alike."""
-    seconds: dict[str, list[float]] = {name: [] for name in scorers}
+def speeds(scorers: dict[str, Score], pairs: Pairs, repeats: int) -> dict[str, float]:
+    """Median pairs/s of each scorer after a warm-up, in turns."""
     for score in scorers.values():
         score(pairs[:BATCH])
         score(pairs)
-    for _ in range(repeats):
-        for name, score in scorers.items():
-            begun = time.perf_counter()
-            score(pairs)
-            seconds[name].append(time.perf_counter() - begun)
-    for name, taken in seconds.items():
-        spread = (max(taken) - min(taken)) / median(taken)
-        print(f"  {name:58s} {len(pairs) / median(taken):9,.1f} pairs/s  (spread {100 * spread:.0f} %)")
-    return {name: len(pairs) / median(taken) for name, taken in seconds.items()}
+    seconds = in_turns({name: partial(score, pairs) for name, score in scorers.items()}, repeats)
+    for name, times in seconds.items():
+        spread = (max(times) - min(times)) / median(times)
+        print(f"  {name:58s} {len(pairs) / median(times):9,.1f} pairs/s  (spread {100 * spread:.0f} %)")
+    return {name: len(pairs) / median(times) for name, times in seconds.items()}
 
 
 def target(what: str, reached: float, wanted: float, unit: str = "×") -> None:
-    """Say whether a target was reached."""
+    """Print a target as reached or missed."""
     print(f"  {'reached' if reached >= wanted else 'MISSED '}  {what}: {reached:.1f} {unit}, target {wanted:g}")
 
 
@@ -112,7 +106,7 @@ def peers(ranker: Ranker, student: Path, teacher: Path, pairs: Pairs, repeats: i
         big, small = (CrossEncoder(str(folder), device="cpu", max_length=128) for folder in (teacher, compat))
         fp32, in_onnx = (Ranker(ranker.folder, kind, threads, "onnxruntime") for kind in ("fp32", "int8"))
         print("beside other programs")
-        speed = in_turns(
+        speed = speeds(
             {
                 "teacher, CrossEncoder.predict fp32": lambda some: big.predict(some, batch_size=BATCH),
                 "student, CrossEncoder.predict fp32": lambda some: small.predict(some, batch_size=BATCH),
@@ -132,7 +126,7 @@ def peers(ranker: Ranker, student: Path, teacher: Path, pairs: Pairs, repeats: i
 
 
 def plain_int8(compat: Path, place: Path, threads: int) -> Score:
-    """The same student as most would export it: torch.onnx, onnxruntime's BERT fusion, its default dynamic int8."""
+    """The usual export of the same student: torch.onnx, onnxruntime's BERT fusion, its default dynamic int8."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.transformers.optimizer import optimize_model
     from tokenizers import Tokenizer
@@ -149,7 +143,7 @@ def plain_int8(compat: Path, place: Path, threads: int) -> Score:
     config = model.config
     fused = optimize_model(str(places[0]), "bert", num_heads=config.num_attention_heads, hidden_size=config.hidden_size)
     fused.save_model_to_file(str(places[1]))
-    types = {"DefaultTensorType": TensorProto.FLOAT}  # it does not know what its own fused operators give
+    types = {"DefaultTensorType": TensorProto.FLOAT}  # it cannot infer the types of fused operators
     quantize_dynamic(places[1], places[2], weight_type=QuantType.QInt8, extra_options=types)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -173,7 +167,7 @@ def plain_int8(compat: Path, place: Path, threads: int) -> Score:
 
 
 def large(pairs: Pairs, ranker: Ranker, repeats: int, threads: int) -> None:
-    """BERT-3 of the paper beside BERT-large, both with random weights: speed alone."""
+    """The paper's BERT-3 beside BERT-large, both with random weights: speed alone."""
     some = pairs[:64]
     tokens = ranker.tokenizer.encode(*map(list, zip(*some, strict=True)))
     pad_id = ranker.bundle.text.pad_id
@@ -193,7 +187,7 @@ def large(pairs: Pairs, ranker: Ranker, repeats: int, threads: int) -> None:
                 big(**{name: torch.from_numpy(values) for name, values in padded.items()})
 
     print("the paper's sizes, without tokenising")
-    speed = in_turns(
+    speed = speeds(
         {"BERT-large, PyTorch fp32": whole, "BERT-3, int8 graph": lambda _: encode(tokens)},
         some,
         min(repeats, 2),
@@ -201,8 +195,8 @@ def large(pairs: Pairs, ranker: Ranker, repeats: int, threads: int) -> None:
     target("BERT-3 over BERT-large", speed["BERT-3, int8 graph"] / speed["BERT-large, PyTorch fp32"], 80)
 
 
-def encoder(graph: bytes, ranker: Ranker, threads: int) -> Callable[[TokenIds], Any]:
-    """What computes an int8 graph, not tokenised, with the ranker's engine."""
+def encoder(graph: bytes, ranker: Ranker, threads: int) -> Callable[[TokenIds], object]:
+    """The ranker's engine with an int8 graph: token ids → logits."""
     if ranker.engine == "kernel":
         return Kernel(graph, "int8", threads).logits
     session, pad_id = Session(graph, "int8", threads), ranker.bundle.text.pad_id
@@ -218,13 +212,13 @@ def bert_3() -> Student:
 
 
 def peak(ranker: Ranker, pairs: Pairs, repeats: int, threads: int) -> None:
-    """The share of the processor's int8 peak that the encoder reaches.
+    """Share of the processor's int8 peak that the encoder reaches.
 
-    The peak is the best of its own products with 2,048 rows, by onnxruntime or by our kernel, whichever is faster. The
-    kernel's inputs have two bytes, so it multiplies twice: both counts are told.
+    The peak is the highest rate of the encoder's own matrix products with 2,048 rows, by onnxruntime or by our kernel.
+    The kernel's inputs have two bytes, so it multiplies twice; the share is printed for both counts.
     """
     graph = onnx.load(ranker.folder / "model.int8.onnx").graph
-    large = 20_000  # more rows than this are a vocabulary, which nothing is multiplied with
+    large = 20_000  # a larger matrix is the word embeddings, no factor of a product
     stored = [tuple(one.dims) for one in graph.initializer if one.data_type == TensorProto.INT8]
     shapes = sorted({shape for shape in stored if len(shape) == 2 and max(shape) < large})
     engines = {"onnxruntime": onnxruntime_rate} | ({"kernel": kernel_rate} if kernel_level() else {})
@@ -237,21 +231,22 @@ def peak(ranker: Ranker, pairs: Pairs, repeats: int, threads: int) -> None:
             print(f"  2,048 × {inner} × {outer}, {name}: {rate / 1e9:,.0f} GOP/s")
     tokens = ranker.tokenizer.encode(*map(list, zip(*pairs, strict=True)))
     encode = encoder((ranker.folder / "model.int8.onnx").read_bytes(), ranker, threads)
-    taken = min(seconds(lambda: encode(tokens)) for _ in range(repeats + 1))
+    shortest = min(wall_time(lambda: encode(tokens)) for _ in range(repeats + 1))
     width, wide = min(map(min, shapes)), max(map(max, shapes))
     layers = sum(one.op_type == "Softmax" for one in graph.node)
     whole = 2 * (4 * width * width + 2 * width * wide)
     times = 2 if ranker.engine == "kernel" else 1
     every = (layers - 1) * whole + 4 * width * width
     done = times * float(tokens.lengths.sum()) * every
-    print(f"  the encoder's products, whole runs: {done / taken / 1e9:,.0f} GOP/s, {len(pairs) / taken:,.0f} pairs/s")
-    target("share of the peak, products as they are made", 100 * done / taken / best, 65, "%")
+    rates = f"{done / shortest / 1e9:,.0f} GOP/s, {len(pairs) / shortest:,.0f} pairs/s"
+    print(f"  the encoder's products, whole runs: {rates}")
+    target("share of the peak, products as they are made", 100 * done / shortest / best, 65, "%")
     if times > 1:
-        target("share of the peak, one product for each input", 100 * done / times / taken / best, 65, "%")
+        target("share of the peak, one product for each input", 100 * done / times / shortest / best, 65, "%")
 
 
 def kernel_rate(inner: int, outer: int, threads: int, repeats: int) -> float:
-    """Operations a second of the kernel's own product: 2,048 rows of two bytes × bytes → bf16, one a thread."""
+    """Operations per second of the kernel's product of 2,048 rows (16 bit) × int8 → bf16, one product per thread."""
     rng = np.random.default_rng(1)
     weight = aligned(rng.integers(-127, 127, (inner, outer), dtype=np.int8))
     scales, bias, none = (aligned(np.zeros(outer, dtype=kind)) for kind in (np.float32, np.float32, np.int32))
@@ -265,16 +260,25 @@ def kernel_rate(inner: int, outer: int, threads: int, repeats: int) -> float:
 
     def ten(left: np.ndarray, out: np.ndarray) -> None:
         for _ in range(10):
-            told = (kernel_level(), left.ctypes.data, sizes.ctypes.data, 2048, inner, layer, outer, out.ctypes.data)
-            product(*told)
+            arguments = (
+                kernel_level(),
+                left.ctypes.data,
+                sizes.ctypes.data,
+                2048,
+                inner,
+                layer,
+                outer,
+                out.ctypes.data,
+            )
+            product(*arguments)
 
     with ThreadPoolExecutor(threads) as pool:
-        best = min(seconds(lambda: list(pool.map(ten, lefts, outs))) for _ in range(repeats + 1))
+        best = min(wall_time(lambda: list(pool.map(ten, lefts, outs))) for _ in range(repeats + 1))
     return 10 * threads * 2 * 2 * 2048 * inner * outer / best
 
 
 def onnxruntime_rate(inner: int, outer: int, threads: int, repeats: int) -> float:
-    """Operations a second of bytes × bytes → fp32 on 2,048 rows, as many sessions side by side as there are threads."""
+    """Operations per second of onnxruntime's uint8 × int8 → fp32 with 2,048 rows, on all threads."""
     rng = np.random.default_rng(1)
     graph = Graph(int8=True)
     scale, zero = graph.constant(np.float32(1)), graph.constant(np.uint8(128))
@@ -290,27 +294,22 @@ def onnxruntime_rate(inner: int, outer: int, threads: int, repeats: int) -> floa
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     session.run(None, {"rows": values})
-    best = min(seconds(lambda: [session.run(None, {"rows": values}) for _ in range(10)]) for _ in range(repeats))
+    best = min(wall_time(lambda: [session.run(None, {"rows": values}) for _ in range(10)]) for _ in range(repeats))
     return 10 * 2 * 2048 * inner * outer / best
 
 
-def seconds(work: Callable[[], Any]) -> float:
-    """How long something takes."""
-    begun = time.perf_counter()
-    work()
-    return time.perf_counter() - begun
-
-
 def latency(ranker: Ranker, pairs: Pairs) -> None:
-    """One question with ten passages, text in to ranked list out."""
-    asked = [(pairs[at][0], [passage for _, passage in pairs[at : at + 10]]) for at in range(0, len(pairs) - 10, 10)]
-    for question, passages in asked[:20]:
+    """Latency of ranking one question's ten passages, from text to sorted list."""
+    questions = [
+        (pairs[at][0], [passage for _, passage in pairs[at : at + 10]]) for at in range(0, len(pairs) - 10, 10)
+    ]
+    for question, passages in questions[:20]:
         ranker.rank(question, passages)
-    taken = [1e3 * seconds(partial(ranker.rank, *one)) for _ in range(5) for one in asked]
-    half, rare, rarest = np.percentile(taken, (50, 95, 99))
-    print(f"one question, ten passages, {len(taken)} calls: p50 {half:.1f} ms, p95 {rare:.1f} ms, p99 {rarest:.1f} ms")
-    target("p50 below 10 ms", 10 / half, 1)
-    target("p99 below 10 ms", 10 / rarest, 1)
+    times = [1e3 * wall_time(partial(ranker.rank, *one)) for _ in range(5) for one in questions]
+    p50, p95, p99 = np.percentile(times, (50, 95, 99))
+    print(f"one question, ten passages, {len(times)} calls: p50 {p50:.1f} ms, p95 {p95:.1f} ms, p99 {p99:.1f} ms")
+    target("p50 below 10 ms", 10 / p50, 1)
+    target("p99 below 10 ms", 10 / p99, 1)
 
 
 if __name__ == "__main__":

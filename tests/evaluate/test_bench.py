@@ -1,4 +1,4 @@
-"""`tmkd bench`: what is timed, with what, and how it is told."""
+"""`tmkd bench`: the models, the calls, the table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import tiny
 from tiny import Call
 from tmkd.bundle import Ranker
 from tmkd.errors import TmkdError, UsageError
-from tmkd.evaluate.bench import bench, made_up, measure
+from tmkd.evaluate.bench import bench, measure, synthetic_pairs
 
 
 def test_every_cell_of_bundle_and_rivals_is_measured(made: tuple[Path, Path], tmkd: Call, tmp_path: Path) -> None:
@@ -47,13 +47,14 @@ def test_the_table_names_its_units(made: tuple[Path, Path], tmkd: Call) -> None:
     assert "p99 ms" in said.out
 
 
-def test_made_up_pairs_have_the_length_asked_for_or_the_most_that_fits(made: tuple[Path, Path]) -> None:
+def test_synthetic_pairs_have_the_length_asked_for_or_the_most_that_fits(made: tuple[Path, Path]) -> None:
     ranker = Ranker(made[1])
     tokenizer = Tokenizer.from_file(str(made[1] / "tokenizer.json"))
     for length, expected in ((16, 16), (4, 5), (500, 32)):
-        texts = made_up(tokenizer, ranker.tokenizer, length, 5, seed=1)
+        texts = synthetic_pairs(tokenizer, ranker.tokenizer, length, 5, seed=1)
         assert set(ranker.tokenizer.encode(*texts).lengths.tolist()) == {expected}
-    assert made_up(tokenizer, ranker.tokenizer, 16, 5, 1) == made_up(tokenizer, ranker.tokenizer, 16, 5, 1)
+    one, other = (synthetic_pairs(tokenizer, ranker.tokenizer, 16, 5, seed=1) for _ in range(2))
+    assert one == other
 
 
 def test_calls_end_with_their_number_or_their_time_and_get_successive_batches() -> None:
@@ -67,8 +68,8 @@ def test_calls_end_with_their_number_or_their_time_and_get_successive_batches() 
     assert isinstance(took, np.ndarray)
 
 
-def test_what_is_no_model_and_what_is_no_number_is_told(made: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_folder_without_a_model_and_a_number_below_1_are_errors(made: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(TmkdError, match="neither a bundle nor a model"):
         list(bench(made[1], [tmp_path], [1], [16], [1], 1, 1.0))
-    with pytest.raises(UsageError, match="numbers above 0"):
+    with pytest.raises(UsageError, match="must be above 0"):
         list(bench(made[1], [], [0], [16], [1], 1, 1.0))

@@ -1,4 +1,4 @@
-"""Speed: what is timed, in which order, and what is told beside it."""
+"""Speed: the order of the calls, the median, the conditions beside it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tmkd.evaluate import speed
-from tmkd.evaluate.speed import measure
+from tmkd.evaluate.speed import in_turns, measure
 
 
 class Clock:
@@ -23,7 +23,7 @@ class Clock:
 
 @dataclass
 class Worker:
-    """A scorer that takes the seconds told for each run, one second for a warm-up."""
+    """A scorer that takes the given seconds for each run, one second for a warm-up."""
 
     name: str
     clock: Clock
@@ -58,9 +58,27 @@ def test_the_median_of_interleaved_runs_after_a_warm_up(clock: Clock) -> None:
     assert (found["a"].pairs_per_second, found["b"].pairs_per_second) == (3.0, 1.5)
     turn = [("a", 4), ("a", 2), ("b", 4), ("b", 2)]
     assert log == [("a", 4), ("b", 4), *turn, *turn, *turn]
-    told = found["a"]
-    assert (told.pairs, told.repeats, told.batch, told.mean_tokens, told.precision) == (6, 3, 4, 61.5, "fp32")
-    assert told.threads >= 1
+    it = found["a"]
+    assert (it.pairs, it.repeats, it.batch, it.mean_tokens, it.precision) == (
+        6,
+        3,
+        4,
+        61.5,
+        "fp32",
+    )
+    assert it.threads >= 1
+
+
+def test_calls_take_turns_and_each_has_its_own_times(clock: Clock) -> None:
+    order: list[str] = []
+
+    def call(name: str, seconds: float) -> None:
+        order.append(name)
+        clock.now += seconds
+
+    times = in_turns({"a": lambda: call("a", 2.0), "b": lambda: call("b", 3.0)}, repeats=2)
+    assert times == {"a": [2.0, 2.0], "b": [3.0, 3.0]}
+    assert order == ["a", "b", "a", "b"]
 
 
 def test_nothing_to_time_and_one_name_twice_are_refused(clock: Clock) -> None:

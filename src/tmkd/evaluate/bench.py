@@ -1,10 +1,11 @@
-"""`tmkd bench`: pairs/s and latency of a bundle, and of whatever it is to be compared with, side by side."""
+"""`tmkd bench`: pairs/s and latency of a bundle beside other bundles, students and sequence classifiers."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,12 @@ from tmkd.bundle.kernel import kernel_fault
 from tmkd.bundle.ranker import Ranker
 from tmkd.data.text import PairTokenizer
 from tmkd.errors import TmkdError, UsageError
+from tmkd.evaluate.speed import wall_time
 from tmkd.machine import cores
 
 WARM_UP = 3  # calls not counted
-LONGEST = 512  # token ids of a pair that a rival reads; BERT has no more positions
-QUESTION = 6  # words of a made-up question, the mean of the paper's Table 3
+LONGEST = 512  # token ids of a pair for a model that is no bundle; BERT's number of positions
+QUESTION = 6  # words of a synthetic question, the mean of the paper's Table 3
 
 Texts = tuple[list[str], list[str]]
 Call = Callable[[Sequence[str], Sequence[str]], object]
@@ -27,7 +29,7 @@ Call = Callable[[Sequence[str], Sequence[str]], object]
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """Something to time: `prepare` sets its threads and returns the call that scores (questions, passages)."""
+    """A model to time: `prepare` sets its threads and returns the call that scores (questions, passages)."""
 
     name: str
     precision: str
@@ -37,10 +39,10 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class BenchPoint:
-    """One measured cell: `calls` of `batch` pairs of `length` token ids each, tokenising included.
+    """One measurement: `calls` calls, each with `batch` pairs of `length` token ids, tokenising included.
 
-    pairs/s is over all calls; p50, p95 and p99 are milliseconds a call; `spread` is the middle half of the calls'
-    durations over their median.
+    pairs/s is over all calls; p50, p95 and p99 are milliseconds per call; `spread` is the interquartile range of the
+    calls' durations over their median.
     """
 
     name: str
@@ -60,7 +62,7 @@ class BenchPoint:
 def contenders(bundle: Path, against: Sequence[Path]) -> list[Contender]:
     """The bundle in each of its precisions on each engine, then the others: bundles, students, sequence classifiers.
 
-    Raises: TmkdError for a folder that is none of these.
+    Raises: TmkdError when a folder holds none of these.
     """
     found = []
     for folder in (bundle, *against):
@@ -74,7 +76,7 @@ def contenders(bundle: Path, against: Sequence[Path]) -> list[Contender]:
 
 
 def _engines(folder: Path, precision: Precision) -> list[Engine]:
-    """What can compute a bundle's graph here, whether `Ranker` would take it unasked or not."""
+    """All engines that can compute a bundle's graph on this processor, not only the default of `Ranker`."""
     graph = check_file(folder, GRAPHS[precision]).read_bytes()
     return ["kernel", "onnxruntime"] if kernel_fault(graph) is None else ["onnxruntime"]
 
@@ -113,32 +115,29 @@ def _of_network(folder: Path) -> Callable[[int], Call]:
     return prepare
 
 
-def made_up(tokenizer: Tokenizer, pair_tokenizer: PairTokenizer, length: int, count: int, seed: int) -> Texts:
-    """Questions and passages of random whole words, `count` pairs of `length` token ids (or of the most that fit)."""
+def synthetic_pairs(tokenizer: Tokenizer, pair_tokenizer: PairTokenizer, length: int, count: int, seed: int) -> Texts:
+    """Synthetic texts: `count` pairs of random whole words with `length` token ids, or as many as the model reads."""
     words = sorted(word for word in tokenizer.get_vocab() if word.isalpha() and word.isascii() and word.islower())
     kept = [words[at] for at in np.random.default_rng(seed).permutation(len(words))[:2000]] or ["a"]
     kept = [word for word in kept if len(tokenizer.encode(word, add_special_tokens=False).ids) == 1] or kept[:1]
     rng = np.random.default_rng([seed, length])
     specials = int(pair_tokenizer.encode([""], [""]).lengths[0])
-    asked = max(min(QUESTION, length - specials - 1), 1)
-    told = max(length - specials - asked, 1)
+    question_words = max(min(QUESTION, length - specials - 1), 1)
+    passage_words = max(length - specials - question_words, 1)
 
-    def text(count: int) -> str:
-        return " ".join(kept[at] for at in rng.integers(len(kept), size=count))
+    def text(words: int) -> str:
+        return " ".join(kept[at] for at in rng.integers(len(kept), size=words))
 
-    return [text(asked) for _ in range(count)], [text(told) for _ in range(count)]
+    return [text(question_words) for _ in range(count)], [text(passage_words) for _ in range(count)]
 
 
 def measure(call: Call, texts: Texts, batch: int, calls: int, seconds: float) -> np.ndarray:
-    """Seconds of each of `calls` calls (fewer when `seconds` are over) on successive batches, after a warm-up."""
+    """Durations (s) of `calls` calls on successive batches after a warm-up; fewer calls once `seconds` are over."""
     questions, passages = texts
 
     def one(number: int) -> float:
         at = [(number * batch + place) % len(questions) for place in range(batch)]
-        some = [questions[place] for place in at], [passages[place] for place in at]
-        begun = time.perf_counter()
-        call(*some)
-        return time.perf_counter() - begun
+        return wall_time(partial(call, [questions[place] for place in at], [passages[place] for place in at]))
 
     for number in range(WARM_UP):
         one(number)
@@ -158,12 +157,12 @@ def bench(
     calls: int,
     seconds: float,
 ) -> Iterator[BenchPoint]:
-    """Measure every contender in every cell of batch × length × threads; threads None … all cores.
+    """Measure every contender at every batch size × length × number of threads; no `threads` means all cores.
 
-    Raises: UsageError for a number below 1; TmkdError for a folder that cannot be opened.
+    Raises: UsageError on a number below 1; TmkdError when a folder cannot be opened.
     """
     if min((*batches, *lengths, *threads, calls), default=1) < 1 or seconds <= 0:
-        raise UsageError("batches, lengths, threads, calls and seconds are numbers above 0")
+        raise UsageError("batches, lengths, threads, calls and seconds must be above 0")
     rivals = contenders(bundle, against)
     settings = read_bundle(bundle).text
     tokenizer = Tokenizer.from_buffer(tokenizer_file(bundle).read_bytes())
@@ -172,12 +171,12 @@ def bench(
         ready = [(rival, rival.prepare(used)) for rival in rivals]
         for length in lengths:
             for batch in batches:
-                texts = made_up(tokenizer, pair_tokenizer, length, max(batch, 64), seed=1)
+                texts = synthetic_pairs(tokenizer, pair_tokenizer, length, max(batch, 64), seed=1)
                 real = int(pair_tokenizer.encode(texts[0][:1], texts[1][:1]).lengths[0])
                 for rival, call in ready:
-                    took = measure(call, texts, batch, calls, seconds)
-                    low, half, high, rare, rarest = np.percentile(took, (25, 50, 75, 95, 99))
+                    times = measure(call, texts, batch, calls, seconds)
+                    p25, p50, p75, p95, p99 = np.percentile(times, (25, 50, 75, 95, 99))
                     yield BenchPoint(
-                        rival.name, rival.precision, rival.engine, batch, real, used, len(took),
-                        batch * len(took) / took.sum(), 1e3 * half, 1e3 * rare, 1e3 * rarest, (high - low) / half,
+                        rival.name, rival.precision, rival.engine, batch, real, used, len(times),
+                        batch * len(times) / times.sum(), 1e3 * p50, 1e3 * p95, 1e3 * p99, (p75 - p25) / p50,
                     )  # fmt: skip
