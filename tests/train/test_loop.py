@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from tmkd.data.labels import LabelSet
 from tmkd.data.tokens import TokenIds
@@ -183,6 +185,50 @@ def test_the_gradient_of_a_step_is_that_of_its_mean_loss(tmp_path: Path) -> None
     expected = whole.headers.linears[0].get_parameter("bias").grad
     assert expected is not None
     assert torch.allclose(seen[-1], expected, atol=1e-6)
+
+
+@contextmanager
+def optimiser_steps() -> Iterator[list[tuple[float, float]]]:
+    """Learning rate and norm of the gradient at each step, as the optimiser takes them."""
+    taken: list[tuple[float, float]] = []
+
+    def look(optimiser: torch.optim.Optimizer, *_: Any) -> None:
+        gradients = [weight.grad for group in optimiser.param_groups for weight in group["params"]]
+        norms = [gradient.norm() for gradient in gradients if gradient is not None]
+        taken.append((optimiser.param_groups[0]["lr"], float(torch.stack(norms).norm())))
+
+    hook = register_optimizer_step_pre_hook(look)
+    try:
+        yield taken
+    finally:
+        hook.remove()
+
+
+@pytest.mark.parametrize(
+    ("warmup", "rates"),
+    [
+        (0.0, [step / 12 for step in range(12, 0, -1)]),
+        (0.1, [0, 1 / 2, 1, 9 / 10, 8 / 10, 7 / 10, 6 / 10, 5 / 10, 4 / 10, 3 / 10, 2 / 10, 1 / 10]),  # 1.2 → 2 steps
+        (0.25, [0, 1 / 3, 2 / 3, 1, 8 / 9, 7 / 9, 6 / 9, 5 / 9, 4 / 9, 3 / 9, 2 / 9, 1 / 9]),
+    ],
+)
+def test_the_learning_rate_rises_in_the_warm_up_and_falls_to_nought(
+    tmp_path: Path, warmup: float, rates: list[float]
+) -> None:
+    with optimiser_steps() as taken:
+        train(student(1), tmp_path, settings=SETTINGS.model_copy(update={"warmup": warmup}))
+    assert [rate for rate, _ in taken] == pytest.approx([SETTINGS.learning_rate * rate for rate in rates])
+
+
+def test_a_gradient_longer_than_the_limit_is_cut_to_it(tmp_path: Path) -> None:
+    with optimiser_steps() as free:
+        train(student(1), tmp_path / "free", settings=SETTINGS.model_copy(update={"clip": 1e9}))
+    limit = free[0][1] / 2
+    with optimiser_steps() as cut:
+        train(student(1), tmp_path / "cut", settings=SETTINGS.model_copy(update={"clip": limit}))
+    assert cut[0][1] == pytest.approx(limit, rel=1e-4)
+    assert max(norm for _, norm in cut) <= limit * 1.0001
+    assert max(norm for _, norm in free) > limit
 
 
 def test_the_epoch_best_on_dev_is_kept(tmp_path: Path) -> None:
