@@ -4,7 +4,7 @@ PYTHON ?= python3
 PIP_ARGS ?=
 BIN := .venv/bin
 
-.PHONY: demo demo-all test test-all check docs clean
+.PHONY: demo demo-all test test-all mutants check docs clean
 
 demo: .venv/ready
 	$(BIN)/tmkd run recipes/demo.yaml
@@ -17,6 +17,12 @@ test: .venv/ready
 
 test-all: .venv/ready
 	$(BIN)/python -m pytest -m ""
+
+# Small changes of MODULE (evaluate/results; all of them, without), and which of them its tests do not see.
+MODULE ?=
+SECONDS ?= 900
+mutants: .venv/ready
+	$(BIN)/python tests/mutants.py $(MODULE) --seconds $(SECONDS)
 
 check: .venv/ready
 	$(BIN)/ruff check .
