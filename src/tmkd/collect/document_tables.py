@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import csv
 import gzip
-import json
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import BinaryIO, NamedTuple, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tmkd.data.tables import short
+from tmkd.data.jsonl import LineError, json_objects
+from tmkd.data.messages import short
 from tmkd.errors import TmkdError
 from tmkd.recipe.parts import SourceSpec
 
@@ -88,15 +88,11 @@ def _lines(file: BinaryIO, drop_counts: Counter[str]) -> Iterator[bytes]:
 
 
 def _jsonl(lines: Iterator[bytes], source: SourceSpec, drop_counts: Counter[str]) -> Iterator[Row]:
-    for line in filter(bytes.strip, lines):
-        try:
-            row = json.loads(line.decode())
-        except UnicodeDecodeError:
-            drop_counts["not utf-8"] += 1
-        except (ValueError, RecursionError):
-            drop_counts["bad json"] += 1
+    for row in json_objects(line for line in lines if line.strip()):
+        if isinstance(row, LineError) and row.kind != "no object":
+            drop_counts[row.kind] += 1
         else:
-            yield from _row(row if isinstance(row, dict) else {}, source, drop_counts)
+            yield from _row({} if isinstance(row, LineError) else row, source, drop_counts)
 
 
 def _table(
@@ -149,7 +145,7 @@ def _parquet(path: Path, source: SourceSpec, drop_counts: Counter[str]) -> Itera
                 drop_counts["damaged"] += 1
 
 
-def _values(column: pa.Array) -> list[Any]:
+def _values(column: pa.Array) -> list[object]:
     try:
         return list(column.to_pylist())
     except UnicodeDecodeError:  # pyarrow does not check Parquet strings for UTF-8
@@ -174,7 +170,7 @@ def _require_columns(path: Path, names: Sequence[str], source: SourceSpec) -> No
             raise TmkdError(f"{path}: no {name} column ({expected}); it has {short(', '.join(names), 100)}; {remedy}")
 
 
-def _row(row: dict[str, Any], source: SourceSpec, drop_counts: Counter[str]) -> Iterator[Row]:
+def _row(row: Mapping[str, object], source: SourceSpec, drop_counts: Counter[str]) -> Iterator[Row]:
     """Yield the document of a row, or count why it has none."""
     found = {name: row.get(_column(tuple(row), source, name) or "") for name in _NAMES}
     paragraphs = found["text"]
@@ -193,7 +189,7 @@ def _row(row: dict[str, Any], source: SourceSpec, drop_counts: Counter[str]) -> 
         yield Row(url.strip(), title or "", text)
 
 
-def _text(value: Any) -> str | None:
+def _text(value: object) -> str | None:
     """Convert a value to text: "" for other types, None for bytes that are not UTF-8."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)

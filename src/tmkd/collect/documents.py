@@ -14,7 +14,7 @@ from tmkd.collect.document_tables import read_documents
 from tmkd.collect.html import MAX_HTML_BYTES, read_page
 from tmkd.collect.near_duplicates import NearDuplicates
 from tmkd.collect.warc import read_warc
-from tmkd.data.tables import short
+from tmkd.data.messages import short
 from tmkd.errors import TmkdError
 from tmkd.recipe.parts import SourceSpec
 

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from tmkd.collect.guard import Guard, text_key
 from tmkd.collect.near_heldout import keyword_set
 from tmkd.data.labels import LabelSet
+from tmkd.data.sampling import exponential
 from tmkd.data.sources import read_source
 from tmkd.errors import TmkdError
 from tmkd.recipe.schema import CollectSpec
@@ -132,11 +133,11 @@ def _order(spec: CollectSpec, keys: list[str], counts: np.ndarray, rows: np.ndar
     digests = [digest_bytes(text.encode())[:32] for text in drawn]
     if spec.sample is None:
         return rows[sorted(range(len(rows)), key=lambda place: (digests[place], keys[rows[place]]))]
-    waits = [
-        -math.log((int(digest[:13], 16) + 1) / 2**52) / count if count > 0 else math.inf
+    sampling_keys = [
+        exponential(digest) / count if count > 0 else math.inf
         for digest, count in zip(digests, counts[rows], strict=True)
     ]
-    return rows[sorted(range(len(rows)), key=lambda place: (waits[place], digests[place]))[: spec.sample]]
+    return rows[sorted(range(len(rows)), key=lambda place: (sampling_keys[place], digests[place]))[: spec.sample]]
 
 
 def _head_or_tail(head: float | None, counts: np.ndarray, facts: Counter[str]) -> pa.Array:

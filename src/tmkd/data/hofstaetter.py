@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 
-from tmkd.data.tables import short
+from tmkd.data.messages import short
 from tmkd.errors import TmkdError
 from tmkd.recipe.parts import TextsSpec
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -13,7 +14,9 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from tmkd.data.hofstaetter import MARGINS, read_hofstaetter
-from tmkd.data.tables import read_rows, short
+from tmkd.data.jsonl import JsonObject, LineError, json_objects
+from tmkd.data.messages import short
+from tmkd.data.tables import read_rows
 from tmkd.errors import TmkdError
 from tmkd.recipe.parts import SourceSpec
 
@@ -60,45 +63,34 @@ def read_layout(source: SourceSpec, base: Path, *, scores: bool, gaps: bool = Fa
     return pa.Table.from_batches(batches, _SCHEMA), left_out
 
 
-def _pairs(
-    path: Path, source: SourceSpec, read: Callable[[dict[str, Any], bool], _Row], scores: bool
-) -> Iterator[_Pair]:
+def _pairs(path: Path, source: SourceSpec, read: Callable[[JsonObject, bool], _Row], scores: bool) -> Iterator[_Pair]:
     for row, record in enumerate(_records(path, source), start=1):
         try:
-            if isinstance(record, _RowError):
+            if isinstance(record, LineError):
                 raise record
             question, passages, found = read(record, scores)
             for passage, score in zip(passages, found if scores else [math.nan] * len(passages), strict=True):
                 yield _Pair(question, passage, score, row)
-        except _RowError as error:
+        except (_RowError, LineError) as error:
             raise TmkdError(f"{path}: row {row}: {error}") from None
 
 
-def _records(path: Path, source: SourceSpec) -> Iterator[dict[str, Any] | _RowError]:
-    """The rows of a file; JSONL is read line by line, for its lists are what is wanted here."""
+def _records(path: Path, source: SourceSpec) -> Iterator[JsonObject | LineError]:
+    """Iterate over the rows of a file; JSONL is parsed here, because a table of strings would lose its lists."""
     if path.suffix.lower() != ".jsonl" or not path.is_file() or source.header:
         for batch in read_rows(path, header=source.header).to_batches(1024):
             yield from batch.to_pylist()
         return
     empty = True
     with path.open("rb") as file:
-        for line in file:
-            if line.strip():
-                empty = False
-                yield _json(line)
+        for record in json_objects(line.removeprefix(BOM_UTF8) for line in file if line.strip()):
+            empty = False
+            yield record
     if empty:
         raise TmkdError(f"{path}: empty, it has no rows")
 
 
-def _json(line: bytes) -> dict[str, Any] | _RowError:
-    try:
-        record = json.loads(line.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        return _RowError(f"not valid JSON ({short(str(error), 100)})")
-    return record if isinstance(record, dict) else _RowError("not a JSON object")
-
-
-def _triple(record: dict[str, Any], scores: bool) -> _Row:
+def _triple(record: JsonObject, scores: bool) -> _Row:
     """Parse sentence-transformers: query, positive, negative (or negative_1, …) and their raw scores in that order.
 
     The scores are a list in label, labels, score or scores, or the columns pos_score and neg_score (or neg_score_1 …).
@@ -122,7 +114,7 @@ def _triple(record: dict[str, Any], scores: bool) -> _Row:
     return question, passages, _scores(values, len(passages), "scores")
 
 
-def _flagembedding(record: dict[str, Any], scores: bool) -> _Row:
+def _flagembedding(record: JsonObject, scores: bool) -> _Row:
     """Parse FlagEmbedding: query, the lists pos and neg, and pos_scores and neg_scores of the same lengths."""
     passages, found = [], []
     for side in ("pos", "neg"):
@@ -133,7 +125,7 @@ def _flagembedding(record: dict[str, Any], scores: bool) -> _Row:
     return _text(record, "query"), passages, found
 
 
-def _tevatron(record: dict[str, Any], scores: bool) -> _Row:
+def _tevatron(record: JsonObject, scores: bool) -> _Row:
     """Parse Tevatron: query, passages (a list of objects with text and perhaps title) and scores.
 
     Title and text are joined by a space, as Tevatron does before tokenisation.
@@ -147,20 +139,20 @@ def _tevatron(record: dict[str, Any], scores: bool) -> _Row:
     return _text(record, "query"), passages, found
 
 
-def _numbered(record: dict[str, Any], word: str) -> list[str]:
+def _numbered(record: JsonObject, word: str) -> list[str]:
     """Keys `word`, `word`_1, `word`_2, … in the order of their numbers."""
     found = [name for name in record if re.fullmatch(rf"{word}(_\d+)?", name)]
     return sorted(found, key=lambda name: int(name.removeprefix(word)[1:] or 0))
 
 
-def _text(record: dict[str, Any], *names: str) -> str:
+def _text(record: JsonObject, *names: str) -> str:
     name = next((name for name in names if name in record), None)
     if name is None:
         raise _RowError(f"no {' or '.join(names)}; it has {_keys(record)}")
     return _clean(record[name], name)
 
 
-def _clean(text: Any, name: str) -> str:
+def _clean(text: object, name: str) -> str:
     if not isinstance(text, str) or not text.strip():
         raise _RowError(f"empty {name}" if text is None or isinstance(text, str) else f"{name} holds no text")
     try:
@@ -170,7 +162,7 @@ def _clean(text: Any, name: str) -> str:
     return text.strip()
 
 
-def _list(record: dict[str, Any], name: str) -> list[Any]:
+def _list(record: JsonObject, name: str) -> list[Any]:
     values = record.get(name)
     if not isinstance(values, list):
         raise _RowError(f"no {name}; it has {_keys(record)}" if values is None else f"{name} is not a list")
@@ -187,5 +179,5 @@ def _scores(values: list[Any], passages: int, name: str) -> list[float]:
         raise _RowError(f"{short(json.dumps(values))} in {name} has a value that is not a number") from None
 
 
-def _keys(record: dict[str, Any]) -> str:
+def _keys(record: JsonObject) -> str:
     return ", ".join(record) or "nothing"

@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 
 from tmkd.data.labels import LabelSet
 from tmkd.data.layouts import read_layout
+from tmkd.data.messages import short
 from tmkd.data.pairs import pair_table, question_group
-from tmkd.data.tables import read_rows, rows_where, short
+from tmkd.data.tables import read_rows, rows_where
 from tmkd.errors import TmkdError
 from tmkd.recipe.parts import SourceSpec
 

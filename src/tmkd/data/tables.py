@@ -7,20 +7,15 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tmkd.data.jsonl import LineError, json_objects
+from tmkd.data.messages import short
 from tmkd.errors import TmkdError
-
-
-def short(text: str, length: int = 60) -> str:
-    """Shorten a text to one line, for a message."""
-    line = " ".join(text.split())
-    return line if len(line) <= length else f"{line[: length - 1]}…"
 
 
 def read_rows(path: Path, single: str | None = None, header: Sequence[str] = ()) -> pa.Table:
@@ -126,11 +121,10 @@ def _delimited(path: Path, rows: list[list[str]]) -> pa.Table:
 
 def _jsonl(path: Path, text: str) -> pa.Table:
     rows: list[dict[str, str | None]] = []
-    for number, line in enumerate(_lines(text), start=1):
+    for number, row in enumerate(json_objects(_lines(text)), start=1):
+        if isinstance(row, LineError):
+            raise TmkdError(f"{path}: row {number} is {row}")
         try:
-            row = json.loads(line)
-            if not isinstance(row, dict):
-                raise TmkdError(f"{path}: row {number} is not a JSON object")
             rows.append({_json_text(name) or "": _json_text(value) for name, value in row.items()})
         except (ValueError, RecursionError) as error:
             raise TmkdError(f"{path}: row {number} is not valid JSON ({short(str(error), 100)})") from None
@@ -138,7 +132,7 @@ def _jsonl(path: Path, text: str) -> pa.Table:
     return pa.table({name: pa.array([row.get(name) for row in rows], pa.string()) for name in names})
 
 
-def _json_text(value: Any) -> str | None:
+def _json_text(value: object) -> str | None:
     """Convert a JSON value to text: strings as they are, other values as JSON."""
     if value is None:
         return None

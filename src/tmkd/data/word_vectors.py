@@ -12,7 +12,7 @@ from typing import TextIO
 import numpy as np
 import numpy.typing as npt
 
-from tmkd.data.tables import short
+from tmkd.data.messages import short
 from tmkd.errors import TmkdError
 
 Vector = npt.NDArray[np.float32]

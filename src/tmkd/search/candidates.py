@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from tmkd.data.sampling import exponential
 from tmkd.search.index import SearchIndex
 from tmkd.store import digest_bytes
 
@@ -42,13 +42,13 @@ def distinct(hits: Iterable[tuple[str, str, float]]) -> list[tuple[str, str, flo
 
 
 def draw(found: list[Candidate], keep: int, seed: int) -> list[Candidate]:
-    """`keep` of a question's candidates in their order, drawn in proportion to 1/rank, by a hash of question and rank.
+    """Sample `keep` candidates without replacement, with probabilities proportional to 1/rank, in rank order.
 
-    The number of each is a function of seed, question and rank alone: the same draw on every machine.
+    The sample is a function of seed, question and ranks alone.
     """
 
-    def wait(one: Candidate) -> float:
-        number = int(digest_bytes(f"{seed} {one.rank} {one.question}".encode("utf-8", "surrogatepass"))[:13], 16)
-        return -math.log((number + 1) / 2**52) * one.rank
+    def sampling_key(one: Candidate) -> float:
+        digest = digest_bytes(f"{seed} {one.rank} {one.question}".encode("utf-8", "surrogatepass"))
+        return exponential(digest) * one.rank
 
-    return sorted(sorted(found, key=wait)[:keep], key=lambda one: one.rank)
+    return sorted(sorted(found, key=sampling_key)[:keep], key=lambda one: one.rank)

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-from tmkd.data.tables import short
+from tmkd.data.messages import short
 from tmkd.errors import TmkdError
 from tmkd.recipe.parts import SourceSpec
 
