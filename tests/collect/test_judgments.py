@@ -22,7 +22,7 @@ Row = tuple[str, str, str]  # pair, judge, vote
 
 def read(
     folder: Path, rows: list[Row], labels: LabelSet = LABELS, **votes: Any
-) -> tuple[dict[str, int], dict[str, Any]]:
+) -> tuple[dict[str, int], dict[str, object]]:
     """The label of each question, and the facts on the votes; a row is question, judge, vote."""
     tiny.write_tsv(
         folder / "votes.tsv",

@@ -7,7 +7,6 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
@@ -41,7 +40,7 @@ def collect_corpus(
     index: Path | None = None,
     questions: Path | None = None,
     processes: int = 1,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Write a corpus of unlabelled pairs into `folder`; return counts of the pairs kept and dropped, by reason.
 
     Pairs given as files come first and count towards `limit` but are never cut by it. Then each question of the folder

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from tmkd.collect.charset import decode
+from tmkd.collect.markup import HtmlElement
 from tmkd.collect.prose import prose
 from tmkd.errors import TmkdError
 
@@ -41,7 +43,7 @@ def read_page(content: bytes, url: str = "", charset: str | None = None) -> Page
     Takes seconds at most: pages above the size limits are rejected.
     Raises: TmkdError when trafilatura is not installed.
     """
-    extract, html = _trafilatura()
+    trafilatura, html = _trafilatura()
     if len(content) > MAX_HTML_BYTES:
         return "too large"
     source = decode(content, charset)
@@ -57,23 +59,23 @@ def read_page(content: bytes, url: str = "", charset: str | None = None) -> Page
             return "too large"
         title = _title(tree, url)
         _prune(tree)
-        found = extract(tree, favor_precision=True, include_comments=False)
+        found = trafilatura.bare_extraction(tree, favor_precision=True, include_comments=False)
     except Exception:  # one page that breaks a library must not stop the others
         return "not readable"
     text = "" if found is None else prose(found.body, title)
     return Page(title, text) if text else "no main text"
 
 
-def _trafilatura() -> tuple[Any, Any]:
+def _trafilatura() -> tuple[ModuleType, ModuleType]:
     try:
+        import trafilatura
         from lxml import html
-        from trafilatura import bare_extraction
     except ImportError as error:
         raise TmkdError("reading HTML needs trafilatura: pip install 'tmkd[collect]'") from error
-    return bare_extraction, html
+    return trafilatura, html
 
 
-def _is_too_complex(tree: Any) -> bool:
+def _is_too_complex(tree: HtmlElement) -> bool:
     """True for a page whose extraction would take too long; found by counting, in linear time."""
     number = 0
     for element in tree.iter():
@@ -88,7 +90,7 @@ def _is_too_complex(tree: Any) -> bool:
     return number > _MAX_ELEMENTS
 
 
-def _title(tree: Any, url: str) -> str:
+def _title(tree: HtmlElement, url: str) -> str:
     """Title of the page, without the site's name where a heading or the host tells it apart."""
     heads = {" ".join(head.text_content().split()) for head in tree.iter("h1")}
     for given in (*tree.xpath("//head/title"), *tree.xpath("//meta[@property='og:title']/@content")):
@@ -113,11 +115,11 @@ def _host(url: str) -> str:
         return ""
 
 
-def _prune(tree: Any) -> None:
+def _prune(tree: HtmlElement) -> None:
     """Remove hidden elements, footnotes and their marks, edit links, and the source of formulas."""
     hidden = (element for element in tree.xpath("//*[@hidden or @style]") if _is_hidden(element))
     _remove([*hidden, *tree.iter("annotation", "annotation-xml")])
-    marks: list[Any] = []
+    marks: list[HtmlElement] = []
     footnotes: set[str] = set()
     for element in tree.iter("sup", "a", "span"):
         text = _mark_text(element)
@@ -135,11 +137,11 @@ def _prune(tree: Any) -> None:
     _remove(marks + notes)
 
 
-def _is_hidden(element: Any) -> bool:
+def _is_hidden(element: HtmlElement) -> bool:
     return element.get("hidden") is not None or _DISPLAY_NONE.search(element.get("style", "")) is not None
 
 
-def _remove(elements: Iterable[Any]) -> None:
+def _remove(elements: Iterable[HtmlElement]) -> None:
     """Remove elements but keep the text after them; runs of neighbours at once, since each join copies the text."""
     removed = set(elements)
     for element in removed:
@@ -147,18 +149,19 @@ def _remove(elements: Iterable[Any]) -> None:
         if parent is None or before in removed:
             continue
         tails: list[str] = []
-        while element is not None and element in removed:
-            following = element.getnext()
-            tails.append(element.tail or "")
-            parent.remove(element)
-            element = following
+        neighbour: HtmlElement | None = element
+        while neighbour is not None and neighbour in removed:
+            following = neighbour.getnext()
+            tails.append(neighbour.tail or "")
+            parent.remove(neighbour)
+            neighbour = following
         if before is None:
             parent.text = (parent.text or "") + "".join(tails)
         else:
             before.tail = (before.tail or "") + "".join(tails)
 
 
-def _mark_text(element: Any) -> str:
+def _mark_text(element: HtmlElement) -> str:
     """Text of an element; "" when it is longer than a footnote mark, without reading the rest."""
     text = ""
     for piece in element.itertext():

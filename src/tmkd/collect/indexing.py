@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from itertools import chain, count, islice
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -41,14 +40,14 @@ def collect_index(
     report: Report,
     processes: int,
     digests: dict[str, str],
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Write and index the passages of the documents, then the given passages (each is a document of its own).
 
     `digests` maps a source's file name to the digest of its content: extracted texts are cached under it.
     Returns counts of documents, of passages, and of dropped records by reason. `report` is called with (documents
     done, 0). Raises: TmkdError for an unusable file, or when there is no passage.
     """
-    facts: dict[str, Any] = {"documents": 0}
+    facts = {"documents": 0}
     drop_counts: Counter[str] = Counter()
     caches: set[str] = set()
 

@@ -6,14 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import SCHEMA
-from tmkd.data.sources import read_source, read_votes
+from tmkd.data.sources import Asked, read_source, read_votes
 from tmkd.errors import TmkdError
 from tmkd.recipe.parts import SourceSpec, VotesSpec
 
@@ -38,13 +37,15 @@ class Judge:
     agreement: float | None
 
 
-def read_labelled(source: SourceSpec, base: Path, labels: LabelSet, **how: Any) -> tuple[pa.Table, dict[str, Any]]:
+def read_labelled(
+    source: SourceSpec, base: Path, labels: LabelSet, *, label: Asked = "optional"
+) -> tuple[pa.Table, dict[str, dict[str, object]]]:
     """Read labelled pairs as `read_source` does, or from a file of votes; the second value describes the votes.
 
     Raises: TmkdError naming file and row; for votes on more than two classes, or when no pair has enough votes.
     """
     if source.votes is None:
-        return read_source(source, base, labels, **how), {}
+        return read_source(source, base, labels, label=label), {}
     if len(labels.names) != 2:
         raise TmkdError(
             f"{source.file}: votes give labels of two classes (§4.1); task {labels.task} has {len(labels.names)}; "
@@ -63,7 +64,7 @@ def is_positive(yes: int, votes: int, at_least: int | None = None) -> bool:
     return 3 * yes > 2 * votes if at_least is None else yes >= at_least
 
 
-def _judged(table: pa.Table, rule: VotesSpec, labels: LabelSet) -> tuple[pa.Table, dict[str, Any]]:
+def _judged(table: pa.Table, rule: VotesSpec, labels: LabelSet) -> tuple[pa.Table, dict[str, object]]:
     """Aggregate votes: a row per pair with enough votes, in the order of first votes; and counts."""
     first: dict[str, int] = {}
     cast: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
@@ -136,7 +137,7 @@ def judge_agreement(ballots: Iterable[Ballot]) -> list[Judge]:
     return sorted(found, key=lambda one: (one.agreement is None, one.agreement, one.name))
 
 
-def _agreement_facts(ballots: Iterable[Ballot], classes: int) -> dict[str, Any]:
+def _agreement_facts(ballots: Iterable[Ballot], classes: int) -> dict[str, object]:
     """Summarise the votes: κ, number of judges, votes per judge, and the least agreeing judges."""
     ballots = list(ballots)
     counts = np.array([np.bincount([*ballot.values()], minlength=classes) for ballot in ballots if ballot])

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import re
 import zlib
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tmkd.errors import TmkdError
+
+if TYPE_CHECKING:
+    from datasketch import MinHash
 
 _WORD = re.compile(r"\w+")
 _SHINGLE_WORDS = 3  # words
@@ -65,7 +68,7 @@ class NearDuplicates:
         return (float(np.mean(signature == stored)) - _CHANCE) / (1 - _CHANCE)
 
 
-def _minhash() -> Any:
+def _minhash() -> MinHash:
     try:
         from datasketch import MinHash
     except ImportError as error:

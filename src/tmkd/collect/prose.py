@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from typing import Any
+
+from tmkd.collect.markup import Element
 
 Block = tuple[int, str]  # the level of a heading, 1 to 6, or 0 for a paragraph, a list or a table; its text
 
@@ -39,7 +40,7 @@ _MAX_LABEL_WORDS = 8  # words of a cell that is a label of others
 _MAX_TABLE_ROWS, _MAX_TABLE_COLUMNS = 12, 6
 
 
-def prose(body: Any, title: str) -> str:
+def prose(body: Element, title: str) -> str:
     """Render a tree as paragraphs separated by blank lines; lists and tables have one item or row per line.
 
     Headings end with a colon. Dropped: appendices such as references, headings without text, the page's `title`,
@@ -69,7 +70,7 @@ def _sections(blocks: Iterable[Block], title: str) -> Iterator[str]:
             yield text
 
 
-def _blocks(element: Any) -> Iterator[Block]:
+def _blocks(element: Element) -> Iterator[Block]:
     """Split an element into blocks (level, text): level 1 to 6 for headings, 0 for paragraphs, lists and tables."""
     loose = [_single_spaced(element.text)]
     for child in element:
@@ -113,7 +114,7 @@ def _clean_line(line: str) -> str:
     return _SPACED_PUNCTUATION.sub(r"\1", line).strip()
 
 
-def _items(element: Any) -> Iterator[str]:
+def _items(element: Element) -> Iterator[str]:
     """Iterate over the lines of list items, nested lists included."""
     for item in element:
         for _, text in _blocks(item):
@@ -129,7 +130,7 @@ def _list_block(lines: Iterable[str]) -> Iterator[Block]:
         yield 0, "\n".join(ended)
 
 
-def _table(element: Any) -> Iterator[Block]:
+def _table(element: Element) -> Iterator[Block]:
     """Render a table of facts as lines, a layout table as its blocks, a numeric table as nothing."""
     rows = [list(row) for row in element if row.tag == "row"]
     blocks = [[list(_blocks(cell)) for cell in row] for row in rows]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -34,7 +33,7 @@ _FACTS = (
 
 def collect_questions(
     name: str, spec: CollectSpec, labels: LabelSet, guard: Guard, folder: Path, base: Path
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Write `folder`/questions.parquet, one row per distinct question of the files, and return counts.
 
     Columns: question, source, group, count (float64, frequency in the log), part (head: the most frequent questions

@@ -13,11 +13,15 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from types import ModuleType
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from tmkd.collect.document_tables import MAX_URL_LENGTH
 from tmkd.collect.html import MAX_HTML_BYTES
 from tmkd.errors import TmkdError
+
+if TYPE_CHECKING:
+    from fastwarc.warc import WarcRecord
 
 _CHUNK_BYTES = 1 << 16
 _GZIP = b"\x1f\x8b\x08"
@@ -59,7 +63,7 @@ def read_warc(path: Path, drop_counts: Counter[str]) -> Iterator[Response]:
                 drop_counts[found] += 1
 
 
-def _fastwarc() -> Any:
+def _fastwarc() -> ModuleType:
     try:
         import fastwarc.stream_io
         import fastwarc.warc
@@ -174,7 +178,7 @@ def _records(pieces: Iterable[bytes | None], drop_counts: Counter[str]) -> Itera
 # -- a record → a page -------------------------------------------------------------------------------------------------
 
 
-def _response(fastwarc: Any, record: bytes) -> Response | str:
+def _response(fastwarc: ModuleType, record: bytes) -> Response | str:
     """Extract the page of a record, or the reason to drop it; "" for another record type."""
     try:
         found, url, content = _read(fastwarc, record, "transfer")
@@ -203,7 +207,7 @@ def _response(fastwarc: Any, record: bytes) -> Response | str:
     return Response(url, content, found.http_charset)
 
 
-def _read(fastwarc: Any, record: bytes, decode: str) -> tuple[Any, str, bytes]:
+def _read(fastwarc: ModuleType, record: bytes, decode: str) -> tuple[WarcRecord, str, bytes]:
     found = fastwarc.warc.WarcRecord.from_reader(io.BytesIO(record), quirks_mode=True)
     if found.record_type == fastwarc.warc.WarcRecordType.response:
         found.is_http = True  # also where the record's own Content-Type lacks it
@@ -213,7 +217,7 @@ def _read(fastwarc: Any, record: bytes, decode: str) -> tuple[Any, str, bytes]:
     return found, url, found.reader.read(MAX_HTML_BYTES + 1)
 
 
-def _decoded(fastwarc: Any, content: bytes, encoding: str) -> bytes:
+def _decoded(fastwarc: ModuleType, content: bytes, encoding: str) -> bytes:
     """Decode a content encoding, up to MAX_HTML_BYTES + 1 bytes; content that is not encoded stays as it is."""
     stream = fastwarc.stream_io
     readers = {"gzip": stream.GzipReader, "br": stream.BrotliReader, "zstd": stream.ZstdReader}

@@ -30,7 +30,7 @@ class LabelSet:
         """Index of the positive class among the logits."""
         return self.names.index(self.positive)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """JSON value, as stored in `corpus.json` and in a student's configuration."""
         return {"task": self.task, "names": list(self.names), "positive": self.positive}
 

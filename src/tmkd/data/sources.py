@@ -46,8 +46,7 @@ def read_source(
     Pairs are a table of pairs.SCHEMA. Single texts have columns `need` and source; passages also url (or null),
     questions also group and count (float64, frequency; 1 without such a column), and may be empty. Labels are class
     names or indices; null, empty and -1 mean none. With a threshold the label column is a score, and the positive of
-    the two classes is a score above it. Texts are stripped.
-    Raises: TmkdError naming file and row.
+    the two classes is a score above it. Texts are stripped. Raises: TmkdError naming file and row.
     """
     file = _File(source, base, need)
     texts = {name: file.texts(name, need) for name in need}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from types import ModuleType
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tmkd.errors import TmkdError
 from tmkd.search.passage_store import Passage, Texts, write_texts
@@ -69,8 +70,8 @@ class TantivyIndex:
                 f"{folder}: the search index has {self._searcher.num_docs} of {len(self.texts)} passages; "
                 "remove it and run collect again"
             )
-        self._query: Any = tantivy.Query
-        self._occur: Any = tantivy.Occur
+        self._query = tantivy.Query
+        self._occur = tantivy.Occur
 
     @classmethod
     def build(cls, folder: Path, *passages: Iterable[Passage]) -> TantivyIndex:
@@ -143,7 +144,7 @@ class TantivyIndex:
         return sorted((-round(score, 4), int(number or 0)) for (score, _), number in zip(hits, numbers, strict=True))
 
 
-def _tantivy() -> Any:
+def _tantivy() -> ModuleType:
     try:
         import tantivy
     except ImportError as error:
@@ -151,7 +152,7 @@ def _tantivy() -> Any:
     return tantivy
 
 
-def _analyser(tantivy: Any) -> Any:
+def _analyser(tantivy: ModuleType) -> tantivy.TextAnalyzer:
     make, drop = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple()), tantivy.Filter
     filters = (drop.remove_long(_LONGEST_WORD), drop.lowercase(), drop.custom_stopword(list(STOP_WORDS)))
     for each in filters:
@@ -159,7 +160,7 @@ def _analyser(tantivy: Any) -> Any:
     return make.build()
 
 
-def _schema(tantivy: Any) -> Any:
+def _schema(tantivy: ModuleType) -> tantivy.Schema:
     schema = tantivy.SchemaBuilder()
     # Without positions, which BM25 does not use.
     schema.add_text_field("words", tokenizer_name="words", index_option="freq")
@@ -203,7 +204,9 @@ def _extend(folder: Path) -> None:
     write_atomic(words / SEAL, "\n".join([made, *files]).encode())
 
 
-def _indexed(tantivy: Any, words: Path, made: str, files: list[str], rows: list[int]) -> tuple[Any, int]:
+def _indexed(
+    tantivy: ModuleType, words: Path, made: str, files: list[str], rows: list[int]
+) -> tuple[tantivy.Index | None, int]:
     """Open an index that holds exactly the first n of these files: (index, n); (None, 0) without one."""
     try:
         known, *before = (words / SEAL).read_text().split("\n")
