@@ -6,12 +6,14 @@ import random
 import resource
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tmkd.collect import documents
+from tmkd.collect.document_tables import Row
 from tmkd.collect.documents import Deduplicator, Document, Record, check_documents, records, to_document
 from tmkd.errors import TmkdError
 from tmkd.recipe.parts import SourceSpec
@@ -108,8 +110,13 @@ def test_an_unreadable_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
         read(tmp_path, "a.jsonl")
 
 
-def test_checking_a_file_reads_it_only_to_its_first_document(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_bytes(b'x\n{"url": "u", "text": "x"}\n' + b"x" * 100)
+def test_checking_a_file_reads_it_only_to_its_first_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stream(*_: object) -> Iterator[Row]:
+        yield Row("u", "", "x")
+        pytest.fail("read beyond the first document")
+
+    (tmp_path / "a.jsonl").write_bytes(b"{}")
+    monkeypatch.setattr(documents, "read_documents", stream)
     check_documents(SourceSpec(file="a.jsonl"), tmp_path)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -55,21 +54,6 @@ def test_questions_that_differ_in_case_and_punctuation_are_one_group() -> None:
 
 def test_questions_without_letters_are_not_thrown_together() -> None:
     assert question_group("???") != question_group("!!!")
-
-
-def test_positive_index_is_the_place_among_the_names() -> None:
-    assert LabelSet("rte", ("entailment", "not_entailment"), "entailment").positive_index == 0
-    assert LABELS.positive_index == 1
-
-
-def test_label_set_survives_json() -> None:
-    assert LabelSet.from_json(json.loads(json.dumps(LABELS.to_json()))) == LABELS
-
-
-@pytest.mark.parametrize(("names", "positive"), [(("no", "yes"), "maybe"), (("yes", "yes"), "yes")])
-def test_label_set_refuses_a_strange_positive_and_a_repeated_name(names: tuple[str, ...], positive: str) -> None:
-    with pytest.raises(TmkdError, match="each named once"):
-        LabelSet("demo", names, positive)
 
 
 def test_a_given_group_is_kept_and_a_missing_one_is_the_questions() -> None:
