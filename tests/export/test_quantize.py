@@ -1,4 +1,4 @@
-"""Weights in whole steps: the nearest ones, and those that cancel each other's errors on real inputs."""
+"""int8 quantisation of weights: round-to-nearest, GPTQ, the Hadamard rotation, outlier neurons."""
 
 from __future__ import annotations
 
@@ -8,73 +8,80 @@ import numpy as np
 import pytest
 
 from tiny_bundle import PAIRS
-from tmkd.export.quantize import Rounded, input_moments, loud_neurons, quantise_rows, quantise_turned, turn
+from tmkd.export.quantize import (
+    QuantisedWeight,
+    hadamard_rotate,
+    input_moments,
+    outlier_neurons,
+    quantise_rotated,
+    quantise_rows,
+)
 from tmkd.network import Student
 
 
-def test_bytes_stand_for_steps_of_a_row() -> None:
-    rounded = Rounded(np.array([[1, -2], [3, 0]], dtype=np.int8), np.array([0.5, 2.0], dtype=np.float32))
-    assert rounded.matrix.tolist() == [[0.5, -1.0], [6.0, 0.0]]
+def test_a_code_times_its_rows_scale_is_the_weight() -> None:
+    quantised = QuantisedWeight(np.array([[1, -2], [3, 0]], dtype=np.int8), np.array([0.5, 2.0], dtype=np.float32))
+    assert quantised.matrix.tolist() == [[0.5, -1.0], [6.0, 0.0]]
 
 
-def test_turning_mixes_sixteen_neighbours_and_is_its_own_reverse() -> None:
+def test_a_rotation_mixes_sixteen_neighbours_and_is_its_own_inverse() -> None:
     one = np.zeros((1, 32), dtype=np.float32)
     one[0, 19] = 8
-    mixed = turn(one)
+    mixed = hadamard_rotate(one)
     assert mixed[0, :16].tolist() == [0] * 16
     assert mixed[0, 16:].tolist() == [2, -2, -2, 2] * 4  # 3 is 0011: of it and a column, an odd number of shared bits
-    np.testing.assert_array_equal(turn(mixed), one)
+    np.testing.assert_array_equal(hadamard_rotate(mixed), one)
 
 
-def test_rows_in_bytes_lose_at_most_half_a_step() -> None:
+def test_rounding_to_nearest_loses_at_most_half_a_scale() -> None:
     matrix = np.array([[1.27, -0.4, 0.014], [0.0, 0.0, 0.0], [-12.7, 3.14, 0.05]], dtype=np.float32)
-    values, scales, _ = quantise_rows(matrix)
-    assert values[:2].tolist() == [[127, -40, 1], [0, 0, 0]]
+    codes, scales, _ = quantise_rows(matrix)
+    assert codes[:2].tolist() == [[127, -40, 1], [0, 0, 0]]
     assert scales[0] == pytest.approx(0.01)
-    assert (np.abs(values * scales[:, None] - matrix) <= scales[:, None] / 2 + 1e-7).all()
+    assert (np.abs(codes * scales[:, None] - matrix) <= scales[:, None] / 2 + 1e-7).all()
 
 
 def test_two_inputs_that_always_agree_share_a_rounding_error() -> None:
-    # Both columns round 0.4 steps down alone; as x1 = x2, rounding one of them up loses 0.2 steps instead of 0.8.
+    # Alone, both columns are rounded 0.4 down; as x1 = x2, rounding one of them up loses 0.2 instead of 0.8.
     matrix = np.array([[127.0, 10.4, 10.4]], dtype=np.float32)
     moments = np.array([[0.01, 0.0, 0.0], [0.0, 1.0, 1.0], [0.0, 1.0, 1.0]])
     assert quantise_rows(matrix)[0].tolist() == [[127, 10, 10]]
-    values = quantise_rows(matrix, moments).steps
-    assert sorted(values[0].tolist()) == [10, 11, 127]
+    codes = quantise_rows(matrix, moments).codes
+    assert sorted(codes[0].tolist()) == [10, 11, 127]
 
 
-def test_rounding_by_moments_changes_products_less() -> None:
+def test_gptq_changes_products_less_than_rounding_to_nearest() -> None:
     rng = np.random.default_rng(3)
     inputs = rng.normal(size=(500, 4)) @ rng.normal(size=(4, 32)) + 0.1 * rng.normal(size=(500, 32))
     matrix = rng.normal(size=(16, 32)).astype(np.float32)
 
     def lost(moments: np.ndarray | None) -> float:
-        rounded = quantise_rows(matrix, moments)
-        return float(np.square(inputs @ (rounded.matrix - matrix).T).mean())
+        quantised = quantise_rows(matrix, moments)
+        return float(np.square(inputs @ (quantised.matrix - matrix).T).mean())
 
     assert lost(inputs.T @ inputs) < 0.5 * lost(None)
 
 
-def test_loud_neurons_are_those_of_large_outputs_with_large_weights_onward() -> None:
-    onward = np.ones((3, 9), dtype=np.float32)
-    onward[1, 7], onward[2, 2], onward[0, 5] = -50, 9, 8
+def test_outlier_neurons_have_large_outputs_and_large_weights() -> None:
+    down_weight = np.ones((3, 9), dtype=np.float32)
+    down_weight[1, 7], down_weight[2, 2], down_weight[0, 5] = -50, 9, 8
     outputs = np.full(9, 0.1)
     outputs[[7, 4, 5]] = 20, 3, 0.001
-    found = loud_neurons(onward, np.diag(outputs**2))
+    found = outlier_neurons(down_weight, np.diag(outputs**2))
     assert found[:3].tolist() == [7, 4, 2]  # 1,000, then 3, then 0.9
     assert len(found) == 4
     assert 5 not in found
 
 
-def test_turned_weights_stand_for_the_same_and_lose_less_to_one_large_column() -> None:
+def test_rotated_weights_lose_less_to_one_large_column() -> None:
     rng = np.random.default_rng(4)
     matrix = rng.normal(size=(8, 32)).astype(np.float32)
     matrix[:, 5] = 40
-    rounded = quantise_turned(matrix, np.eye(32))
-    assert rounded.turned
-    lost, before = (np.square(one.matrix - matrix).mean() for one in (rounded, quantise_rows(matrix, np.eye(32))))
+    rotated = quantise_rotated(matrix, np.eye(32))
+    assert rotated.rotated
+    lost, before = (np.square(one.matrix - matrix).mean() for one in (rotated, quantise_rows(matrix, np.eye(32))))
     assert lost < 0.3 * before
-    assert not quantise_turned(matrix[:, :20], np.eye(20)).turned  # no multiple of 16
+    assert not quantise_rotated(matrix[:, :20], np.eye(20)).rotated  # no multiple of 16
 
 
 def test_moments_are_those_of_every_linear_layers_inputs_and_leave_no_hook(made: tuple[Path, Path]) -> None:

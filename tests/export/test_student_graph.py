@@ -17,7 +17,7 @@ from tiny_bundle import make_distinct
 from tmkd.data.labels import LabelSet
 from tmkd.errors import TmkdError
 from tmkd.export.onnx_graph import Graph
-from tmkd.export.quantize import LOUD, input_moments, quantise_rows, quantise_turned
+from tmkd.export.quantize import OUTLIERS, input_moments, quantise_rotated, quantise_rows
 from tmkd.export.student_graph import round_layers, student_graph
 from tmkd.network import Student
 from tmkd.network.bilstm_start import write_start
@@ -70,31 +70,31 @@ def test_int8_is_near_and_small(base: Path, tmp_path: Path) -> None:
     kinds = {one.data_type for one in small.graph.initializer if np.prod(one.dims) > 256}
     assert kinds == {onnx.TensorProto.INT8, onnx.TensorProto.FLOAT}  # the positions stay fp32
     # The words, six matrices of the first layer, keys and values of the last: its first token's work is fp32.
-    in_bytes = [one for one in small.graph.initializer if one.data_type == onnx.TensorProto.INT8 and len(one.dims) > 1]
-    assert len(in_bytes) == 1 + 6 + 2
-    saved = 3 * sum(len(one.raw_data) for one in in_bytes)
+    int8 = [one for one in small.graph.initializer if one.data_type == onnx.TensorProto.INT8 and len(one.dims) > 1]
+    assert len(int8) == 1 + 6 + 2
+    saved = 3 * sum(len(one.raw_data) for one in int8)
     stored, before = (sum(len(one.raw_data) for one in graph.graph.initializer) for graph in (small, whole))
-    turn = 16 * 16 * 4
-    assert stored - turn < before - 0.8 * saved  # scales and constants take some back
+    hadamard = 16 * 16 * 4
+    assert stored - hadamard < before - 0.8 * saved  # scales and constants take some back
 
 
-def test_a_loud_neuron_is_computed_beside_the_bytes(base: Path, tmp_path: Path) -> None:
+def test_an_outlier_neuron_stays_fp32(base: Path, tmp_path: Path) -> None:
     student = student_of(base, tmp_path / "s")
     layer = student.encoder.encoder.layer[0]
     with torch.no_grad():
         layer.intermediate.dense.bias[3], layer.intermediate.dense.weight[3, 0] = 20.0, 9.0
         layer.output.dense.weight[5, 3] = 8.0
-    rounded = round_layers(student, input_moments(student, PAIRS))
-    inner, outer = rounded["encoder.layer.0.intermediate.dense"], rounded["encoder.layer.0.output.dense"]
-    assert not inner.steps[3].any()
-    assert not outer.steps[:, 3].any()
-    assert (~outer.steps.any(axis=0)).sum() == LOUD
-    assert outer.scales.max() * 127 < 1  # of a row without its weight of 8
+    quantised = round_layers(student, input_moments(student, PAIRS))
+    up, down = quantised["encoder.layer.0.intermediate.dense"], quantised["encoder.layer.0.output.dense"]
+    assert not up.codes[3].any()
+    assert not down.codes[:, 3].any()
+    assert (~down.codes.any(axis=0)).sum() == OUTLIERS
+    assert down.scales.max() * 127 < 1  # of a row without its weight of 8
     exact = student.predict_proba(PAIRS)
-    apart = np.abs(probabilities(student_graph(student, rounded), student) - exact)
-    weights = {name: student.encoder.get_submodule(name).get_parameter("weight").detach().numpy() for name in rounded}
-    within = {name: quantise_rows(weight) for name, weight in weights.items()}
-    assert apart.mean() < 0.5 * np.abs(probabilities(student_graph(student, within), student) - exact).mean()
+    error = np.abs(probabilities(student_graph(student, quantised), student) - exact)
+    weights = {name: student.encoder.get_submodule(name).get_parameter("weight").detach().numpy() for name in quantised}
+    all_int8 = {name: quantise_rows(weight) for name, weight in weights.items()}
+    assert error.mean() < 0.5 * np.abs(probabilities(student_graph(student, all_int8), student) - exact).mean()
 
 
 def test_another_body_is_refused(tmp_path: Path) -> None:
@@ -110,13 +110,13 @@ def test_another_body_is_refused(tmp_path: Path) -> None:
         student_graph(student_of(tmp_path / "roberta", tmp_path / "s", 1))
 
 
-@pytest.mark.parametrize(("after_gelu", "turned"), [(False, False), (True, False), (False, True)])
-def test_a_tokens_bytes_do_not_depend_on_the_tokens_beside_it(after_gelu: bool, turned: bool) -> None:
+@pytest.mark.parametrize(("after_gelu", "rotated"), [(False, False), (True, False), (False, True)])
+def test_a_tokens_quantised_inputs_do_not_depend_on_other_tokens(after_gelu: bool, rotated: bool) -> None:
     rng = np.random.default_rng(1)
     graph = Graph(int8=True)
     weight = rng.normal(size=(5, 32)).astype(np.float32)
-    rounded = quantise_turned(weight, np.eye(32)) if turned else quantise_rows(weight)
-    output = graph.linear("x", weight, np.zeros(5, dtype=np.float32), "layer", rounded, after_gelu)
+    quantised = quantise_rotated(weight, np.eye(32)) if rotated else quantise_rows(weight)
+    output = graph.linear("x", weight, np.zeros(5, dtype=np.float32), "layer", quantised, after_gelu)
     model = graph.model(["x"], output, 5)
     model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])

@@ -132,8 +132,8 @@ def _open(folder: Path) -> Student:
         raise TmkdError(f"{folder}: one logit tells two classes apart, and task {student.labels.task} has {classes}")
     if kind != "bert":
         raise TmkdError(f"{folder}: its body is a {kind}; only BERT's can be BertForSequenceClassification")
-    if student.config.pool != "pooler":
-        raise TmkdError(f"{folder}: pool: {student.config.pool}, but BertForSequenceClassification reads the pooler")
+    if student.pool != "pooler":
+        raise TmkdError(f"{folder}: pool: {student.pool}, but BertForSequenceClassification reads the pooler")
     return student
 
 

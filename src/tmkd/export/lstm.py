@@ -1,4 +1,4 @@
-"""A Bi-LSTM body in an ONNX graph; in int8 its word vectors are bytes, its encoders stay fp32."""
+"""ONNX nodes of a Bi-LSTM encoder; in the int8 graph its word vectors are int8, its LSTMs fp32."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch import nn
 from tmkd.export.onnx_graph import INPUTS, Graph, array
 from tmkd.network.bilstm import FIRST, SEPARATOR, SPECIALS, BiLSTM
 
-_GATES = (0, 3, 1, 2)  # torch has input, forget, cell, output; ONNX input, output, forget, cell
+_GATES = (0, 3, 1, 2)  # torch's order is input, forget, cell, output; ONNX's input, output, forget, cell
 
 
 def lstm_vector(graph: Graph, encoder: BiLSTM) -> str:
-    """h1 of INPUTS: [question; passage], of each number the greatest over the text's words, (pairs, width)."""
+    """Compute h1 = [question; passage] from INPUTS: the states' maximum over a text's words, (pairs, width)."""
     ids, mask, types = INPUTS
     real = graph.node("Cast", mask, to=TensorProto.BOOL)
     for special in (FIRST, SEPARATOR):
@@ -28,7 +28,7 @@ def lstm_vector(graph: Graph, encoder: BiLSTM) -> str:
 
 
 def _text(graph: Graph, table: np.ndarray, layers: nn.LSTM, own: str) -> str:
-    """One text of each pair, where `own` (pairs, longest) is 1: its words stand side by side."""
+    """Encode one text of each pair: the neighbouring tokens where `own` (pairs, longest) is 1."""
     first, second = (graph.constant(np.array([axis], dtype=np.int64)) for axis in (0, 1))
     zero, one = (graph.constant(np.int64(number)) for number in (0, 1))
     lengths = graph.node("Max", graph.node("ReduceSum", own, second, keepdims=1), one)  # (pairs, 1)
@@ -63,7 +63,7 @@ def _text(graph: Graph, table: np.ndarray, layers: nn.LSTM, own: str) -> str:
 
 
 def _weights(graph: Graph, layers: nn.LSTM, layer: int) -> list[str]:
-    """Of both directions: input weights (2, 4 units, in), recurrent ones (2, 4 units, units), biases (2, 8 units)."""
+    """Weights of both directions: of inputs (2, 4 units, in), of states (2, 4 units, units), biases (2, 8 units)."""
 
     def gates(name: str) -> np.ndarray:
         both = [array(getattr(layers, f"{name}_l{layer}{direction}")) for direction in ("", "_reverse")]

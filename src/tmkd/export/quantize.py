@@ -1,93 +1,105 @@
-"""Weights in whole steps: to the nearest one, or so that the errors of a row cancel on the inputs that really come."""
+"""int8 quantisation of weight matrices: round-to-nearest, or GPTQ on calibration inputs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
-from tmkd.bundle.kernel_weights import TURNED, hadamard
+from tmkd.bundle.kernel_weights import TURNED as HADAMARD_SIZE
+from tmkd.bundle.kernel_weights import hadamard
 from tmkd.network import Student
 from tmkd.network.layer_inputs import layer_inputs
 
-LEVELS = 127  # of a signed byte, on each side of 0
-LOUD = 4  # neurons of a feed-forward that stay fp32
-DAMPING = 0.01  # of the mean diagonal, added to it: pairs are few, and some inputs hardly vary
+INT8_MAX = 127  # codes are −127 to 127
+OUTLIERS = 4  # neurons of a feed-forward that stay fp32
+DAMPING = 0.01  # of the mean diagonal, added to it: calibration pairs are few, and some inputs hardly vary
 
 Moments = dict[str, npt.NDArray[np.float64]]
+_Float = TypeVar("_Float", np.float32, np.float64)
 
 
-class Rounded(NamedTuple):
-    """A matrix in bytes: whole steps, int8 (rows, columns), and the size of each row's step, float32 (rows,).
+class QuantisedWeight(NamedTuple):
+    """An int8 weight matrix: codes int8 (rows, columns) and a scale per row, float32 (rows,).
 
-    If `turned`, it is meant for inputs that are turned as well before they become bytes (`turn`).
+    With `rotated` it multiplies inputs after a Hadamard rotation (`hadamard_rotate`).
     """
 
-    steps: npt.NDArray[np.int8]
+    codes: npt.NDArray[np.int8]
     scales: npt.NDArray[np.float32]
-    turned: bool = False
+    rotated: bool = False
 
     @property
     def matrix(self) -> npt.NDArray[np.float32]:
-        """What it stands for, for the inputs as they are: float32 (rows, columns)."""
-        whole = self.steps * self.scales[:, None]
-        return turn(whole) if self.turned else whole
+        """Dequantised matrix for inputs that are not rotated, float32 (rows, columns)."""
+        dequantised = self.codes * self.scales[:, None]
+        return hadamard_rotate(dequantised) if self.rotated else dequantised
 
 
-def quantise_rows(matrix: npt.NDArray[np.float32], moments: npt.NDArray[np.float64] | None = None) -> Rounded:
-    """matrix (rows, columns) → the same in bytes, near it.
+def quantise_rows(matrix: npt.NDArray[np.float32], moments: npt.NDArray[np.float64] | None = None) -> QuantisedWeight:
+    """Quantise a matrix (rows, columns) with a scale per row.
 
-    With the `moments` of its inputs, Σ x·xᵀ (columns, columns), a column's rounding error is made good by the columns
-    not rounded yet, the most active first, so that matrix · x changes least (GPTQ, arXiv 2210.17323).
+    Without `moments` each entry is rounded to the nearest code. With the second moments of its inputs, Σ x·xᵀ (columns,
+    columns), the columns not yet rounded compensate a column's rounding error, the most active columns first, so that
+    matrix · x changes least (GPTQ, arXiv 2210.17323).
     """
-    scales = np.maximum(np.abs(matrix).max(axis=1), 1e-12).astype(np.float32) / LEVELS
+    scales = np.maximum(np.abs(matrix).max(axis=1), 1e-12).astype(np.float32) / INT8_MAX
     if moments is None:
-        return Rounded(np.clip(np.round(matrix / scales[:, None]), -LEVELS, LEVELS).astype(np.int8), scales)
+        return QuantisedWeight(np.clip(np.round(matrix / scales[:, None]), -INT8_MAX, INT8_MAX).astype(np.int8), scales)
     order = np.argsort(-np.diag(moments), kind="stable")
-    left = matrix[:, order].astype(np.float64) / scales[:, None]  # in steps
+    remaining = matrix[:, order].astype(np.float64) / scales[:, None]  # in units of a row's scale
     damped = moments[np.ix_(order, order)] + np.eye(len(order)) * (DAMPING * np.diag(moments).mean() + 1e-12)
-    # Row i of the inverse's upper factor says how column i's error is best spread over those after it.
-    spread = np.linalg.cholesky(np.linalg.inv(damped)).T
-    steps = np.empty_like(left)
+    # Row i of the inverse's upper Cholesky factor distributes column i's error over the columns after it.
+    factor = np.linalg.cholesky(np.linalg.inv(damped)).T
+    rounded = np.empty_like(remaining)
     for column in range(len(order)):
-        steps[:, column] = np.clip(np.round(left[:, column]), -LEVELS, LEVELS)
-        error = (left[:, column] - steps[:, column]) / spread[column, column]
-        left[:, column + 1 :] -= np.outer(error, spread[column, column + 1 :])
-    values = np.empty(matrix.shape, dtype=np.int8)
-    values[:, order] = steps.astype(np.int8)
-    return Rounded(values, scales)
+        rounded[:, column] = np.clip(np.round(remaining[:, column]), -INT8_MAX, INT8_MAX)
+        error = (remaining[:, column] - rounded[:, column]) / factor[column, column]
+        remaining[:, column + 1 :] -= np.outer(error, factor[column, column + 1 :])
+    codes = np.empty(matrix.shape, dtype=np.int8)
+    codes[:, order] = rounded.astype(np.int8)
+    return QuantisedWeight(codes, scales)
 
 
-def quantise_turned(matrix: npt.NDArray[np.float32], moments: npt.NDArray[np.float64]) -> Rounded:
-    """As `quantise_rows`, turned: no input is then much louder than others, and a token's share a scale with less loss.
+def quantise_rotated(matrix: npt.NDArray[np.float32], moments: npt.NDArray[np.float64]) -> QuantisedWeight:
+    """Quantise after a Hadamard rotation of the inputs (QuaRot, arXiv 2404.00456).
 
-    Where the columns are no multiple of TURNED, they stay as they are.
+    The rotation spreads outlier channels, so one scale per token loses less. A matrix whose columns are no multiple of
+    HADAMARD_SIZE is quantised without it.
     """
-    if matrix.shape[1] % TURNED:
+    if matrix.shape[1] % HADAMARD_SIZE:
         return quantise_rows(matrix, moments)
-    return quantise_rows(turn(matrix), turn(turn(moments).T))._replace(turned=True)
+    rotated_moments = hadamard_rotate(hadamard_rotate(moments).T)
+    return quantise_rows(hadamard_rotate(matrix), rotated_moments)._replace(rotated=True)
 
 
-def turn(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """rows (rows, columns), each TURNED neighbours of a row mixed by `hadamard`; turned twice they are as before."""
-    mixed: npt.NDArray[Any] = rows.reshape(-1, TURNED) @ hadamard().astype(rows.dtype)
-    return mixed.reshape(rows.shape)
+def hadamard_rotate(rows: npt.NDArray[_Float]) -> npt.NDArray[_Float]:
+    """Rotate rows (rows, columns) by the Hadamard matrix, HADAMARD_SIZE neighbouring columns at a time.
 
-
-def loud_neurons(onward: npt.NDArray[np.float32], moments: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """The few neurons of a feed-forward whose output and weights onward are far larger than all others', (LOUD,).
-
-    BERTs have one or two that make the first token's largest channel. In bytes they would leave the others few steps:
-    both of a weight's row and of a token's inputs. onward (out, neurons); moments of the neurons' outputs.
+    The matrix is symmetric and orthonormal: a second rotation undoes the first.
     """
-    return np.argsort(-np.abs(onward).max(axis=0) * np.sqrt(np.diag(moments)), kind="stable")[:LOUD]
+    rotated: npt.NDArray[_Float] = rows.reshape(-1, HADAMARD_SIZE) @ hadamard().astype(rows.dtype)
+    return rotated.reshape(rows.shape)
+
+
+def outlier_neurons(down_weight: npt.NDArray[np.float32], moments: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Indices of the OUTLIERS neurons of a feed-forward that add most to one output channel, int64 (OUTLIERS,).
+
+    A neuron's measure is its root mean square times its largest weight. In BERTs one or two neurons make the first
+    token's largest channel; quantised, they would inflate the scales of their weight rows and of that token's inputs.
+    down_weight (out, neurons); moments (neurons, neurons) of the neurons' outputs.
+    """
+    return np.argsort(-np.abs(down_weight).max(axis=0) * np.sqrt(np.diag(moments)), kind="stable")[:OUTLIERS]
 
 
 def input_moments(student: Student, pairs: Sequence[tuple[str, str]]) -> Moments:
-    """Σ x·xᵀ over the tokens of these pairs, float64 (in, in), of the inputs of each linear layer of the encoder."""
+    """Second moments of the inputs of the encoder's linear layers, by layer name: Σ x·xᵀ, float64 (in, in).
+
+    The sum is over the tokens of these (question, passage) pairs.
+    """
     moments: Moments = {}
 
     def add(name: str, inputs: Tensor) -> None:

@@ -90,7 +90,7 @@ class Student(PreTrainedModel):
 
     def __init__(self, config: StudentConfig) -> None:
         super().__init__(config)
-        self.encoder = encoder_from_config(dict(config.encoder or {}), self._pool)
+        self.encoder = encoder_from_config(dict(config.encoder or {}), self.pool)
         named = [Header(name, digest) for name, digest in config.headers or []]
         self.headers = Headers(named, self.encoder.config.hidden_size, len(self.labels.names))
         self.post_init()  # type: ignore[no-untyped-call]
@@ -131,7 +131,7 @@ class Student(PreTrainedModel):
         """
         old = self.config
         with _seeded(seed):
-            student = type(self)(StudentConfig.of(old.encoder or {}, self._pool, labels, headers, old.max_pair_length))
+            student = type(self)(StudentConfig.of(old.encoder or {}, self.pool, labels, headers, old.max_pair_length))
         student.encoder = copy.deepcopy(self.encoder)
         if labels == self.labels:
             student.headers.carry(self.headers)
@@ -149,7 +149,8 @@ class Student(PreTrainedModel):
         return int(self.config.max_pair_length)
 
     @property
-    def _pool(self) -> Pool:
+    def pool(self) -> Pool:
+        """Vector that the headers read: the pooler's output, or the first token's last hidden state."""
         return "pooler" if self.config.pool == "pooler" else "first"
 
     def forward(
@@ -161,7 +162,7 @@ class Student(PreTrainedModel):
     ) -> StudentOutput:
         """int64 (pairs, longest) each, labels int64 (pairs,) → StudentOutput, float32 also under autocast."""
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        vector = represent(self.encoder, self._pool, input_ids, mask, token_type_ids)
+        vector = represent(self.encoder, self.pool, input_ids, mask, token_type_ids)
         with torch.autocast(
             vector.device.type, enabled=False
         ):  # teachers' logits are targets to more than bf16's digits
