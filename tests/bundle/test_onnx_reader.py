@@ -45,7 +45,7 @@ def test_every_constant_and_setting_is_found() -> None:
 def test_a_kind_of_number_it_does_not_know_is_told() -> None:
     double = numpy_helper.from_array(np.zeros(2), "double")
     made = helper.make_model(helper.make_graph([], "graph", [], [], [double]))
-    with pytest.raises(ValueError, match="constant 'double' has numbers of kind 11"):
+    with pytest.raises(ValueError, match="constant 'double' has the unknown data type 11"):
         read_constants(made.SerializeToString())
 
 

@@ -1,4 +1,4 @@
-"""The bundle that is served: a folder with ONNX graphs and a tokenizer, and the ranker over it. No torch here."""
+"""Serving: the bundle, a folder of ONNX graphs and a tokenizer, and the ranker over it. No torch here."""
 
 from __future__ import annotations
 

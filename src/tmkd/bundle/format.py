@@ -1,4 +1,4 @@
-"""The bundle's folder: which files it has, what bundle.json says, and how it is opened without trusting it."""
+"""Format of a bundle's folder: its files, the content of bundle.json, and the checks before a file is read."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ VERSION = 2
 BUNDLE = "bundle.json"
 Precision = Literal["fp32", "int8"]
 Engine = Literal["kernel", "onnxruntime"]
-ENGINES: tuple[Engine, ...] = ("kernel", "onnxruntime")  # the faster first
+ENGINES: tuple[Engine, ...] = ("kernel", "onnxruntime")  # the faster one first
 GRAPHS: dict[Precision, str] = {"fp32": "model.onnx", "int8": "model.int8.onnx"}
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """What bundle.json says: the classes and how a pair becomes token ids; `precisions` are the graphs there are.
+    """Content of bundle.json: classes, settings of the tokenizer, names of the headers, precisions of the graphs.
 
-    `engines` are those that serve the int8 graph unasked, the faster first: they kept its limits, or were forced.
+    `engines` may serve the int8 graph without being asked for, the faster one first: they kept its limits, or the
+    export was forced.
     """
 
     labels: LabelSet
@@ -49,16 +50,16 @@ class Bundle:
 
 
 def read_bundle(folder: Path) -> Bundle:
-    """Open a bundle's folder.
+    """Read bundle.json of a bundle's folder.
 
-    Raises: TmkdError when it is none, of another version, or damaged.
+    Raises: TmkdError when the folder is no bundle, one of another version, or damaged.
     """
     path = folder / BUNDLE
     if not path.is_file():
         raise TmkdError(f"{folder}: not a bundle (no {BUNDLE}); make one with: tmkd export RECIPE")
     try:
-        told: dict[str, Any] = json.loads(path.read_bytes())
-        version = told["version"]
+        content: dict[str, Any] = json.loads(path.read_bytes())
+        version = content["version"]
     except (ValueError, KeyError, TypeError) as error:
         raise TmkdError(f"{path}: damaged ({error}); export the bundle again") from None
     if version != VERSION:
@@ -66,20 +67,20 @@ def read_bundle(folder: Path) -> Bundle:
     check_file(folder, BUNDLE)
     try:
         return Bundle(
-            labels=LabelSet(str(told["task"]), tuple(told["labels"]), str(told["positive"])),
-            text=TextSettings(**told["text"]),
-            headers=tuple(told["headers"]),
-            precisions=tuple(precision for precision in GRAPHS if precision in told["precisions"]),
-            engines=tuple(engine for engine in ENGINES if engine in told.get("int8_engines", ())),
+            labels=LabelSet(str(content["task"]), tuple(content["labels"]), str(content["positive"])),
+            text=TextSettings(**content["text"]),
+            headers=tuple(content["headers"]),
+            precisions=tuple(precision for precision in GRAPHS if precision in content["precisions"]),
+            engines=tuple(engine for engine in ENGINES if engine in content.get("int8_engines", ())),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise TmkdError(f"{path}: damaged ({error}); export the bundle again") from None
 
 
 def check_file(folder: Path, name: str) -> Path:
-    """A bundle's file, its bytes compared with the manifest's before anything reads them.
+    """Path of a bundle's file, after its digest was compared with the manifest's.
 
-    Raises: TmkdError when it is missing or differs.
+    Raises: TmkdError when the file is missing or differs.
     """
     path, expected = folder / name, sealed(folder).files.get(name)
     if not path.is_file():
@@ -90,7 +91,7 @@ def check_file(folder: Path, name: str) -> Path:
 
 
 def tokenizer_file(folder: Path) -> Path:
-    """The checked tokenizer.json."""
+    """Path of tokenizer.json, checked."""
     return check_file(folder, TOKENIZER)
 
 

@@ -1,4 +1,4 @@
-"""What this processor can do with bytes, and so which of a bundle's graphs runs here."""
+"""Choice of a bundle's precision by the processor's int8 instructions."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import platform
 from tmkd.bundle.format import Precision
 from tmkd.machine import processor_flags
 
-# One instruction that multiplies bytes and adds them up in 32 bits. Older processors add pairs of products in 16 bits,
-# where two large ones are cut off: int8 would be wrong there without a word.
-EXACT_BYTES = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"})
+# Instruction sets that multiply int8 and accumulate in int32. Older processors add pairs of products in int16, which
+# saturates: int8 scores would be wrong there, silently.
+EXACT_INT8 = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"})
 
 
 def best_precision(instructions: frozenset[str], machine: str) -> Precision:
-    """int8 where its products are exact, else fp32; an ARM Mac, which has no /proc/cpuinfo, has them."""
+    """int8 where its products are exact, else fp32; they are exact on an ARM Mac, which has no /proc/cpuinfo."""
     apple = machine == "arm64" and not instructions
-    return "int8" if apple or instructions & EXACT_BYTES else "fp32"
+    return "int8" if apple or instructions & EXACT_INT8 else "fp32"
 
 
 def own_precision() -> Precision:
-    """The precision for the processor this runs on."""
+    """Precision of choice on this processor."""
     return best_precision(processor_flags(), platform.machine())

@@ -1,4 +1,4 @@
-"""A bundle at work: our own kernel or ONNX Runtime, a thread per core (§1, both pipelines)."""
+"""Scores and rankings by a bundle, computed by our own kernel or ONNX Runtime on a thread per core."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from tmkd.data.tokens import TokenIds
 from tmkd.errors import TmkdError
 from tmkd.ranking import Predictions, Probabilities, RankedPassage, predictions, ranking
 
-_AT_ONCE = 4096  # pairs tokenised together: bounds memory, and the next ones are read while these are computed
+_AT_ONCE = 4096  # pairs tokenised together: bounds memory
 
 
 class Ranker:
-    """A student as it is served. Safe to call from several threads; a pair's score depends on that pair alone.
+    """A served student. Safe to call from several threads; a pair's score depends on that pair alone.
 
-    `precision` is fp32, int8 or None: int8 where the processor multiplies bytes exactly and an engine that kept the
-    int8 graph's limits is there. `engine` is kernel (our own, for int8), onnxruntime or None: the first of the two that
-    kept them and runs here.
-    `threads` batches are computed side by side (default: all cores), each on one thread.
+    `precision` is fp32, int8 or None: int8 if the processor's int8 products are exact and an engine that kept the int8
+    graph's limits runs here, else fp32. `engine` is kernel (our own, for int8), onnxruntime or None: the first of the
+    two that kept the limits and runs here.
+    `threads` batches are computed at the same time (default: one per core), each by one thread.
     Raises: TmkdError when the folder is no bundle of this version, a file is damaged, or the engine can't run it.
     """
 
@@ -50,12 +50,12 @@ class Ranker:
         self.tokenizer = PairTokenizer(_tokenizer(tokenizer_file(self.folder)), self.bundle.text)
 
     def _chosen(self, precision: Precision | None, engine: Engine | None) -> tuple[Precision, Engine, bytes]:
-        """What is asked for, or else the fastest that kept its limits; with the graph's bytes."""
-        there = self.bundle.precisions
-        if precision is not None and precision not in there:
-            raise TmkdError(f"{self.folder}: has no {precision} graph; it has {', '.join(there)}")
+        """Precision and engine as given, or else the fastest that kept its limits; and the bytes of the graph."""
+        available = self.bundle.precisions
+        if precision is not None and precision not in available:
+            raise TmkdError(f"{self.folder}: has no {precision} graph; it has {', '.join(available)}")
         wanted = precision or ("int8" if engine == "kernel" else own_precision())
-        if wanted == "int8" and "int8" in there:
+        if wanted == "int8" and "int8" in available:
             graph = self._graph("int8")
             for kept in self.bundle.engines:
                 if engine in (None, kept) and (kept == "onnxruntime" or kernel_fault(graph) is None):
@@ -68,12 +68,12 @@ class Ranker:
         return check_file(self.folder, GRAPHS[precision]).read_bytes()
 
     def predict_proba(self, pairs: Sequence[tuple[str, str]]) -> Probabilities:
-        """Eq. 6 for (question, passage) pairs: probabilities float32 (pairs, classes)."""
+        """Probabilities (Eq. 6) of (question, passage) pairs, float32 (pairs, classes)."""
         logits = np.empty((len(pairs), len(self.bundle.labels.names)), dtype=np.float32)
         for start in range(0, len(pairs), _AT_ONCE):
-            some = pairs[start : start + _AT_ONCE]
-            tokens = self.tokenizer.encode([question for question, _ in some], [passage for _, passage in some])
-            logits[start : start + len(some)] = self._logits(tokens)
+            part = pairs[start : start + _AT_ONCE]
+            tokens = self.tokenizer.encode([question for question, _ in part], [passage for _, passage in part])
+            logits[start : start + len(part)] = self._logits(tokens)
         return np.exp(logits)
 
     def predict(self, pairs: Sequence[tuple[str, str]]) -> Predictions:
