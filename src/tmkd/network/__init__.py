@@ -1,4 +1,4 @@
-"""The student (§3.2): the bottom layers of a pretrained encoder or a Bi-LSTM, and named headers, for transformers.
+"""Student network (§3.2) for transformers: bottom layers of a pretrained encoder or a Bi-LSTM, and named headers.
 
 Importing this package lets transformers' AutoConfig and AutoModelForSequenceClassification open saved students.
 """

@@ -1,6 +1,6 @@
-"""The paper's other body (§4.3, §4.4): a 2-layer Bi-LSTM over word vectors for the question, one more for the passage.
+"""Bi-LSTM encoder (§4.3, §4.4): two layers over word vectors for the question, two more for the passage.
 
-The counts of Table 4 (docs/paper.md) say: two encoders that share their word vectors, and headers 1024 wide.
+The parameter counts of Table 4 imply shared word vectors and headers 1024 wide (docs/paper.md).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ SPECIALS = PAD, UNKNOWN, FIRST, SEPARATOR = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
 
 class BiLSTMConfig(PreTrainedConfig):
-    """Its shape. `hidden_size` is the width of h1: two texts, two directions, so four times the units of an LSTM."""
+    """Configuration of a BiLSTM. `hidden_size` is the width of h1: 2 texts × 2 directions × the units of an LSTM."""
 
     model_type = "tmkd-bilstm"
 
@@ -24,7 +24,7 @@ class BiLSTMConfig(PreTrainedConfig):
     hidden_size: int = 1024
     num_hidden_layers: int = 2
     hidden_dropout_prob: float = 0.1  # of word vectors
-    type_vocab_size: int = 2  # a pair comes with token types: they say which encoder reads what
+    type_vocab_size: int = 2  # token types choose the LSTM that reads a token
     pad_token_id: int | None = SPECIALS.index(PAD)
     sep_token_id: int | None = SPECIALS.index(SEPARATOR)
 
@@ -32,8 +32,8 @@ class BiLSTMConfig(PreTrainedConfig):
 class BiLSTM(PreTrainedModel):
     """⟨question, passage⟩ → h1 = [question; passage] (pairs, hidden_size).
 
-    A text's vector is, of each number of the top layer's states, the greatest over its words: the paper does not say
-    how states become a vector (docs/paper.md). Special tokens are no words; a text without any reads as one [PAD].
+    A text's vector is the maximum of the top layer's states over its words; the paper does not name the pooling
+    (docs/paper.md). Special tokens are no words; a text without words is read as one [PAD].
     """
 
     config: BiLSTMConfig
@@ -54,7 +54,7 @@ class BiLSTM(PreTrainedModel):
             )
             for _ in range(2)
         )
-        self.pooler = nn.Identity()  # h1 is what both encoders give; there is something to read, and nothing to learn
+        self.pooler = nn.Identity()  # for callers that look for a pooler: h1 is the LSTMs' output itself
         self.post_init()  # type: ignore[no-untyped-call]
 
     def forward(
@@ -73,9 +73,9 @@ class BiLSTM(PreTrainedModel):
         return BaseModelOutputWithPooling(pooler_output=self.pooler(torch.cat(texts, dim=1)))
 
     def _read(self, encoder: nn.LSTM, input_ids: Tensor, own: Tensor) -> Tensor:
-        """One text of each pair, the ids where `own` (pairs, longest) → (pairs, hidden_size / 2)."""
+        """Encode one text of each pair, the ids where `own` (pairs, longest) is true → (pairs, hidden_size / 2)."""
         lengths = own.sum(dim=1).clamp(min=1)
-        # A text's words stand side by side, so those of all pairs are moved to the front by one stable sort.
+        # A stable sort moves the words of the text to the front, in their order.
         order = own.long().argsort(dim=1, descending=True, stable=True)[:, : int(lengths.max())]
         words = input_ids.gather(1, order) * own.gather(1, order)  # [PAD] is 0
         vectors = self.dropout(self.embeddings(words))

@@ -1,4 +1,4 @@
-"""A file of word vectors → the folder that a Bi-LSTM student starts from, as a pretrained encoder's (§4.4)."""
+"""Start of a Bi-LSTM student: a file of word vectors → a folder like a pretrained encoder's (§4.4)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tmkd.store import json_bytes, write_atomic
 
 
 def write_start(vectors: Path, folder: Path, most: int, layers: int, seed: int) -> int:
-    """Write a Bi-LSTM of `layers` with these word vectors and fresh encoders; returns how many words it knows.
+    """Write a Bi-LSTM of `layers` with these word vectors and random LSTMs; returns the size of its vocabulary.
 
-    The file's first `most` words are taken (files begin with the most frequent), each as the tokenizer spells it, in
-    lower case; of one word's spellings the first counts. [UNK] starts as the mean of all words.
-    Raises: TmkdError as `read_vectors`, or when the folder is there already or no word can be used.
+    It takes the file's first `most` words (files begin with the most frequent) in the tokenizer's normal form, lower
+    case; of several spellings of a word, the first. [UNK] starts as the mean of all words.
+    Raises: TmkdError as `read_vectors`, or when the folder exists or no word can be used.
     """
     if folder.exists():
         raise TmkdError(f"{folder} exists already; name a new folder")
@@ -31,7 +31,7 @@ def write_start(vectors: Path, folder: Path, most: int, layers: int, seed: int) 
     found: dict[str, Vector] = {}
     for word, vector in itertools.islice(read_vectors(vectors), most):
         parts = splitter.pre_tokenizer.pre_tokenize_str(splitter.normalizer.normalize_str(word))
-        if len(parts) == 1:  # what the tokenizer takes apart will never be looked up
+        if len(parts) == 1:  # a word that the tokenizer splits is never looked up
             found.setdefault(parts[0][0], vector)
     if not found:
         raise TmkdError(f"{vectors}: none of its words can be used")
@@ -48,15 +48,15 @@ def write_start(vectors: Path, folder: Path, most: int, layers: int, seed: int) 
         model.save_pretrained(folder)
     names = {"unk_token": UNKNOWN, "pad_token": PAD, "cls_token": FIRST, "sep_token": SEPARATOR}
     write_atomic(folder / TOKENIZER, word_tokenizer(words).to_str(pretty=True).encode())
-    told = {"tokenizer_class": "PreTrainedTokenizerFast", **names}
-    write_atomic(folder / "tokenizer_config.json", json_bytes(told))
+    config = {"tokenizer_class": "PreTrainedTokenizerFast", **names}
+    write_atomic(folder / "tokenizer_config.json", json_bytes(config))
     return len(found)
 
 
 def word_tokenizer(words: Iterable[str]) -> Tokenizer:
-    """A tokenizer of lower-case words and single punctuation marks: [CLS] question [SEP] passage [SEP], types 0 and 1.
+    """Tokenizer of lower-case words and single punctuation marks: [CLS] question [SEP] passage [SEP], types 0 and 1.
 
-    `words` are those with the ids 0, 1, … and begin with SPECIALS.
+    `words` have the ids 0, 1, …; they begin with SPECIALS.
     """
     ids = {word: place for place, word in enumerate(words)}
     tokenizer = Tokenizer(models.WordLevel(ids, unk_token=UNKNOWN))

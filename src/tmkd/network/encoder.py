@@ -1,4 +1,4 @@
-"""The student's body: the bottom n layers of any pretrained encoder (§3.1.1 step 3)."""
+"""Encoder of a student: the bottom n layers of a pretrained one (§3.1.1 step 3)."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from tmkd.errors import TmkdError
 from tmkd.network.first_token import first_token_state, reads_first_token
 
 Pool = Literal["pooler", "first"]
-# On CPU the backward pass of the fused attention took half of all training time.
+# The backward pass of fused attention took half of all training time on CPUs.
 ATTENTION = "eager"
-NOT_THE_ENCODERS = ("_name_or_path", "architectures", "dtype", "transformers_version", "id2label", "label2id")
+_NOT_THE_ENCODERS = ("_name_or_path", "architectures", "dtype", "transformers_version", "id2label", "label2id")
 
 
 def bottom_layers(folder: Path, layers: int, pool: Pool) -> PreTrainedModel:
-    """Load the embeddings and the bottom `layers` layers of a pretrained encoder, and its pooler if `pool` reads it.
+    """Load the embeddings and bottom `layers` layers of a pretrained encoder, and its pooler if `pool` needs it.
 
     Weights are float32. Only safetensors are read and no code of the folder is run.
-    Raises: TmkdError when the folder cannot be opened, has fewer layers, lacks weights, or has no pooler to read.
+    Raises: TmkdError when the folder cannot be opened, has fewer layers, or lacks weights or the pooler.
     """
     with quiet():
         try:
@@ -52,9 +52,9 @@ def bottom_layers(folder: Path, layers: int, pool: Pool) -> PreTrainedModel:
 
 
 def fresh_pooler(encoder: nn.Module, seed: int) -> None:
-    """Draw an encoder's pooler anew (Xavier uniform, bias 0): for one whose pooler was never trained.
+    """Initialise an encoder's pooler again (Xavier uniform, bias 0).
 
-    A sentence encoder that is read by averaging keeps the near-zero pooler it was born with, and gradients die there.
+    A sentence encoder trained with mean pooling keeps its near-zero initial pooler, where gradients vanish.
     Raises: TmkdError when the encoder has no pooler with a dense layer.
     """
     dense = getattr(getattr(encoder, "pooler", None), "dense", None)
@@ -66,15 +66,15 @@ def fresh_pooler(encoder: nn.Module, seed: int) -> None:
 
 
 def encoder_from_config(config: dict[str, Any], pool: Pool) -> PreTrainedModel:
-    """The same body with fresh weights, from the dictionary that `encoder_config` gives."""
+    """Encoder of this configuration (`encoder_config`) with random weights."""
     named = AutoConfig.for_model(**config)
     return _pooled(AutoModel.from_config(named, attn_implementation=ATTENTION), pool, config["model_type"])
 
 
 def encoder_config(encoder: PreTrainedModel) -> dict[str, Any]:
-    """What it takes to build the encoder again: its architecture, without the place or versions it came from."""
-    told = encoder.config.to_dict()
-    return {key: value for key, value in told.items() if key not in NOT_THE_ENCODERS}
+    """Configuration that rebuilds the encoder's architecture, without paths, versions and classes."""
+    config = encoder.config.to_dict()
+    return {key: value for key, value in config.items() if key not in _NOT_THE_ENCODERS}
 
 
 def represent(
@@ -82,7 +82,7 @@ def represent(
 ) -> Tensor:
     """h1 of Eq. 1 and 3: the pooler's output, or the first token's last hidden state.
 
-    All inputs int64 (pairs, longest) → (pairs, width). Segments are given only to an encoder that tells them apart.
+    All inputs int64 (pairs, longest) → (pairs, width). Token types are passed only to an encoder that has several.
     """
     inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
     if token_type_ids is not None and getattr(encoder.config, "type_vocab_size", 0) > 1:
@@ -110,7 +110,7 @@ def _shorten(config: Any, layers: int, folder: Path) -> None:
 
 
 def _pooled(encoder: PreTrainedModel, pool: Pool, name: str) -> PreTrainedModel:
-    """Check that there is a pooler to read, or drop one that nobody reads."""
+    """Check that the pooler exists if `pool` needs it, and remove an unused one."""
     if pool == "pooler" and getattr(encoder, "pooler", None) is None:
         raise TmkdError(f"{name}: this encoder has no pooler; set student.pool: first")
     if pool == "first" and "add_pooling_layer" in inspect.signature(type(encoder).__init__).parameters:
@@ -120,7 +120,7 @@ def _pooled(encoder: PreTrainedModel, pool: Pool, name: str) -> PreTrainedModel:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep transformers still while it loads or saves: no report on layers left out on purpose, no bar."""
+    """Silence transformers while it loads or saves: no warning about dropped layers, no progress bar."""
     verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

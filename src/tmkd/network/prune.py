@@ -1,6 +1,6 @@
-"""A smaller encoder to start a student from: fewer neurons in each feed-forward, fewer word pieces (docs/speed.md).
+"""Structured pruning of an encoder: fewer neurons in each feed-forward, fewer word pieces (docs/speed.md).
 
-What is left out here is made good by the stages: they train what is left to say what the teachers say.
+Pruning comes before stage 1; the two stages then recover the accuracy.
 """
 
 from __future__ import annotations
@@ -27,21 +27,22 @@ from tmkd.network.student import TOKENIZER_FILES
 from tmkd.recipe.parts import StudentSpec
 from tmkd.store import json_bytes, write_atomic
 
-WATCHED = 2048  # pairs on which neurons are watched
+SAMPLE = 2048  # pairs on which neurons' outputs are measured
 
 
 def write_narrow(base: Path, student: StudentSpec, pairs: Sequence[tuple[str, str]], folder: Path) -> dict[str, Any]:
-    """Write the bottom layers of the encoder in `base`, narrowed as `student` says, as a pretrained folder.
+    """Write the bottom layers of the encoder in `base`, pruned to the sizes of `student`, as a pretrained folder.
 
-    `pairs`, (question, passage), say which neurons and word pieces matter. Returns counts of what is left.
-    Raises: TmkdError as `bottom_layers`, or for an encoder or tokenizer that cannot be narrowed so.
+    Neurons and word pieces are chosen by their use in `pairs`, (question, passage). Returns the counts of word pieces
+    and parameters that remain.
+    Raises: TmkdError as `bottom_layers`, or for an encoder or tokenizer of another kind.
     """
     encoder = bottom_layers(base, student.layers, student.pool)
     encoder.train(False)
     tokenizer = PairTokenizer.load(base, student.max_length)
     tokens = tokenizer.encode([question for question, _ in pairs], [passage for _, passage in pairs])
     if student.ffn is not None:
-        some = np.unique(np.linspace(0, len(pairs) - 1, min(WATCHED, len(pairs))).astype(np.int64))
+        some = np.unique(np.linspace(0, len(pairs) - 1, min(SAMPLE, len(pairs))).astype(np.int64))
         narrow_ffn(encoder, student, tokens.take(some), tokenizer.settings.pad_id)
     words = tokenizer.tokenizer
     if student.vocabulary is not None:
@@ -55,23 +56,23 @@ def write_narrow(base: Path, student: StudentSpec, pairs: Sequence[tuple[str, st
     write_atomic(folder / TOKENIZER, words.to_str(pretty=True).encode())
     for name in TOKENIZER_FILES:
         if (base / name).is_file():
-            told = json.loads((base / name).read_bytes())
-            told.pop("added_tokens_decoder", None)  # numbers of the old word pieces; tokenizer.json has the new
-            write_atomic(folder / name, json_bytes(told))
+            config = json.loads((base / name).read_bytes())
+            config.pop("added_tokens_decoder", None)  # has the old ids; tokenizer.json has the new ones
+            write_atomic(folder / name, json_bytes(config))
     return {"word_pieces": words.get_vocab_size(), "parameters": encoder.num_parameters()}
 
 
 def narrow_ffn(encoder: PreTrainedModel, student: StudentSpec, tokens: TokenIds, pad_id: int) -> None:
-    """Leave in each feed-forward the `student.ffn` neurons that add most to its output on these pairs, in place.
+    """Keep the `student.ffn` neurons of each feed-forward that contribute most to its output on these pairs, in place.
 
-    What neuron j adds is its mean square times the square of its weights out, E[a_j²] · ‖W_j‖².
-    Raises: TmkdError for an encoder that is not built as BERT, or one with no more neurons than that.
+    Neuron j's contribution is its mean square output times its squared outgoing weights, E[a_j²] · ‖W_j‖².
+    Raises: TmkdError for an encoder that is not built as BERT, or that has no more neurons than that.
     """
-    config, left = encoder.config, int(student.ffn or 0)
+    config, neurons = encoder.config, int(student.ffn or 0)
     if not reads_first_token(encoder):
         raise TmkdError(f"student.ffn: a {config.model_type} cannot be narrowed; encoders built as BERT can")
-    if left >= config.intermediate_size:
-        raise TmkdError(f"student.ffn is {left}; the encoder has {config.intermediate_size}: set it to fewer")
+    if neurons >= config.intermediate_size:
+        raise TmkdError(f"student.ffn is {neurons}; the encoder has {config.intermediate_size}: set it to fewer")
     layers: Any = encoder.encoder.layer
     denses = {str(number): layer.output.dense for number, layer in enumerate(layers)}
     squares = {name: torch.zeros(config.intermediate_size, dtype=torch.float64) for name in denses}
@@ -86,15 +87,15 @@ def narrow_ffn(encoder: PreTrainedModel, student: StudentSpec, tokens: TokenIds,
             "fp32",
         )
     for layer, square in zip(layers, squares.values(), strict=True):
-        adds = square * layer.output.dense.weight.detach().double().square().sum(dim=0)
-        kept = adds.topk(left).indices.sort().values
+        contribution = square * layer.output.dense.weight.detach().double().square().sum(dim=0)
+        kept = contribution.topk(neurons).indices.sort().values
         layer.intermediate.dense = _linear(layer.intermediate.dense, kept, None)
         layer.output.dense = _linear(layer.output.dense, None, kept)
-    config.intermediate_size = left
+    config.intermediate_size = neurons
 
 
 def _linear(old: nn.Linear, rows: Tensor | None, columns: Tensor | None) -> nn.Linear:
-    """The layer with these outputs (rows) or these inputs (columns) alone."""
+    """Layer with only these outputs (rows) and inputs (columns) of the old one; None keeps all."""
     weight, bias = old.weight.detach(), old.bias.detach()
     if rows is not None:
         weight, bias = weight[rows], bias[rows]
@@ -108,7 +109,7 @@ def _linear(old: nn.Linear, rows: Tensor | None, columns: Tensor | None) -> nn.L
 
 
 def _cut_embeddings(encoder: PreTrainedModel, kept: np.ndarray) -> None:
-    """Leave these word pieces' vectors, and number the configuration's special tokens anew."""
+    """Keep these word pieces' embeddings, and renumber the configuration's special tokens."""
     config: Any = encoder.config
     new = {int(old): place for place, old in enumerate(kept)}
     for name, old in config.to_dict().items():

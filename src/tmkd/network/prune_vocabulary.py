@@ -1,4 +1,4 @@
-"""Fewer word pieces: a WordPiece tokenizer that knows the frequent ones, and spells others in smaller pieces."""
+"""Pruning of a WordPiece vocabulary: rare pieces are dropped, and words with them split into smaller pieces."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ Ids = npt.NDArray[np.int64]
 
 
 def kept_pieces(tokenizer: Tokenizer, counts: Ids, most: int) -> Ids:
-    """The ids of the pieces that stay, ascending: special tokens, single characters, then the most frequent.
+    """Ids of the `most` pieces to keep, ascending: special tokens, single characters, then the most frequent.
 
-    `counts` (pieces,) says how often each piece occurs. A single character stays, for without it a word could not be
-    spelt at all. Raises: TmkdError for another kind of tokenizer, or when `most` pieces are no cut or leave no room.
+    `counts` (pieces,) are the pieces' frequencies. Single characters stay because every word can be split into them.
+    Raises: TmkdError for another kind of tokenizer, or when `most` is not between the needed pieces and all of them.
     """
-    told = json.loads(tokenizer.to_str())
-    if told["model"].get("type") != "WordPiece":
+    content = json.loads(tokenizer.to_str())
+    if content["model"].get("type") != "WordPiece":
         raise TmkdError(
-            f"student.vocabulary: a tokenizer of kind {told['model'].get('type')} cannot be cut; WordPiece can"
+            f"student.vocabulary: a tokenizer of kind {content['model'].get('type')} cannot be cut; WordPiece can"
         )
-    words: dict[str, int] = told["model"]["vocab"]
-    prefix = told["model"]["continuing_subword_prefix"]
-    needed = {int(token["id"]) for token in told["added_tokens"]} | {words[told["model"]["unk_token"]]}
+    words: dict[str, int] = content["model"]["vocab"]
+    prefix = content["model"]["continuing_subword_prefix"]
+    needed = {int(token["id"]) for token in content["added_tokens"]} | {words[content["model"]["unk_token"]]}
     needed |= {place for word, place in words.items() if len(word.removeprefix(prefix)) == 1}
     if not len(needed) <= most < len(words):
         raise TmkdError(
@@ -39,19 +39,19 @@ def kept_pieces(tokenizer: Tokenizer, counts: Ids, most: int) -> Ids:
 
 
 def cut_tokenizer(tokenizer: Tokenizer, kept: Ids) -> Tokenizer:
-    """The tokenizer with these pieces alone, numbered anew in the order of their ids."""
-    told = json.loads(tokenizer.to_str())
+    """Tokenizer with only these pieces, renumbered in the order of their ids."""
+    content = json.loads(tokenizer.to_str())
     new = {int(old): place for place, old in enumerate(kept)}
-    words: dict[str, int] = told["model"]["vocab"]
-    told["model"]["vocab"] = {word: new[old] for word, old in words.items() if old in new}
-    for token in told["added_tokens"]:
+    words: dict[str, int] = content["model"]["vocab"]
+    content["model"]["vocab"] = {word: new[old] for word, old in words.items() if old in new}
+    for token in content["added_tokens"]:
         token["id"] = new[token["id"]]
-    told["post_processor"] = _renumbered(told["post_processor"], new)
-    return Tokenizer.from_str(json.dumps(told))
+    content["post_processor"] = _renumbered(content["post_processor"], new)
+    return Tokenizer.from_str(json.dumps(content))
 
 
 def _renumbered(part: Any, new: dict[int, int]) -> Any:
-    """A post-processor's JSON with the new ids: {"ids": […]} of a template, or ["[SEP]", id] of BERT's own."""
+    """Post-processor's JSON with the new ids: in a template {"ids": […]}, in BERT's own ["[SEP]", id]."""
     if isinstance(part, dict):
         return {
             key: [new[old] for old in value] if key == "ids" else _renumbered(value, new) for key, value in part.items()

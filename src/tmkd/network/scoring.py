@@ -1,4 +1,4 @@
-"""Token ids → logits of any network, in batches that depend on the pairs alone."""
+"""Batched inference: token ids → logits of any network, in batches that depend on the pairs alone."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def batched_logits(
     precision: str,
     done: Callable[[int], None] | None = None,
 ) -> np.ndarray:
-    """Run a network over pairs and put its answers in the pairs' order.
+    """Run a network over pairs; returns its outputs in the order of the pairs, float32 (pairs, …).
 
-    `forward` takes input_ids, attention_mask, token_type_ids (pairs, longest) and gives logits whose first axis is
-    pairs. Returns the same shape for all pairs, float32. `done` is called with the number of pairs of each batch.
+    `forward` maps input_ids, attention_mask and token_type_ids, each (pairs, longest), to outputs whose first axis is
+    pairs. `done` is called with the number of pairs of each batch.
     """
     parts: list[np.ndarray] = []
     order: list[np.ndarray] = []
@@ -39,7 +39,7 @@ def batched_logits(
             order.append(indices)
             if done is not None:
                 done(len(indices))
-    joined = np.concatenate(parts)
-    answer = np.empty_like(joined)
-    answer[np.concatenate(order)] = joined
-    return answer
+    sorted_outputs = np.concatenate(parts)
+    outputs = np.empty_like(sorted_outputs)
+    outputs[np.concatenate(order)] = sorted_outputs
+    return outputs

@@ -1,4 +1,4 @@
-"""The student: body and headers as one transformers model that saves to and loads from an ordinary folder."""
+"""Student model of transformers: encoder and headers, saved to and loaded from an ordinary folder."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ TOKENIZER_FILES = ("tokenizer_config.json", "special_tokens_map.json")  # beside
 
 
 class StudentConfig(PreTrainedConfig):
-    """A student's shape: its encoder's configuration, which vector the headers read, the headers, the classes.
+    """Configuration of a student: its encoder's, the vector that the headers read, the headers, the classes.
 
-    `headers` are [name, teacher digest or null] in the order of their logits; `max_pair_length` counts token ids. The
-    last four are the encoder's, told here too for whoever reads a pair for it.
+    `headers` are [name, teacher digest or null] in the order of their logits; `max_pair_length` is in token ids. The
+    last four fields repeat the encoder's: `PairTokenizer.load` reads them from config.json.
     """
 
     model_type = "tmkd"
@@ -54,7 +54,7 @@ class StudentConfig(PreTrainedConfig):
     def of(
         cls, encoder: dict[str, Any], pool: Pool, labels: LabelSet, headers: Sequence[Header], max_length: int
     ) -> StudentConfig:
-        """The configuration of a student with this encoder, these classes and these headers."""
+        """Configuration of a student with this encoder, these classes and these headers."""
         return cls(
             encoder=encoder,
             pool=pool,
@@ -82,7 +82,7 @@ class StudentOutput(ModelOutput):
 
 
 class Student(PreTrainedModel):
-    """The paper's student (§3.2). Softmax of its logits is Eq. 6 in any tool; the headers' own stand beside them."""
+    """Student of the paper (§3.2): the softmax of its logits is Eq. 6; `header_logits` are the headers' own."""
 
     config: StudentConfig
     config_class = StudentConfig
@@ -106,12 +106,12 @@ class Student(PreTrainedModel):
         max_length: int,
         seed: int,
     ) -> Self:
-        """A new student: the bottom `layers` of the pretrained encoder in `folder`, and headers drawn with `seed`.
+        """Create a student: the bottom `layers` of the pretrained encoder in `folder`, and headers drawn with `seed`.
 
         `max_length` is the longest pair in token ids. Raises: TmkdError as `bottom_layers`, or when the encoder has
         fewer positions than `max_length`.
         """
-        with _seeded(seed):  # also for weights that the folder lacks, such as a pooler never trained
+        with _seeded(seed):  # the folder may lack weights too, such as those of the pooler
             encoder = bottom_layers(folder, layers, pool)
             _check_positions(encoder.config, max_length, folder)
             student = cls(StudentConfig.of(encoder_config(encoder), pool, labels, headers, max_length))
@@ -120,12 +120,12 @@ class Student(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, *arguments: Any, **options: Any) -> Self:
-        """As transformers' own, without its loading bar."""
+        """Load as transformers does, without a progress bar."""
         with quiet():
             return super().from_pretrained(*arguments, **options)
 
     def with_headers(self, labels: LabelSet, headers: Sequence[Header], seed: int) -> Self:
-        """The student of the next stage: this body, and these headers.
+        """Create the student of the next stage: this encoder, and these headers.
 
         A header carries over only if its name, its teacher's digest and the classes are the same; others are fresh.
         """
@@ -160,12 +160,10 @@ class Student(PreTrainedModel):
         token_type_ids: Tensor | None = None,
         labels: Tensor | None = None,
     ) -> StudentOutput:
-        """int64 (pairs, longest) each, labels int64 (pairs,) → StudentOutput, float32 also under autocast."""
+        """Inputs int64 (pairs, longest), labels int64 (pairs,) → StudentOutput, float32 also under autocast."""
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         vector = represent(self.encoder, self.pool, input_ids, mask, token_type_ids)
-        with torch.autocast(
-            vector.device.type, enabled=False
-        ):  # teachers' logits are targets to more than bf16's digits
+        with torch.autocast(vector.device.type, enabled=False):  # teachers' logits have more digits than bf16
             header_logits = self.headers(vector.float())
             logits = aggregate(header_logits)
         loss = None if labels is None else functional.nll_loss(logits, labels)
@@ -174,10 +172,10 @@ class Student(PreTrainedModel):
     def save(self, folder: Path, tokenizer_folder: Path) -> None:
         """Write config.json, model.safetensors and the tokenizer of the encoder it started from.
 
-        Raises: TmkdError when the disk does not take them.
+        Raises: TmkdError when they cannot be written.
         """
         try:
-            self.config._name_or_path = ""  # no machine's path in an artifact
+            self.config._name_or_path = ""  # no local path in an artifact
             with quiet():
                 self.save_pretrained(folder)
             for name in TOKENIZER_FILES:
@@ -189,13 +187,13 @@ class Student(PreTrainedModel):
 
     @cached_property
     def tokenizer(self) -> PairTokenizer:
-        """The tokenizer of the folder the student was loaded from."""
+        """Tokenizer of the folder that the student was loaded from."""
         if not self.name_or_path:
             raise TmkdError("this student was not loaded from a folder: save it, then Student.from_pretrained(folder)")
         return PairTokenizer.load(Path(self.name_or_path), self.max_length)
 
     def predict_proba(self, pairs: Sequence[tuple[str, str]]) -> Probabilities:
-        """Eq. 6 for (question, passage) pairs: probabilities float32 (pairs, classes)."""
+        """Probabilities (Eq. 6) of (question, passage) pairs, float32 (pairs, classes)."""
         if not pairs:
             return np.empty((0, len(self.labels.names)), dtype=np.float32)
         tokens = self.tokenizer.encode([question for question, _ in pairs], [passage for _, passage in pairs])
@@ -237,7 +235,7 @@ def open_student(folder: Path, name: str = "a student") -> Student:
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Draw weights with a seed of their own, and leave the caller's random state as it was."""
+    """Seed torch inside the block, and restore the caller's random state after it."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield
