@@ -44,7 +44,7 @@ of [every_field.yaml](every_field.yaml), in which each field occurs.
 - YAML reads `1e-4` as text and a bare `no` as false: write `1.0e-4` and `"no"`.
 - `--set rows.tmkd.stages.1.alpha=0.3` changes one value for one call.
 - A change makes stale what depends on it, and nothing else; `tmkd show FILE` says what and why.
-- Every training measures its task's dev set after each epoch and keeps the weights of the best one.
+- A training with golden labels measures dev after each epoch and keeps the best one's weights; stage 1 keeps the last.
 """
 
 # Each section: its heading, its type, the keys of the example that belong to it.

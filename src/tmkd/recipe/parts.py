@@ -144,7 +144,7 @@ class PretrainedSpec(Spec):
 
 
 class FitSpec(Spec):
-    """How one model is trained (§4.4): AdamW, and the weights of the epoch that is best on dev."""
+    """How one model is trained (§4.4): AdamW; with golden labels, the epoch that is best on dev is kept."""
 
     learning_rate: float = Field(1e-4, gt=0, lt=1)
     """Highest learning rate, reached after the warm-up; from there it falls linearly to 0."""
