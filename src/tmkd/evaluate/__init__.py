@@ -1,1 +1,1 @@
-"""How good, how small and how fast each row is (§4, §5): pairs → probabilities → measures → tables and a report."""
+"""Accuracy, size and speed of each row (§4, §5): pairs → probabilities → measures."""

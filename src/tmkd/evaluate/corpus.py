@@ -1,4 +1,4 @@
-"""What a stage-1 corpus is like: sizes, lengths, ranks, sources, and some of its questions drawn at random (§4.1)."""
+"""Statistics of a stage-1 corpus: sizes, lengths, ranks, sources, and questions drawn at random (§4.1)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import pyarrow.compute as pc
 
 from tmkd.data.pairs import Corpus
 
-PAIRS_SHOWN = 20  # of one example at most: a user's group may be of any size
+PAIRS_SHOWN = 20  # of one example at most; a user's group may have any size
 
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """How many things have each number: `of[n]` things have the number n, int64 (largest + 1,)."""
+    """Histogram of whole numbers: `of[n]` is how many items have the value n, int64 (largest + 1,)."""
 
     of: np.ndarray
 
@@ -31,21 +31,21 @@ class Histogram:
 
     @property
     def things(self) -> int:
-        """How many there are."""
+        """Number of items."""
         return int(self.of.sum())
 
     @property
     def mean(self) -> float:
-        """Their mean number; 0 without any."""
+        """Mean value; 0 without items."""
         return float(self.of @ np.arange(len(self.of))) / max(self.things, 1)
 
     def quantile(self, share: float) -> int:
-        """The smallest number that this share of the things, and one at least, does not exceed; 0 without any."""
+        """Smallest value that this share of the items, and at least one, does not exceed; 0 without items."""
         return int(np.searchsorted(np.cumsum(self.of), max(share * self.things, 1)))
 
 
 class Rank(NamedTuple):
-    """The pairs found at one rank, and their scores' lower quartile, median, upper quartile (None without scores)."""
+    """Number of pairs found at one rank; lower quartile, median, upper quartile of the scores, or None."""
 
     rank: int
     pairs: int
@@ -53,7 +53,7 @@ class Rank(NamedTuple):
 
 
 class Share(NamedTuple):
-    """What of a corpus comes from one source."""
+    """Questions and pairs of one source."""
 
     source: str
     questions: int
@@ -61,7 +61,7 @@ class Share(NamedTuple):
 
 
 class ExamplePassage(NamedTuple):
-    """A passage of an example; rank, score and url are None where it was given, not found."""
+    """A passage of an example; rank, score and url are None for a pair that was given, not found by search."""
 
     passage: str
     rank: int | None
@@ -70,7 +70,7 @@ class ExamplePassage(NamedTuple):
 
 
 class Example(NamedTuple):
-    """A question drawn at random; `pairs` is how many it has in all, `found` the first of them."""
+    """A question drawn at random; `pairs` is the number of its pairs, `found` has the first of them."""
 
     question: str
     source: str
@@ -80,10 +80,10 @@ class Example(NamedTuple):
 
 @dataclass(frozen=True)
 class CorpusStats:
-    """A corpus in numbers: different questions (groups), passages and documents (urls), each counted once.
+    """Statistics of a corpus; different questions (groups), passages and documents (urls) each count once.
 
-    `question_words` and `passage_words` are of these; `words_per_pair` has the mean words of question and passage where
-    each counts as often as it stands in a pair. Sources come largest first.
+    `question_words` and `passage_words` are of these; `words_per_pair` has the mean words of question and passage over
+    all pairs. Sources come largest first.
     """
 
     pairs: int
@@ -100,10 +100,10 @@ class CorpusStats:
 def look(
     corpus: Corpus, seed: int, examples: int = 50, report: Callable[[int, int], None] | None = None
 ) -> CorpusStats:
-    """Look at every pair once, one shard in memory at a time; `report` hears (pairs done, of).
+    """Statistics of a corpus in one pass, one shard in memory at a time; `report` gets (pairs done, of).
 
-    Examples are the questions whose group has the smallest hashes with this seed: a draw that does not depend on where
-    they stand. About 40 bytes a pair stay in memory. Words are split at white space.
+    Examples are the questions whose groups have the smallest hashes with this seed, a draw independent of their
+    order. About 40 bytes a pair stay in memory. Words are split at white space.
     Raises: TmkdError when a shard is missing or damaged.
     """
     gathered = _Gathered()
@@ -120,7 +120,7 @@ def look(
 
 
 class _Drawn:
-    """The pairs of the questions with the smallest hashes so far; none of them can have been left out before."""
+    """Pairs of the questions with the smallest hashes so far; a question once dropped cannot return."""
 
     def __init__(self, questions: int) -> None:
         self.questions = questions
@@ -128,21 +128,21 @@ class _Drawn:
         self.hashes = np.empty(0, np.uint64)
 
     def add(self, table: pa.Table, hashes: np.ndarray) -> None:
-        """Take what belongs to the smallest hashes, uint64 (rows of the table,)."""
+        """Add the table's rows whose hash, uint64 (rows,), is among the smallest."""
         lowest = np.unique(np.concatenate([self.hashes, hashes]))[: self.questions]
         rows = np.isin(hashes, lowest)
         added = table.filter(pa.array(rows))
         if self.table is not None:
             added = pa.concat_tables([self.table, added], promote_options="default")
         hashes = np.concatenate([self.hashes, hashes[rows]])
-        # Sorted by question, in each as they came, and cut where there are too many to show.
+        # Sort by question, stable within one, and keep at most PAIRS_SHOWN pairs each.
         order = np.argsort(hashes, kind="stable")
         starts = np.searchsorted(hashes[order], hashes[order])
         order = order[(np.arange(len(order)) - starts < PAIRS_SHOWN) & np.isin(hashes[order], lowest)]
         self.table, self.hashes = added.take(pa.array(order)), hashes[order]
 
     def examples(self, pairs: dict[int, int]) -> tuple[Example, ...]:
-        """The questions drawn; `pairs` maps a hash to how many pairs its question has."""
+        """The questions drawn; `pairs` maps a hash to the number of its question's pairs."""
         if self.table is None:
             return ()
         columns = self.table.to_pydict()
@@ -163,7 +163,7 @@ class _Drawn:
 
 
 class _Gathered:
-    """The numbers of the shards so far, as columns: one entry per pair, or one per question and shard."""
+    """Statistics of the shards so far, as columns: one entry per pair, or per question and shard."""
 
     def __init__(self) -> None:
         self.pairs = 0
@@ -172,7 +172,7 @@ class _Gathered:
         self._source_pairs: Counter[str] = Counter()
 
     def add(self, table: pa.Table, codes: np.ndarray, hashes: np.ndarray) -> None:
-        """Take a shard's pairs; `codes` says which of the groups, by their `hashes`, a pair belongs to."""
+        """Add a shard; `codes` is the index of each pair's group in `hashes`."""
         self.pairs += table.num_rows
         first = np.unique(codes, return_index=True)[1]
         passages, texts = _encoded(table["passage"])
@@ -197,7 +197,7 @@ class _Gathered:
             self._columns[name].append(column)
 
     def look(self, drawn: _Drawn) -> CorpusStats:
-        """All numbers together."""
+        """Statistics over all shards."""
         groups, first, places = np.unique(self._column("group"), return_index=True, return_inverse=True)
         pairs = np.bincount(places, weights=self._column("group pairs")).astype(np.int64)
         question_words = self._column("question words")[first]
@@ -233,13 +233,13 @@ def _ranks(ranks: np.ndarray, scores: np.ndarray) -> tuple[Rank, ...]:
 
 
 def _encoded(texts: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
-    """Which of the different texts each one is, int32, and the different texts in the order met."""
+    """Dictionary encoding: the code of each text, int32, and the distinct texts in order of appearance."""
     encoded = texts.combine_chunks().dictionary_encode()
     return encoded.indices.to_numpy(), encoded.dictionary
 
 
 def _hashes(texts: pa.Array, key: bytes = b"") -> np.ndarray:
-    """64 bits of a hash per text, the same everywhere, uint64."""
+    """64-bit hash of each text, the same on every machine, uint64."""
     digests = [blake2b(text, digest_size=8, key=key).digest() for text in texts.cast(pa.binary()).to_pylist()]
     return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
 

@@ -1,4 +1,4 @@
-"""Results, gathered over seeds and splits, and the table of them that a terminal shows (Table 4's shape)."""
+"""Results of rows, and the lines of a table over seeds and splits (the shape of Table 4)."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ Logits = Callable[[Sequence[str], Sequence[str]], npt.NDArray[np.float32]]
 
 
 class Scorer(Protocol):
-    """Anything that gives pairs probabilities; `parameters` and `bytes` (on disk) count all that is needed for it."""
+    """Anything that maps pairs to probabilities; `parameters` and `bytes` (on disk) count all its members."""
 
     @property
     def name(self) -> str: ...
@@ -147,7 +147,7 @@ def from_student_folder(name: str, folder: Path, hardware: Hardware) -> NetworkS
 
 
 def parameters(network: nn.Module) -> int:
-    """The numbers a network learned, each counted once."""
+    """Number of trained parameters, each counted once."""
     return sum(weight.numel() for weight in network.parameters())
 
 

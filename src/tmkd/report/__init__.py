@@ -1,1 +1,1 @@
-"""Results as people read them: report.json, report.html and the terminal's tables (§4, §5)."""
+"""Reports of results and corpora: report.json, HTML pages, the terminal's table (§4, §5)."""

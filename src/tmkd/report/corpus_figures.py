@@ -1,4 +1,4 @@
-"""Plots of a stage-1 corpus as inline SVG, in the style of the report's: histograms, and what is found at each rank."""
+"""Plots of a stage-1 corpus as inline SVG: histograms, pairs and scores by rank."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 _COLOUR = KIND_COLOURS["student"]
 _SIZE = (2.5, 4.4)  # height and width in inches; the page shows three side by side
-_BARS = 40  # of a histogram at most, and one more
-_SHOWN = 0.995  # the share of all things that a histogram's own bars show at least
+_BARS = 40  # of a histogram at most, without the grey one
+_SHOWN = 0.995  # the share of all items that the coloured bars cover at least
 
 
 def histogram(tally: Histogram, name: str, title: str, things: str, unit: str) -> str:
-    """How many things have which number, as SVG text; a grey last bar stands for the few that have more.
+    """Draw a histogram as SVG text; a grey last bar shows the few items with larger values.
 
-    `name` goes into the drawing's ids and must be its own in a page.
+    `name` begins the drawing's ids and must be unique in a page.
     """
     starts, heights, last, more = bars(tally)
     width = (last + 1 - int(starts[0])) // len(starts)
@@ -36,8 +36,8 @@ def histogram(tally: Histogram, name: str, title: str, things: str, unit: str) -
 
 
 def bars(tally: Histogram) -> tuple[np.ndarray, np.ndarray, int, int]:
-    """A histogram's bars: the smallest number in each, how many things it holds; the last bar's largest number, and how
-    many things have more.
+    """Bars of a histogram: each one's smallest value and number of items; the last one's largest value, and the number
+    of items above it.
     """
     low, high = tally.quantile(0), tally.quantile(1)
     if high - low >= _BARS:
@@ -61,7 +61,7 @@ def scores_by_rank(ranks: Sequence[Rank]) -> str:
 
 
 def pairs_by_rank(ranks: Sequence[Rank]) -> str:
-    """How many pairs were found at each rank, as SVG text."""
+    """Number of pairs found at each rank, as SVG text."""
     with drawing(*_SIZE) as (figure, axes):
         axes.bar([rank.rank for rank in ranks], [rank.pairs for rank in ranks], 0.88, color=_COLOUR)
         _label(axes, "rank", "pairs", ranks[0].rank, ranks[-1].rank)
@@ -69,7 +69,7 @@ def pairs_by_rank(ranks: Sequence[Rank]) -> str:
 
 
 def _label(axes: Axes, across: str, up: str, low: int, high: int) -> None:
-    """Name both axes; whole numbers from `low` to `high` along the first, thousands told apart along the second."""
+    """Label both axes; whole numbers from `low` to `high` on the first, commas between thousands on the second."""
     axes.set_xlabel(across)
     axes.set_ylabel(up)
     axes.set_xticks([tick for tick in axes.get_xticks() if low <= tick <= high and tick == round(tick)])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# What is drawn in a stand-in colour is shown in a CSS variable of the page, so that a dark page gets light ink.
+# Each of these colours becomes a CSS variable in the SVG, so that a dark page gets light ink.
 INK, MUTED, GRID = "#111827", "#6b7280", "#e5e7eb"
 KIND_COLOURS = {"teacher": "#7c3aed", "ensemble": "#b45309", "student": "#0f766e"}
 _VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--line"} | {
@@ -123,7 +123,7 @@ def _ink_of(line: Line) -> dict[str, Any]:
 
 @contextmanager
 def drawing(height: float, width: float = WIDTH) -> Iterator[tuple[Figure, Axes]]:
-    """A figure (inches) in the house style; no state of matplotlib outlives it."""
+    """A figure (inches) in the style of our plots; matplotlib's global state is unchanged afterwards."""
     try:
         import matplotlib
         from matplotlib.backends.backend_svg import FigureCanvasSVG

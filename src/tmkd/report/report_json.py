@@ -1,4 +1,4 @@
-"""The report of a run, and report.json; page.py shows the same report to people."""
+"""The report of a run, and its file report.json."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROW_KEYS = (
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """One set of pairs as in Table 3: how many, how many labelled and positive, mean words (split at white space)."""
+    """One set of pairs as in Table 3: counts of pairs, labels and questions, mean words (split at white space)."""
 
     name: str
     pairs: int
@@ -37,7 +37,7 @@ class DataSet:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that a run's report tells; `date` is written as given, `speeds` maps a row to how its speed was measured."""
+    """Content of a run's report; `date` is written as given, `speeds` maps a row to its measured speed."""
 
     name: str
     date: str
@@ -50,7 +50,7 @@ class Report:
 
 
 def data_set(name: str, corpus: Corpus) -> DataSet:
-    """Count a corpus, one pass over its pairs."""
+    """Counts of a corpus, in one pass over its pairs."""
     pairs = labelled = positive = question_words = passage_words = 0
     groups: set[str] = set()
     for pair in corpus.pairs():
@@ -77,7 +77,7 @@ def write_report_json(path: Path, report: Report) -> None:
 
 
 def read_report(path: Path) -> Report:
-    """Read a report.json back. Raises: TmkdError when it is missing or not one of ours."""
+    """Read a report.json back. Raises: TmkdError when it is missing or malformed."""
     try:
         facts: dict[str, Any] = json.loads(path.read_bytes())
         rows, details = facts.pop("rows"), facts.pop("details")
