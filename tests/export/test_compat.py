@@ -250,7 +250,9 @@ def roberta(folder: Path) -> Path:
 def test_what_one_logit_or_bert_cannot_say_is_refused_in_a_line(bert: Path, tmp_path: Path) -> None:
     folders = {
         "task nli has 3$": write_student(bert, tmp_path / "three", THREE),
-        "its body is a roberta; only BERT's": write_student(roberta(tmp_path / "base"), tmp_path / "r"),
+        "its encoder is a roberta; BertForSequenceClassification needs": write_student(
+            roberta(tmp_path / "base"), tmp_path / "r"
+        ),
         "pool: first, but .* reads the pooler$": write_student(bert, tmp_path / "first", pool="first"),
         "cannot be opened as a student": bert,
     }

@@ -115,7 +115,7 @@ def test_an_int8_graph_that_loses_too_much_is_shipped_only_on_demand(
     export.export_bundle(made[0], PAIRS, [checks()], tmp_path, force=True)
     assert read_bundle_json(tmp_path)["precisions"] == ["fp32", "int8"]
     assert read_bundle_json(tmp_path)["int8_engines"] == ["onnxruntime"]
-    assert "is beyond its limits** (served so all the same)" in (tmp_path / "README.md").read_text()
+    assert "is beyond its limits** (served all the same)" in (tmp_path / "README.md").read_text()
 
 
 def read_bundle_json(folder: Path) -> Any:

@@ -1,1 +1,1 @@
-"""A student in the forms that other programs read."""
+"""Exports: a student, or its training pairs, in formats of other programs."""

@@ -1,4 +1,4 @@
-"""The model card of a bundle: what it is, how to use it, what was measured, in plain words."""
+"""Model card of a bundle: its purpose, its use, and its measured accuracy and parity."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAMES = {"kernel": "tmkd's kernel", "onnxruntime": "onnxruntime"}
 
 
 def model_card(bundle: Bundle, report: dict[str, Any]) -> str:
-    """Markdown for people who find the folder and nothing else."""
+    """Markdown of the card: `report` is the parity report, read by people who have only the folder."""
     labels, int8 = bundle.labels, "int8" in bundle.precisions
     files = ("`model.onnx` (fp32) and `model.int8.onnx` take" if int8 else "`model.onnx` (fp32) takes") + (
         " input_ids, attention_mask and token_type_ids,"
@@ -50,9 +50,9 @@ def model_card(bundle: Bundle, report: dict[str, Any]) -> str:
             )
     for engine, faults in report["faults"].items():
         if faults:
-            fate = "served so all the same" if engine in bundle.engines else "not used so unless asked for"
-            what = f"The int8 graph computed by {_NAMES[engine]} is beyond its limits"
-            lines += ["", f"**{what}** ({fate if int8 else 'left out'}): " + "; ".join(faults) + "."]
+            use = "served all the same" if engine in bundle.engines else "used only on request"
+            fault = f"The int8 graph computed by {_NAMES[engine]} is beyond its limits"
+            lines += ["", f"**{fault}** ({use if int8 else 'left out'}): " + "; ".join(faults) + "."]
     return "\n".join(lines) + "\n"
 
 

@@ -1,8 +1,8 @@
-"""Student → BertForSequenceClassification with one logit, as CrossEncoder and rerank servers open it.
+"""Export as BertForSequenceClassification with one logit, the format of CrossEncoder and rerank servers.
 
-Eq. 6 is a mean of softmaxes and no such program can say it: the one logit comes near. How near is in
-compat_report.json, measured on the written folder as transformers opens it. docs/export.md tells which program needs
-which key and file.
+Such programs cannot compute Eq. 6, a mean of softmaxes; one logit approximates it. compat_report.json has the
+agreement, measured on the written folder opened by transformers. docs/export.md lists the keys and files that each
+program needs.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ def export_compat(
 ) -> dict[str, Any]:
     """Write the student as a one-logit model, fitted and compared with it on these (question, passage) pairs.
 
-    pairs: dev pairs; groups (pairs,): question ids, None takes each question as its own; labels (pairs,): class
-    indices, negative where there is none. `folder` is made where it is absent; files in it with the same names are
-    replaced, config.json last, without which nothing opens it. Returns what compat_report.json says.
+    pairs: dev pairs; groups (pairs,): question ids, by default the questions; labels (pairs,): class indices, negative
+    without one. `folder` is made if it is missing; its files with the same names are replaced, config.json last, since
+    no program opens a folder without it. Returns the content of compat_report.json.
     Raises: TmkdError when the student has other than two classes, no BERT body or no pooler, cannot be opened, or
     there are no pairs; ValueError on groups or labels of another length.
     """
@@ -68,7 +68,7 @@ def export_compat(
         part.mkdir(parents=True)
         _write_model(student, unit, part)
         write_tokenizer(student.tokenizer, student_folder, part)
-        logits, read = _as_others_read_it(part, pairs)
+        logits, read = _score_with_transformers(part, pairs)
         manifest = read_manifest(student_folder)
         report = {
             "student": None if manifest is None else manifest.digest,
@@ -97,10 +97,10 @@ def export_compat(
 def compare(
     student: Floats, compat: Floats, groups: Sequence[str], labels: npt.NDArray[np.int64], positive: int
 ) -> dict[str, Any]:
-    """How far the one logit agrees with the student.
+    """Measure the agreement of the one logit with the student.
 
-    student, compat (pairs,): log-odds of the positive class; groups (pairs,); labels (pairs,), negative = none. What
-    is not known for want of labels or of groups with two pairs is None.
+    student, compat (pairs,): log-odds of the positive class; groups (pairs,); labels (pairs,), negative = none.
+    Measures that need labels, or groups of two pairs, are None without them.
     """
     labelled = labels >= 0
 
@@ -125,20 +125,20 @@ def compare(
 
 
 def _open(folder: Path) -> Student:
-    """The student, if BertForSequenceClassification can say what it says but for the mean over headers."""
+    """Open a student that BertForSequenceClassification can represent but for the mean over headers."""
     student = open_student(folder)
     kind, classes = student.encoder.config.model_type, len(student.labels.names)
     if classes != 2:
-        raise TmkdError(f"{folder}: one logit tells two classes apart, and task {student.labels.task} has {classes}")
+        raise TmkdError(f"{folder}: one logit separates two classes, but task {student.labels.task} has {classes}")
     if kind != "bert":
-        raise TmkdError(f"{folder}: its body is a {kind}; only BERT's can be BertForSequenceClassification")
+        raise TmkdError(f"{folder}: its encoder is a {kind}; BertForSequenceClassification needs a BERT")
     if student.pool != "pooler":
         raise TmkdError(f"{folder}: pool: {student.pool}, but BertForSequenceClassification reads the pooler")
     return student
 
 
 def _vectors(student: Student, tokens: TokenIds) -> Floats:
-    """h1 of the pairs, (pairs, width)."""
+    """Representations h1 of the pairs, (pairs, width)."""
 
     def pooled(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         return represent(
@@ -149,26 +149,26 @@ def _vectors(student: Student, tokens: TokenIds) -> Floats:
 
 
 def _differences(student: Student) -> tuple[Floats, Floats]:
-    """Each header's weight (headers, width) and bias (headers,) for the positive class, less those for the other."""
+    """Weights (headers, width) and biases (headers,) of the positive class minus those of the other class."""
     positive = student.labels.positive_index
 
     def difference(name: str) -> Floats:
         both = torch.stack([linear.state_dict()[name] for linear in student.headers.linears]).double().numpy()
-        less: Floats = both[:, positive] - both[:, 1 - positive]
-        return less
+        less_the_other: Floats = both[:, positive] - both[:, 1 - positive]
+        return less_the_other
 
     return difference("weight"), difference("bias")
 
 
 def _write_model(student: Student, unit: OneLogit, folder: Path) -> None:
-    """config.json and model.safetensors, under the names BERT's weights have everywhere."""
+    """Write config.json and model.safetensors with the usual names of BERT's weights."""
     name = student.labels.positive
     config = AutoConfig.for_model(
         **encoder_config(student.encoder)
         | {
             "id2label": {0: name},
             "label2id": {name: 0},
-            # The problem whose answer is a sigmoid: transformers and vLLM then apply one.
+            # transformers and vLLM apply a sigmoid to this type of problem.
             "problem_type": "multi_label_classification",
             "sentence_transformers": SIGMOID,
         }
@@ -180,12 +180,12 @@ def _write_model(student: Student, unit: OneLogit, folder: Path) -> None:
         model.classifier.bias.fill_(unit.bias)
     with quiet():
         model.save_pretrained(folder)
-    # safetensors makes a file that only its owner reads; a server in a container is often someone else.
+    # safetensors writes files readable by their owner only; a server in a container often runs as another user.
     shutil.copymode(folder / CONFIG, folder / "model.safetensors")
 
 
-def _as_others_read_it(folder: Path, pairs: Sequence[tuple[str, str]]) -> tuple[Floats, TokenIds]:
-    """The written model's logits (pairs,) by transformers alone, and the token ids that its tokenizer gave it."""
+def _score_with_transformers(folder: Path, pairs: Sequence[tuple[str, str]]) -> tuple[Floats, TokenIds]:
+    """Logits (pairs,) of the written model opened by transformers alone, and its own tokenizer's ids."""
     with quiet():
         model = AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True)
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)

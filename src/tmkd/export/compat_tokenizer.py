@@ -1,4 +1,4 @@
-"""A student's tokenizer in each of the files that some program reads it, or its maximum length, from."""
+"""Tokenizer files of a one-logit export, for every program that reads a tokenizer or its maximum length."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ SPECIAL_TOKENS = {"unk": "[UNK]", "sep": "[SEP]", "pad": "[PAD]", "cls": "[CLS]"
 def write_tokenizer(tokenizer: PairTokenizer, student_folder: Path, folder: Path) -> None:
     """Write tokenizer.json, tokenizer_config.json, special_tokens_map.json, sentence_bert_config.json, and vocab.txt.
 
-    Where the tokenizer is BERT's own it is called BertTokenizer, for Elasticsearch takes no other, and vocab.txt is for
-    programs that know no tokenizer.json; any other is a PreTrainedTokenizerFast without one. The names of special
-    tokens are those in `student_folder`, or else BERT's.
+    A tokenizer like BERT's own is named BertTokenizer, the only class that Elasticsearch accepts, and gets a vocab.txt
+    for programs that do not read tokenizer.json. Any other is a PreTrainedTokenizerFast without vocab.txt. Special
+    tokens have the names in `student_folder`, or else BERT's.
     """
     tokenizer.save(folder)
     words: dict[str, int] = tokenizer.tokenizer.get_vocab()
@@ -34,7 +34,7 @@ def write_tokenizer(tokenizer: PairTokenizer, student_folder: Path, folder: Path
     }
     write_atomic(folder / "tokenizer_config.json", json_bytes(config))
     write_atomic(folder / "special_tokens_map.json", json_bytes(special))
-    # The second key means a step before the tokenizer, which lowers case by itself where it should.
+    # do_lower_case would add a step before the tokenizer, which itself lowers case if its settings demand it.
     write_atomic(folder / "sentence_bert_config.json", json_bytes({"max_seq_length": longest, "do_lower_case": False}))
     if bert is not None:
         lines = (f"{word}\n" for word in sorted(words, key=words.__getitem__))
@@ -42,19 +42,19 @@ def write_tokenizer(tokenizer: PairTokenizer, student_folder: Path, folder: Path
 
 
 def _special_tokens(student_folder: Path, words: dict[str, int]) -> dict[str, str]:
-    """unk_token, sep_token, … : those that are in the vocabulary."""
-    told: dict[str, Any] = {}
+    """Special tokens that are in the vocabulary, by unk_token, sep_token, …"""
+    config: dict[str, Any] = {}
     for name in TOKENIZER_FILES:
         if (student_folder / name).is_file():
-            told |= json.loads((student_folder / name).read_bytes())
-    named = {f"{kind}_token": told.get(f"{kind}_token") or usual for kind, usual in SPECIAL_TOKENS.items()}
+            config |= json.loads((student_folder / name).read_bytes())
+    named = {f"{kind}_token": config.get(f"{kind}_token") or usual for kind, usual in SPECIAL_TOKENS.items()}
     texts = {key: token["content"] if isinstance(token, dict) else token for key, token in named.items()}
     return {key: text for key, text in texts.items() if text in words}
 
 
-def _bert_settings(told: dict[str, Any]) -> dict[str, Any] | None:
-    """What BertTokenizer must be told to be the same as this tokenizer.json, or None where it cannot be."""
-    normalizer, split, model = ((told.get(name) or {}) for name in ("normalizer", "pre_tokenizer", "model"))
+def _bert_settings(content: dict[str, Any]) -> dict[str, bool | None] | None:
+    """Settings with which BertTokenizer equals this tokenizer.json; None if no settings do."""
+    normalizer, split, model = ((content.get(name) or {}) for name in ("normalizer", "pre_tokenizer", "model"))
     if [one.get("type") for one in (normalizer, split, model)] != ["BertNormalizer", "BertPreTokenizer", "WordPiece"]:
         return None
     return {

@@ -1,4 +1,4 @@
-"""Pairs and their soft labels → data sets that sentence-transformers and FlagEmbedding train on as they are."""
+"""Export of pairs and soft labels as training data of sentence-transformers and FlagEmbedding."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from tmkd.errors import TmkdError
 
 ExportFormat = Literal["sentence-transformers", "flagembedding"]
 
-# A question's passages: text, golden label (None without one), score.
+# Passages of a question: text, golden label (None without one), score.
 _Passages = list[tuple[str, int | None, float]]
 
 
 def hand_over(corpus: Corpus, columns: Sequence[TeacherColumn], out: Path, layout: ExportFormat) -> dict[str, int]:
-    """Write a corpus with the mean of these teachers' raw logits as a folder `out`, which appears whole or not at all.
+    """Write a corpus with the mean of these teachers' raw logits to a folder `out`, complete or not at all.
 
-    The score of a pair, a logit, is the positive class's less the other one's. Pairs that one of the teachers has not
-    scored are left out. Returns counts: `pairs` written, `without_score`, and what `_flagembedding` leaves out.
-    Raises: TmkdError when `out` has something in it, or the layout cannot hold the corpus; as `read_shard` does.
+    The score of a pair is the positive class's logit minus the other one's. Pairs without a score of every teacher are
+    left out. Returns counts: `pairs` written, `without_score`, and what `_flagembedding` leaves out.
+    Raises: TmkdError when `out` has something in it, or the layout cannot represent the corpus; as `read_shard` does.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise TmkdError(f"{out}: exists and is not an empty folder; name a new one")
@@ -52,7 +52,7 @@ def hand_over(corpus: Corpus, columns: Sequence[TeacherColumn], out: Path, layou
 
 
 def _scored(corpus: Corpus, columns: Sequence[TeacherColumn]) -> Iterator[tuple[pa.Table, np.ndarray, int]]:
-    """Each shard's pairs that all teachers have scored, mean logits float64 (pairs, classes), number of other pairs."""
+    """Per shard: the pairs scored by all teachers, their mean logits float64 (pairs, classes), the number of others."""
     classes = len(corpus.labels.names)
     for index, shard in enumerate(corpus.shards):
         logits = [
@@ -65,9 +65,9 @@ def _scored(corpus: Corpus, columns: Sequence[TeacherColumn]) -> Iterator[tuple[
 
 
 def _sentence_transformers(corpus: Corpus, columns: Sequence[TeacherColumn], folder: Path) -> dict[str, int]:
-    """train-00000-of-0000N.parquet and on: query, passage, score; of more than two classes label, a list of logits.
+    """Write train-00000-of-0000N.parquet, …: query, passage, score; with three or more classes label, a list of logits.
 
-    Its trainers take score and label as the target and every other column as an input, so there are no others.
+    Its trainers take score and label as the target and every other column as an input.
     """
     counts = {"pairs": 0, "without_score": 0}
     for number, (table, logits, missing) in enumerate(_scored(corpus, columns)):
@@ -84,14 +84,14 @@ def _sentence_transformers(corpus: Corpus, columns: Sequence[TeacherColumn], fol
 
 
 def _flagembedding(corpus: Corpus, columns: Sequence[TeacherColumn], folder: Path) -> dict[str, int]:
-    """train.jsonl, a question a line: query, pos, neg, pos_scores, neg_scores.
+    """Write train.jsonl, a question per line: query, pos, neg, pos_scores, neg_scores.
 
-    `pos` are the passages with a golden positive label; where a question has no golden label at all, the one passage
-    with the best score. Its trainer fails on a question with no `pos` or no `neg`: `questions_left_out`, with their
+    `pos` are the passages with a golden positive label; of a question without golden labels, the passage with the best
+    score. The trainer fails on a question without `pos` or `neg`; such are counted in `questions_left_out` and
     `pairs_left_out`.
     """
-    # A question may come back in a later shard: it is held until the last one that has it. (Two questions with one hash
-    # are only held longer.)
+    # A question may occur in several shards: it is kept until the last of them. (Questions with the same hash are kept
+    # longer, no more.)
     last = {
         hash(question): index
         for index in range(len(corpus.shards))
@@ -119,7 +119,7 @@ def _flagembedding(corpus: Corpus, columns: Sequence[TeacherColumn], folder: Pat
 
 
 def _sides(passages: _Passages, positive: int) -> tuple[_Passages, _Passages]:
-    """The right passages of a question, and the others."""
+    """Positive passages of a question, and the others."""
     if all(label is None for _, label, _ in passages):
         best = max(range(len(passages)), key=lambda place: passages[place][2])
         return [passages[best]], [*passages[:best], *passages[best + 1 :]]
@@ -128,7 +128,7 @@ def _sides(passages: _Passages, positive: int) -> tuple[_Passages, _Passages]:
 
 
 def _differences(corpus: Corpus, logits: np.ndarray) -> np.ndarray:
-    """The positive class's logit less the other one's, float64 (pairs,)."""
+    """Logit of the positive class minus the other one's, float64 (pairs,)."""
     positive = corpus.labels.positive_index
     difference: np.ndarray = logits[:, positive] - logits[:, 1 - positive]
     return difference

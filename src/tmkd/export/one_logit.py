@@ -1,4 +1,4 @@
-"""N+1 headers → one linear unit: the least loss when a program has room for a single logit."""
+"""Fit of one linear unit to the N+1 headers, for programs that take a single logit."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ RIDGES = tuple(10.0**power for power in range(-8, 1))
 class OneLogit:
     """weight · h1 + bias ≈ the log-odds of Eq. 6; weight (width,).
 
-    `ridge` is None where the headers' mean was kept as it is. The errors are root mean squares in log-odds over pairs
-    that the fit had not seen, of the fit and of the mean alone; both None when all pairs are of one group.
+    `ridge` is None when the unit is the headers' mean. The errors are root mean squares in log-odds on held-out pairs,
+    of the fit and of the mean; both None when all pairs are of one group.
     """
 
     weight: Floats
@@ -31,9 +31,9 @@ class OneLogit:
 
 
 def log_odds(header_log_odds: Floats) -> Floats:
-    """log p/(1−p) of Eq. 6's p, the mean over headers of the positive class's probability.
+    """Log-odds log p/(1−p) of Eq. 6's p, the mean over headers of the positive class's probability.
 
-    header_log_odds (pairs, headers): the positive class's logit less the other's → (pairs,).
+    header_log_odds (pairs, headers): the positive class's logit minus the other's → (pairs,).
     """
     yes, no = (-np.logaddexp(0.0, sign * header_log_odds) for sign in (-1.0, 1.0))
     difference: Floats = np.logaddexp.reduce(yes, axis=1) - np.logaddexp.reduce(no, axis=1)
@@ -41,17 +41,17 @@ def log_odds(header_log_odds: Floats) -> Floats:
 
 
 def fit_one_logit(vectors: Floats, weights: Floats, biases: Floats, groups: Sequence[str]) -> OneLogit:
-    """The linear unit that follows the log-odds of Eq. 6 best on these pairs.
+    """Fit the linear unit closest to the log-odds of Eq. 6 on these pairs.
 
     vectors (pairs, width): h1; weights (headers, width), biases (headers,): of each header the positive class's less
-    the other's; groups (pairs,) question ids.
+    the other's; groups (pairs,): question ids.
 
-    The mean of the headers' weights is right where the headers agree, and needs no pairs at all. What it misses is a
-    curve (the least sure header keeps the mean of probabilities from 0 and 1), so only that remainder is fitted: least
-    squares on h1 with a ridge and a free constant. Plain least squares would have about as many unknowns as a dev set
-    has pairs. The ridge, or no fit at all, is chosen by the error on held-out groups, so few pairs do no harm: on a
-    student of four headers three pairs already lost less than the mean alone, and 510 lost a fourteenth. The headers'
-    own outputs as the only inputs, one coefficient each, lost four times as much as h1, which bends with them.
+    The mean of the headers' weights is exact where the headers agree, and needs no pairs. Where they disagree, the
+    least certain header keeps the mean of the probabilities away from 0 and 1; only this remainder is fitted, by ridge
+    regression on h1 with an intercept, because plain least squares would have about as many unknowns as a dev set has
+    pairs. Cross-validation over groups chooses the ridge, or no fit, so a few pairs do no harm: with four headers, a
+    fit on three pairs already had a smaller error than the mean, and a fit on 510 a fourteenth of it. Regression on the
+    headers' outputs, one coefficient each, had four times the error of regression on h1.
     """
     mean_weight, mean_bias = weights.mean(axis=0), float(biases.mean())
     missing = log_odds(vectors @ weights.T + biases) - (vectors @ mean_weight + mean_bias)
@@ -74,7 +74,7 @@ def fit_one_logit(vectors: Floats, weights: Floats, biases: Floats, groups: Sequ
 
 
 def _ridges(vectors: Floats, targets: Floats) -> Iterator[tuple[Floats, float]]:
-    """Weight (width,) and bias of the ridge regression with each of RIDGES; one eigendecomposition serves all."""
+    """Weight (width,) and bias of the ridge regression for each of RIDGES, by one eigendecomposition."""
     center, mean = vectors.mean(axis=0), float(targets.mean())
     centered = vectors - center
     squares, axes = np.linalg.eigh(centered.T @ centered)

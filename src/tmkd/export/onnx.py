@@ -1,4 +1,4 @@
-"""A student → a bundle: fp32 and int8 graphs, tokenizer, parity report and model card, checked before it is sealed."""
+"""Export of a bundle: fp32 and int8 graphs, tokenizer, parity report and model card, checked before it is sealed."""
 
 from __future__ import annotations
 
@@ -30,17 +30,18 @@ def export_bundle(
     folder: Path,
     force: bool = False,
 ) -> dict[str, Any]:
-    """Write the student's bundle into `folder`, all but its manifest, and return what the parity report says.
+    """Write the student's bundle into `folder`, all but its manifest; returns the content of the parity report.
 
-    The int8 weights are rounded by what `calibration` pairs, (question, passage), put in. On each of `checks` the fp32
-    graph is compared with the student in PyTorch and the int8 graph with fp32, as onnxruntime computes it and, where it
-    can, our own kernel. The bundle names the engines that kept the int8 graph's limits; where none did, the graph is
-    left out or, with `force`, served all the same. The report's `faults` say by engine which limits.
-    Raises: TmkdError when there is nothing to check with, the body has no export, or the fp32 graph differs from the
-    student.
+    The int8 weights are calibrated (GPTQ) on `calibration`, (question, passage) pairs. On each of `checks` the fp32
+    graph is compared with the student in PyTorch, and the int8 graph with the fp32 one, computed by onnxruntime and, if
+    it runs here, by our own kernel. The bundle names the engines that kept the int8 graph's limits. If none did, the
+    int8 graph is left out or, with `force`, served all the same. The report's `faults` list the limits that an engine
+    broke.
+    Raises: TmkdError when there are no pairs to calibrate on or check with, the encoder has no export, or the fp32
+    graph differs from the student.
     """
     if not checks or not calibration:
-        raise TmkdError("an export needs pairs: some to round the int8 weights by, and some to check the graphs with")
+        raise TmkdError("an export needs pairs to calibrate the int8 weights on, and pairs to check the graphs with")
     student = open_student(student_folder)
     tokenizer, positive = student.tokenizer, student.labels.positive_index
     pad_id = tokenizer.settings.pad_id
@@ -51,22 +52,22 @@ def export_bundle(
     report: dict[str, Any] = {"calibration_pairs": len(calibration), "fp32": [], "int8": [], "kernel": []}
     faults: dict[Engine, list[str]] = {"onnxruntime": []}
     sessions = {precision: Session(graph.SerializeToString(), precision) for precision, graph in graphs.items()}
-    in_bytes = graphs["int8"].SerializeToString()
-    kernel = None if kernel_fault(in_bytes) else Kernel(in_bytes, "int8")
+    int8_graph = graphs["int8"].SerializeToString()
+    kernel = None if kernel_fault(int8_graph) else Kernel(int8_graph, "int8")
     if kernel is not None:
         faults["kernel"] = []
     for check in checks:
-        read = tokenizer.encode(check.questions, check.passages)
-        said = student.predict_proba(list(zip(check.questions, check.passages, strict=True)))
-        exact, quick = (np.exp(sessions[precision].logits(read, pad_id)) for precision in ("fp32", "int8"))
-        report["fp32"].append(compare(said, exact, check, positive))
-        report["int8"].append(compare(exact, quick, check, positive))
-        wrong = fp32_faults(report["fp32"][-1])
-        if wrong:
-            raise TmkdError(f"the ONNX graph is not the student: {'; '.join(wrong)}")
+        tokens = tokenizer.encode(check.questions, check.passages)
+        expected = student.predict_proba(list(zip(check.questions, check.passages, strict=True)))
+        fp32, int8 = (np.exp(sessions[precision].logits(tokens, pad_id)) for precision in ("fp32", "int8"))
+        report["fp32"].append(compare(expected, fp32, check, positive))
+        report["int8"].append(compare(fp32, int8, check, positive))
+        differences = fp32_faults(report["fp32"][-1])
+        if differences:
+            raise TmkdError(f"the ONNX graph is not the student: {'; '.join(differences)}")
         faults["onnxruntime"] += int8_faults(report["int8"][-1])
         if kernel is not None:
-            report["kernel"].append(compare(exact, np.exp(kernel.logits(read)), check, positive))
+            report["kernel"].append(compare(fp32, np.exp(kernel.logits(tokens)), check, positive))
             faults["kernel"] += int8_faults(report["kernel"][-1])
     kept = [engine for engine in ENGINES if faults.get(engine) == []]
     engines = kept or [engine for engine in ENGINES if force and engine in faults]
