@@ -101,20 +101,3 @@ def test_a_recipe_trains_it_through_both_stages(finished: World, tmkd: Call) -> 
     done = tmkd("run", finished.recipe, "--runs", finished.runs)
     assert done.code == 0, done.err
     assert "tmkd" in done.out
-
-
-def test_what_cannot_be_a_start_is_told(tmp_path: Path, start: Path) -> None:
-    vectors = write_vectors(tmp_path / "v.txt")
-    with pytest.raises(TmkdError, match="exists already"):
-        write_start(vectors, start, 10, 2, 1)
-    (tmp_path / "none.txt").write_text("a-b 1 2\nc/d 3 4\n")
-    with pytest.raises(TmkdError, match="none of its words can be used"):
-        write_start(tmp_path / "none.txt", tmp_path / "new", 10, 2, 1)
-
-
-def test_words_are_lower_case_and_of_two_spellings_the_first_counts(tmp_path: Path) -> None:
-    (tmp_path / "v.txt").write_text("Moon 1 2\nmoon 3 4\nsun 5 6\n")
-    assert write_start(tmp_path / "v.txt", tmp_path / "start", 3, 1, seed=1) == 2
-    body = BiLSTM.from_pretrained(tmp_path / "start")
-    assert body.embeddings.weight[4:].tolist() == [[1.0, 2.0], [5.0, 6.0]]
-    assert body.embeddings.weight[:2].tolist() == [[0.0, 0.0], [3.0, 4.0]]

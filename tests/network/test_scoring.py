@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tmkd.data.tokens import TokenIds
+from tmkd.network.scoring import TOKEN_BUDGET, batched_logits
+
+RNG = np.random.default_rng(0)
+IDS = [RNG.integers(1, 50, length) for length in (7, 900, 3, 900, 5, 700, 1)]
+TOKENS = TokenIds.of(IDS, [np.zeros_like(ids) for ids in IDS])
+
+
+def test_outputs_come_in_the_order_of_the_pairs_from_batches_within_the_budget() -> None:
+    shapes, done = list[tuple[int, ...]](), list[int]()
+
+    def forward(inputs: dict[str, Tensor]) -> Tensor:
+        shapes.append(tuple(inputs["input_ids"].shape))
+        assert not inputs["input_ids"][inputs["attention_mask"] == 0].any()  # padded with pad_id
+        return torch.stack([inputs["input_ids"].sum(dim=1), inputs["attention_mask"].sum(dim=1)], dim=1)
+
+    outputs = batched_logits(forward, TOKENS, 0, "cpu", "fp32", done.append)
+    assert outputs.dtype == np.dtype(np.float32)
+    assert outputs.tolist() == [[ids.sum(), len(ids)] for ids in IDS]
+    assert len(shapes) > 1
+    assert all(pairs * longest <= TOKEN_BUDGET for pairs, longest in shapes)
+    assert done == [pairs for pairs, _ in shapes]
+
+
+def test_bf16_is_used_for_products_only_if_asked_for() -> None:
+    kinds = list[torch.dtype]()
+
+    def forward(inputs: dict[str, Tensor]) -> Tensor:
+        product = torch.ones(len(inputs["input_ids"]), 3) @ torch.ones(3, 2)
+        kinds.append(product.dtype)
+        assert torch.is_inference_mode_enabled()
+        return product
+
+    some = TOKENS.take([0, 2])
+    for precision in ("bf16", "fp32"):
+        assert batched_logits(forward, some, 0, "cpu", precision).tolist() == [[3, 3], [3, 3]]
+    assert kinds == [torch.bfloat16, torch.float32]
