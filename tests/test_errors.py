@@ -1,8 +1,13 @@
-"""What a failure tells: its exit code, and the near miss."""
+"""Exit codes of failures, and the parts of their messages."""
 
 from __future__ import annotations
 
-from tmkd.errors import TmkdError, UsageError, did_you_mean
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tmkd.errors import EXTRA_OF, TmkdError, UsageError, did_you_mean, first_line, optional_import
 
 
 def test_a_near_miss_or_all_there_are() -> None:
@@ -14,3 +19,19 @@ def test_a_near_miss_or_all_there_are() -> None:
 def test_a_failure_exits_with_1_and_a_wrong_use_with_2() -> None:
     assert (TmkdError.exit_code, UsageError.exit_code) == (1, 2)
     assert issubclass(UsageError, TmkdError)
+
+
+def test_a_reason_is_one_line() -> None:
+    assert first_line(ValueError("\nthis\nthat")) == "this"
+    assert first_line(ValueError(" ")) == "ValueError"
+
+
+def test_a_missing_module_names_its_extra() -> None:
+    message = r"^plots need matplotlib: pip install 'tmkd\[train\]'$"
+    with pytest.raises(TmkdError, match=message), optional_import("plots need", "matplotlib"):
+        raise ModuleNotFoundError
+
+
+def test_every_extra_is_one_of_the_package() -> None:
+    declared = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    assert {*EXTRA_OF.values()} <= {*declared["optional-dependencies"]}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tmkd.errors import TmkdError, did_you_mean
+from tmkd.errors import TmkdError, did_you_mean, first_line, optional_import
 from tmkd.recipe.parts import PretrainedSpec
 from tmkd.store import digest_file, digest_json
 
@@ -92,11 +92,9 @@ def _package_folder(name: str, requirement: str) -> Path:
 
 def _hub_folder(told: str, hub: str, revision: str | None) -> Path:
     """Download (or find in the cache) the files of a hub model; HF_HOME and HF_HUB_OFFLINE are honoured."""
-    try:
+    with optional_import("models from the hub need", "huggingface_hub"):
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-    except ImportError:
-        raise TmkdError("models from the hub need huggingface_hub: pip install 'tmkd[train]'") from None
     try:
         return Path(snapshot_download(hub, revision=revision, allow_patterns=list(_PATTERNS)))
     except HFValidationError:
@@ -106,5 +104,4 @@ def _hub_folder(told: str, hub: str, revision: str | None) -> Path:
             f"{told}: '{hub}' is not in the cache, and the hub cannot be reached (or is switched off)"
         ) from None
     except (HfHubHTTPError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise TmkdError(f"{told}: '{hub}' cannot be had: {reason}") from None
+        raise TmkdError(f"{told}: '{hub}' cannot be had: {first_line(error)}") from None

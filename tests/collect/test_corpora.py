@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tmkd.collect import shards
-from tmkd.collect.corpora import collect_corpus
+from tmkd.collect.corpora import CorpusPlan, SearchFolders, collect_corpus
 from tmkd.collect.guard import Guard
 from tmkd.collect.indexing import collect_index
 from tmkd.collect.questions import collect_questions
@@ -57,7 +57,9 @@ def collect(
         folders["questions"].mkdir(exist_ok=True)
         facts |= collect_questions("web", recipe, LABELS, guard, folders["questions"], world)
     report = lambda *place: reports.append(place)  # noqa: E731
-    facts |= collect_corpus("web", recipe, LABELS, guard, world / out, world, report, processes=processes, **folders)
+    search = SearchFolders(**folders) if folders else None
+    plan = CorpusPlan("web", recipe, LABELS, guard, world)
+    facts |= collect_corpus(plan, search, world / out, report, processes)
     assert all(0 < done <= total for done, total in reports)
     return Corpus.open(world / out), facts
 

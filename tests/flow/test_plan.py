@@ -152,7 +152,9 @@ def test_killed_at_any_moment_it_ends_with_the_same_report(world: World, finishe
 def test_a_fresh_process_for_every_step_ends_with_the_same_report(
     world: World, finished_world: World, tmp_path: Path
 ) -> None:
-    (tmp_path / "tmkd").write_text("from tmkd import cli, process\nprocess._AGED = -1.0\ncli.main()\n")
+    (tmp_path / "tmkd").write_text(
+        "from tmkd import process\nfrom tmkd.cli.app import main\nprocess._AGED = -1.0\nmain()\n"
+    )
     words: list[str | Path] = [sys.executable, tmp_path / "tmkd", "run", world.recipe, "--runs", world.runs]
     done = subprocess.run(words, env=tiny.environment(), capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr

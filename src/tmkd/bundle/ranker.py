@@ -15,7 +15,7 @@ from tmkd.bundle.processor import own_precision
 from tmkd.bundle.session import Session
 from tmkd.data.text import PairTokenizer
 from tmkd.data.tokens import TokenIds
-from tmkd.errors import TmkdError
+from tmkd.errors import TmkdError, first_line
 from tmkd.ranking import Predictions, Probabilities, RankedPassage, predictions, ranking
 
 _AT_ONCE = 4096  # pairs tokenised together: bounds memory
@@ -95,4 +95,4 @@ def _tokenizer(path: Path) -> Tokenizer:
     try:
         return Tokenizer.from_buffer(path.read_bytes())
     except Exception as error:  # the tokenizers library raises plain Exception
-        raise TmkdError(f"{path}: not a tokenizer ({str(error).splitlines()[0]})") from None
+        raise TmkdError(f"{path}: not a tokenizer ({first_line(error)})") from None

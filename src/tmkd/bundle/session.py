@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tmkd.data.tokens import TokenIds
-from tmkd.errors import TmkdError
+from tmkd.errors import TmkdError, first_line, optional_import
 from tmkd.machine import cores
 
 TOKEN_BUDGET = 512  # padded ids a batch: the activations between two layers then fit a core's cache
@@ -25,10 +25,8 @@ class Session:
     """
 
     def __init__(self, graph: bytes, name: str | Path, threads: int | None = None) -> None:
-        try:
+        with optional_import("a bundle needs", "onnxruntime"):
             import onnxruntime
-        except ImportError as error:
-            raise TmkdError("a bundle needs onnxruntime: pip install 'tmkd[serve]'") from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # the calling thread computes: no core waits for another within a layer
         options.inter_op_num_threads = 1
@@ -38,7 +36,7 @@ class Session:
                 graph, options, providers=["CPUExecutionProvider"], disabled_optimizers=SLOWER_FUSED
             )
         except Exception as error:  # onnxruntime's exceptions have no base class of their own
-            raise TmkdError(f"{name}: onnxruntime cannot open the graph: {str(error).splitlines()[0]}") from None
+            raise TmkdError(f"{name}: onnxruntime cannot open the graph: {first_line(error)}") from None
         self.name = name
         self.threads = threads or cores()
         self.classes = int(self._session.get_outputs()[0].shape[1])

@@ -14,7 +14,7 @@ from rich.text import Text
 from tmkd import process
 from tmkd.cli.bundle import Json, bench, rank
 from tmkd.cli.start import init, words
-from tmkd.errors import TmkdError, UsageError
+from tmkd.errors import EXTRA_OF, TmkdError, UsageError, install_hint
 
 if TYPE_CHECKING:
     from tmkd.flow.run_folder import RunFolder
@@ -29,15 +29,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 out, err = Console(), Console(stderr=True)
-
-# Which extra of the package brings a module that the base install lacks.
-_EXTRA_OF = {
-    **dict.fromkeys(("torch", "transformers", "accelerate", "huggingface_hub", "jinja2", "matplotlib"), "train"),
-    "tantivy": "collect",
-    "onnx": "export",
-    "onnxruntime": "serve",
-    "tensorboard": "tensorboard",
-}
 
 _INTERRUPTED = 130  # what typer exits with after Ctrl-C
 
@@ -224,10 +215,10 @@ def main() -> None:
     except TmkdError as error:
         _fail(error, error.exit_code)
     except ModuleNotFoundError as error:
-        extra = _EXTRA_OF.get((error.name or "").partition(".")[0])
-        if extra is None:
+        module = (error.name or "").partition(".")[0]
+        if module not in EXTRA_OF:
             raise
-        _fail(f"this needs {error.name}: pip install 'tmkd[{extra}]'")
+        _fail(f"this needs {error.name}: {install_hint(module)}")
     except SystemExit as end:
         if end.code == _INTERRUPTED:
             err.print("interrupted; the same command goes on from here", highlight=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -28,41 +29,53 @@ Report = Callable[[int, int], None]
 _SHARD_VERSION = 1  # raise it when a code change gives other pairs for the same inputs
 
 
+@dataclass(frozen=True)
+class CorpusPlan:
+    """Stage-1 corpus to be collected: its entry in the recipe, and the classes, guard and folder that this refers to.
+
+    `base` is the folder that file names are relative to.
+    """
+
+    name: str
+    spec: CollectSpec
+    labels: LabelSet
+    guard: Guard
+    base: Path
+
+
+@dataclass(frozen=True)
+class SearchFolders:
+    """Artifacts that a corpus is searched with: the index of the passages, and the questions."""
+
+    index: Path
+    questions: Path
+
+
 def collect_corpus(
-    name: str,
-    spec: CollectSpec,
-    labels: LabelSet,
-    guard: Guard,
-    folder: Path,
-    base: Path,
-    report: Report,
-    *,
-    index: Path | None = None,
-    questions: Path | None = None,
-    processes: int = 1,
+    plan: CorpusPlan, search: SearchFolders | None, folder: Path, report: Report, processes: int = 1
 ) -> dict[str, object]:
     """Write a corpus of unlabelled pairs into `folder`; return counts of the pairs kept and dropped, by reason.
 
-    Pairs given as files come first and count towards `limit` but are never cut by it. Then each question of the folder
-    `questions`, in order, is paired with the best passages of its top documents in `index` (with url, rank and score),
-    as long as all of its pairs fit into the limit. The guard removes pairs that leak dev or test texts. A shard whose
+    Pairs given as files come first and count towards `limit` but are never cut by it. Then each question of
+    `search`, in order, is paired with the best passages of its top documents (with url, rank and score), as long as
+    all of its pairs fit into the limit. The guard removes pairs that leak dev or test texts. A shard whose
     inputs are unchanged is reused, so an interrupted or extended collection only makes the missing shards.
     `report` is called with (questions done, questions expected).
     Raises: TmkdError for a faulty input file, or when no pair is found.
     """
-    facts: Counter[str] = Counter()
-    given = _given_pairs(spec, labels, guard, base, facts)
+    spec, labels, guard, facts = plan.spec, plan.labels, plan.guard, Counter[str]()
+    given = _given_pairs(spec, labels, guard, plan.base, facts)
     shards = write_shards(folder, "given", [given] if given.num_rows else [])
-    if index is not None and questions is not None:
-        rules = _rules(spec, guard, index, given, facts)
-        table = read_questions(questions)
+    if search is not None:
+        rules = _rules(spec, guard, search.index, given, facts)
+        table = read_questions(search.questions)
         facts["questions_asked"] = table.num_rows
-        stream = _questions(spec, table, known_groups(questions), base, facts)
+        stream = _questions(spec, table, known_groups(search.questions), plan.base, facts)
         # Each process should have at least two shards to make, or its start costs more than it saves.
         processes = min(processes, table.num_rows // (2 * QUESTIONS))
         shards += _search(spec, rules, stream, folder, given.num_rows, facts, report, processes)
     if not shards:
-        raise TmkdError(f"collect {name}: no pairs: {_empty_reason(spec, facts)}")
+        raise TmkdError(f"collect {plan.name}: no pairs: {_empty_reason(spec, facts)}")
     return {"pairs": len(seal_corpus(folder, labels, shards)), **facts}
 
 

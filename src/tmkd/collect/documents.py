@@ -15,7 +15,7 @@ from tmkd.collect.html import MAX_HTML_BYTES, read_page
 from tmkd.collect.near_duplicates import NearDuplicates
 from tmkd.collect.warc import read_warc
 from tmkd.data.messages import short
-from tmkd.errors import TmkdError
+from tmkd.errors import TmkdError, optional_import
 from tmkd.recipe.parts import SourceSpec
 
 _HTML = (".html", ".htm")
@@ -127,10 +127,8 @@ def _clean(text: str) -> str:
 
 def _is_likely(language: str, text: str) -> bool:
     """True unless py3langid gives `language` under 1/20 of the best one's likelihood, on prose if there is any."""
-    try:
+    with optional_import("language identification needs", "py3langid"):
         from py3langid import rank
-    except ImportError as error:
-        raise TmkdError("language identification needs py3langid: pip install 'tmkd[collect]'") from error
     # Lists and tables are mostly names, which mislead language identification.
     prose = " ".join(part for part in text.split("\n\n") if "\n" not in part and len(part.split()) >= 10)
     sample = (prose if len(prose.split()) >= _MIN_LANGUAGE_WORDS else text)[:_LANGUAGE_SAMPLE_LENGTH]

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from tmkd.collect.charset import decode
 from tmkd.collect.markup import HtmlElement
 from tmkd.collect.prose import prose
-from tmkd.errors import TmkdError
+from tmkd.errors import optional_import
 
 MAX_HTML_BYTES = 8_000_000  # longer pages are lists or dumps rather than prose
 _MAX_ELEMENTS = 100_000  # trafilatura is linear in them: at most 10 s and 0.4 GB
@@ -67,11 +67,9 @@ def read_page(content: bytes, url: str = "", charset: str | None = None) -> Page
 
 
 def _trafilatura() -> tuple[ModuleType, ModuleType]:
-    try:
+    with optional_import("reading HTML needs", "trafilatura"):
         import trafilatura
         from lxml import html
-    except ImportError as error:
-        raise TmkdError("reading HTML needs trafilatura: pip install 'tmkd[collect]'") from error
     return trafilatura, html
 
 

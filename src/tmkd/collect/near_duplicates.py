@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tmkd.errors import TmkdError
+from tmkd.errors import optional_import
 
 if TYPE_CHECKING:
     from datasketch import MinHash
@@ -69,10 +69,8 @@ class NearDuplicates:
 
 
 def _minhash() -> MinHash:
-    try:
+    with optional_import("finding near-duplicates needs", "datasketch"):
         from datasketch import MinHash
-    except ImportError as error:
-        raise TmkdError("finding near-duplicates needs datasketch: pip install 'tmkd[collect]'") from error
     return MinHash(num_perm=_BANDS * _ROWS, seed=_SEED, hashfunc=zlib.crc32, scheme="affine32")
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from tmkd.collect.document_tables import MAX_URL_LENGTH
 from tmkd.collect.html import MAX_HTML_BYTES
-from tmkd.errors import TmkdError
+from tmkd.errors import TmkdError, optional_import
 
 if TYPE_CHECKING:
     from fastwarc.warc import WarcRecord
@@ -64,11 +64,9 @@ def read_warc(path: Path, drop_counts: Counter[str]) -> Iterator[Response]:
 
 
 def _fastwarc() -> ModuleType:
-    try:
+    with optional_import("reading WARC files needs", "fastwarc"):
         import fastwarc.stream_io
         import fastwarc.warc
-    except ImportError as error:
-        raise TmkdError("reading WARC files needs fastwarc: pip install 'tmkd[collect]'") from error
     return fastwarc
 
 

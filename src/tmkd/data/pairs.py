@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from tmkd.data.labels import LabelSet
 from tmkd.errors import TmkdError
-from tmkd.store import digest_bytes, digest_json, write_atomic
+from tmkd.store import digest_bytes, digest_json, json_bytes, write_atomic
 
 CORPUS = "corpus.json"
 
@@ -204,7 +204,7 @@ def seal_corpus(folder: Path, labels: LabelSet, shards: Sequence[Shard]) -> Corp
         if path.name not in kept:
             path.unlink()
     value = {"labels": labels.to_json(), "shards": [asdict(shard) for shard in shards]}
-    write_atomic(folder / CORPUS, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
+    write_atomic(folder / CORPUS, json_bytes(value))
     return Corpus(folder, labels, tuple(shards))
 
 

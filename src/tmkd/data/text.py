@@ -13,7 +13,7 @@ import numpy as np
 from tokenizers import AddedToken, Tokenizer
 
 from tmkd.data.tokens import TokenIds, ragged_arange
-from tmkd.errors import TmkdError
+from tmkd.errors import TmkdError, first_line
 from tmkd.store import write_atomic
 
 TOKENIZER = "tokenizer.json"
@@ -83,7 +83,7 @@ class PairTokenizer:
         try:
             tokenizer = Tokenizer.from_buffer(path.read_bytes())
         except Exception as error:  # the tokenizers library raises plain Exception
-            raise TmkdError(f"{path}: not a tokenizer ({str(error).splitlines()[0]})") from None
+            raise TmkdError(f"{path}: not a tokenizer ({first_line(error)})") from None
         config = _json(folder / "config.json")
         names = _json(folder / "special_tokens_map.json") | _json(folder / "tokenizer_config.json")
         pad = _special_id(tokenizer, "pad", names, config)

@@ -15,7 +15,7 @@ from tmkd.bundle.format import BUNDLE, GRAPHS, Engine, Precision, check_file, re
 from tmkd.bundle.kernel import kernel_fault
 from tmkd.bundle.ranker import Ranker
 from tmkd.data.text import PairTokenizer
-from tmkd.errors import TmkdError, UsageError
+from tmkd.errors import TmkdError, UsageError, first_line
 from tmkd.evaluate.speed import wall_time
 from tmkd.machine import cores
 
@@ -104,7 +104,7 @@ def _of_network(folder: Path) -> Callable[[int], Call]:
         try:
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         except (OSError, ValueError) as error:
-            raise TmkdError(f"{folder}: neither a bundle nor a model: {str(error).splitlines()[0]}") from None
+            raise TmkdError(f"{folder}: neither a bundle nor a model: {first_line(error)}") from None
         if isinstance(config, StudentConfig):
             return from_student_folder(folder.name, folder, hardware).logits
         model = open_model(folder, folder.name)

@@ -13,6 +13,7 @@ import numpy as np
 from tmkd.bundle.format import GRAPHS, REPORT, Precision, read_bundle
 from tmkd.bundle.ranker import Ranker
 from tmkd.evaluate.speed import in_turns, wall_time
+from tmkd.store import json_bytes
 
 PASSAGES = 10  # of one question; a latency is the time to rank them
 WARM_UP = 20  # rankings not counted
@@ -100,7 +101,7 @@ def frontier_json(points: Sequence[FrontierPoint], budget_ms: float | None, mach
     """The content of frontier.json: the machine, the budget, the points with `picked` true or false."""
     picked = pick(points, budget_ms)
     rows = [{**asdict(point), "picked": point == picked} for point in points]
-    return (json.dumps({"machine": machine, "budget_ms": budget_ms, "points": rows}, indent=1) + "\n").encode()
+    return json_bytes({"machine": machine, "budget_ms": budget_ms, "points": rows})
 
 
 def read_points(path: Path) -> tuple[list[FrontierPoint], float | None]:

@@ -27,11 +27,11 @@ def collect_steps(run: RunFolder) -> Iterator[Step]:
     """Steps of the verb collect, in order."""
     for name, task in run.recipe.tasks.items():
         yield _collect_task(run, name, task)
-    for name, gather in run.recipe.collect.items():
-        if gather.questions:
-            yield _index(run, name, gather)
-            yield _questions(run, name, gather)
-        yield _collect_corpus(run, name, gather)
+    for name, spec in run.recipe.collect.items():
+        if spec.questions:
+            yield _index(run, name, spec)
+            yield _questions(run, name, spec)
+        yield _collect_corpus(run, name, spec)
 
 
 def _collect_task(run: RunFolder, name: str, task: TaskSpec) -> Step:
@@ -56,8 +56,8 @@ def _collect_task(run: RunFolder, name: str, task: TaskSpec) -> Step:
     )
 
 
-def _index(run: RunFolder, name: str, gather: CollectSpec) -> Step:
-    files = run.digests((*gather.documents, *gather.passages))
+def _index(run: RunFolder, name: str, spec: CollectSpec) -> Step:
+    files = run.digests((*spec.documents, *spec.passages))
 
     def make(folder: Path) -> dict[str, Any]:
         from tmkd.collect.indexing import collect_index
@@ -65,30 +65,30 @@ def _index(run: RunFolder, name: str, gather: CollectSpec) -> Step:
         from tmkd.progress import progress
 
         with progress(f"index {name}", "documents") as report:
-            return collect_index(name, gather, run.labels(gather.task), folder, run.base, report, cores(), files)
+            return collect_index(name, spec, run.labels(spec.task), folder, run.base, report, cores(), files)
 
     return Step(
         f"index/{name}",
         "collect",
         run.index_folder(name),
         {},
-        gather.model_dump(mode="json", include=_OF_INDEX),
+        spec.model_dump(mode="json", include=_OF_INDEX),
         make,
         files,
         # Kept files are checked by their own digests: more documents only add to the index.
         keep=("texts-*.arrow", ".words", ".documents"),
-        estimate=lambda sizes: _files_estimate(run, (*gather.documents, *gather.passages)),
+        estimate=lambda sizes: _files_estimate(run, (*spec.documents, *spec.passages)),
     )
 
 
-def _questions(run: RunFolder, name: str, gather: CollectSpec) -> Step:
+def _questions(run: RunFolder, name: str, spec: CollectSpec) -> Step:
     def make(folder: Path) -> dict[str, Any]:
         from tmkd.collect.questions import collect_questions
 
-        guard = run.guard(gather.guard)
-        return collect_questions(name, gather, run.labels(gather.task), guard, folder, run.base)
+        guard = run.guard(spec.guard)
+        return collect_questions(name, spec, run.labels(spec.task), guard, folder, run.base)
 
-    settings = gather.model_dump(mode="json", include=_OF_QUESTIONS)
+    settings = spec.model_dump(mode="json", include=_OF_QUESTIONS)
     needs = {f"collect/{task}": run.corpus_artifact(task) for task in run.recipe.tasks}
     return Step(
         f"questions/{name}",
@@ -97,36 +97,29 @@ def _questions(run: RunFolder, name: str, gather: CollectSpec) -> Step:
         needs,
         settings,
         make,
-        run.digests(gather.questions),
-        estimate=lambda sizes: _files_estimate(run, gather.questions),
+        run.digests(spec.questions),
+        estimate=lambda sizes: _files_estimate(run, spec.questions),
     )
 
 
-def _collect_corpus(run: RunFolder, name: str, gather: CollectSpec) -> Step:
-    folders = {"index": run.index_folder(name), "questions": run.questions_folder(name)} if gather.questions else {}
+def _collect_corpus(run: RunFolder, name: str, spec: CollectSpec) -> Step:
 
     def make(folder: Path) -> dict[str, Any]:
-        from tmkd.collect.corpora import collect_corpus
+        from tmkd.collect.corpora import CorpusPlan, SearchFolders, collect_corpus
         from tmkd.machine import cores
         from tmkd.progress import progress
 
         with progress(f"collect {name}", "questions") as report:
-            return collect_corpus(
-                name,
-                gather,
-                run.labels(gather.task),
-                run.guard(gather.guard),
-                folder,
-                run.base,
-                report,
-                processes=cores(),
-                **folders,
-            )
+            plan = CorpusPlan(name, spec, run.labels(spec.task), run.guard(spec.guard), run.base)
+            search = SearchFolders(index, questions) if spec.questions else None
+            return collect_corpus(plan, search, folder, report, cores())
 
     needs = {f"collect/{task}": run.corpus_artifact(task) for task in run.recipe.tasks}
-    needs |= {f"{kind}/{name}": folder for kind, folder in folders.items()}
-    settings = gather.model_dump(mode="json", include=_OF_PAIRS)
-    files = run.digests((*gather.pairs, *([gather.run] if gather.run else [])))
+    index, questions = run.index_folder(name), run.questions_folder(name)
+    if spec.questions:
+        needs |= {f"index/{name}": index, f"questions/{name}": questions}
+    settings = spec.model_dump(mode="json", include=_OF_PAIRS)
+    files = run.digests((*spec.pairs, *([spec.run] if spec.run else [])))
     return Step(
         f"collect/{name}",
         "collect",
@@ -162,13 +155,13 @@ def write_pages(run: RunFolder) -> Iterator[Path]:
     from tmkd.progress import progress
     from tmkd.report.corpus_page import write_corpus_html
 
-    for name, gather in run.recipe.collect.items():
+    for name, spec in run.recipe.collect.items():
         made = [("The pairs", run.corpus_artifact(name))]
-        if gather.questions:
+        if spec.questions:
             made = [("The passages", run.index_folder(name)), ("The questions", run.questions_folder(name)), *made]
         counts = [(step, sealed(folder).facts) for step, folder in made]
         with progress(f"look at {name}", "pairs") as report:
-            seen = look(run.corpus(name), gather.seed, report=report)
+            seen = look(run.corpus(name), spec.seed, report=report)
         path = run.folder / f"collect-{name}.html"
         write_corpus_html(path, run.recipe.name, name, seen, counts)
         yield path

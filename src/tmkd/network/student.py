@@ -21,7 +21,7 @@ from transformers.utils.generic import ModelOutput
 
 from tmkd.data.labels import LabelSet
 from tmkd.data.text import PairTokenizer
-from tmkd.errors import TmkdError
+from tmkd.errors import TmkdError, first_line
 from tmkd.network.encoder import ATTENTION, Pool, bottom_layers, encoder_config, encoder_from_config, quiet, represent
 from tmkd.network.headers import Header, Headers, aggregate
 from tmkd.network.scoring import batched_logits
@@ -228,8 +228,7 @@ def open_student(folder: Path, name: str = "a student") -> Student:
     try:
         student = Student.from_pretrained(folder, local_files_only=True, attn_implementation=ATTENTION)
     except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise TmkdError(f"{folder}: cannot be opened as {name}: {reason}") from error
+        raise TmkdError(f"{folder}: cannot be opened as {name}: {first_line(error)}") from error
     return student.eval()
 
 

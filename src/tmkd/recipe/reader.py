@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from tmkd.errors import UsageError, did_you_mean
+from tmkd.errors import UsageError, did_you_mean, first_line
 from tmkd.recipe.messages import keys_at, line_of, short, told
 from tmkd.recipe.schema import Recipe
 
@@ -55,7 +55,7 @@ def _parsed(data: bytes, path: Path) -> tuple[yaml.Node | None, Any]:
             f"{path}{line}: not YAML: {', '.join(filter(None, (error.context, error.problem)))}"
         ) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: not YAML: {str(error).splitlines()[0]}") from error
+        raise UsageError(f"{path}: not YAML: {first_line(error)}") from error
 
 
 def _check_keys(node: yaml.Node, path: Path, seen: set[int]) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from tmkd.errors import TmkdError
+from tmkd.errors import optional_import
 from tmkd.evaluate.results import Line, Result, distinct, lines
 from tmkd.report.formatting import percent
 
@@ -124,12 +124,10 @@ def _ink_of(line: Line) -> dict[str, Any]:
 @contextmanager
 def drawing(height: float, width: float = WIDTH) -> Iterator[tuple[Figure, Axes]]:
     """A figure (inches) in the style of our plots; matplotlib's global state is unchanged afterwards."""
-    try:
+    with optional_import("plots need", "matplotlib"):
         import matplotlib
         from matplotlib.backends.backend_svg import FigureCanvasSVG
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise TmkdError("plots need matplotlib: pip install 'tmkd[train]'") from error
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from tmkd.errors import TmkdError
+from tmkd.errors import TmkdError, optional_import
 from tmkd.search.passage_store import Passage, Texts, write_texts
 from tmkd.store import digest_file, digest_json, write_atomic
 
@@ -145,10 +145,8 @@ class TantivyIndex:
 
 
 def _tantivy() -> ModuleType:
-    try:
+    with optional_import("search needs", "tantivy"):
         import tantivy
-    except ImportError as error:
-        raise TmkdError("search needs tantivy: pip install 'tmkd[collect]'") from error
     return tantivy
 
 

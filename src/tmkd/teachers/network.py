@@ -21,7 +21,7 @@ from transformers import (
 
 from tmkd.data.labels import LabelSet
 from tmkd.data.text import PairTokenizer
-from tmkd.errors import TmkdError
+from tmkd.errors import TmkdError, first_line
 from tmkd.network.encoder import quiet
 from tmkd.network.first_token import first_token_state, reads_first_token
 from tmkd.network.scoring import batched_logits
@@ -94,8 +94,7 @@ def open_model(folder: Path, name: str, **changes: Any) -> PreTrainedModel:
                 ignore_mismatched_sizes=bool(changes),  # another task's head gives way to a fresh one
             )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise TmkdError(f"teacher {name}: {folder} cannot be opened: {reason}") from error
+        raise TmkdError(f"teacher {name}: {folder} cannot be opened: {first_line(error)}") from error
 
 
 def longest(config: Any, max_length: int) -> int:

@@ -11,7 +11,7 @@ import safetensors.torch
 from torch import nn
 
 from tmkd.errors import TmkdError
-from tmkd.store import digest_file, write_atomic
+from tmkd.store import digest_file, json_bytes, write_atomic
 
 MARKER = "sealed.json"  # in each checkpoint, written last
 OWNER = "run.json"  # which fit the folder belongs to
@@ -33,7 +33,7 @@ def claim_workdir(work: Path, fingerprint: str) -> None:
 def seal(folder: Path, seconds: float) -> None:
     """Mark a checkpoint as whole: the digest of each of its files and the seconds trained so far."""
     files = {path.name: digest_file(path) for path in sorted(folder.iterdir())}
-    write_atomic(folder / MARKER, json.dumps({"seconds": seconds, "files": files}).encode())
+    write_atomic(folder / MARKER, json_bytes({"seconds": seconds, "files": files}))
 
 
 def newest(work: Path) -> tuple[Path, float] | None:
@@ -88,7 +88,7 @@ class Best:
         if epoch == len(self.scores):
             safetensors.torch.save_model(model, str(self._weights(epoch)))
         digest = digest_file(self._weights(epoch))
-        write_atomic(self.work / HISTORY, json.dumps({"scores": self.scores, "weights": digest}).encode())
+        write_atomic(self.work / HISTORY, json_bytes({"scores": self.scores, "weights": digest}))
         for path in self.work.glob("best-*.safetensors"):
             if path != self._weights(epoch):
                 path.unlink()

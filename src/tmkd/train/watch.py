@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from transformers import TrainerCallback
 
-from tmkd.errors import TmkdError
+from tmkd.errors import optional_import
 from tmkd.progress import clock
 from tmkd.train.batches import BatchPlan
 from tmkd.train.checkpoints import Best, seal
@@ -79,9 +79,7 @@ class Watch(TrainerCallback):
 
 def tensorboard(folder: Path) -> TrainerCallback:
     """Curves of loss, learning rate and gradient norm. Raises: TmkdError when TensorBoard is not installed."""
-    try:
+    with optional_import("tensorboard: true needs", "tensorboard"):
         from torch.utils.tensorboard import SummaryWriter
         from transformers.integrations.integration_utils import TensorBoardCallback
-    except ImportError as error:
-        raise TmkdError("tensorboard: true needs TensorBoard: pip install 'tmkd[tensorboard]'") from error
     return TensorBoardCallback(SummaryWriter(folder))
