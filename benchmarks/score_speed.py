@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -22,12 +23,11 @@ from torch import nn
 
 from tmkd.data.labels import LabelSet
 from tmkd.data.sources import read_source
-from tmkd.data.text import PairTokenizer
 from tmkd.evaluate.speed import in_turns
 from tmkd.machine import machine_line
 from tmkd.metrics.agreement import kendall_tau
 from tmkd.recipe.parts import SourceSpec
-from tmkd.teachers.network import TeacherNetwork, longest, open_model
+from tmkd.teachers.network import TeacherNetwork, in_own_order, open_model
 from tmkd.train.hardware import Hardware
 
 BATCH = 32  # CrossEncoder's own default
@@ -76,11 +76,11 @@ def main() -> None:
 
 def own(folder: Path, device: str, precision: str) -> TeacherNetwork:
     """Open the folder as `tmkd score` does, with the outputs in the model's own order."""
-    model = open_model(folder, folder.name).to(device)
-    model.train(False)
-    tokenizer = PairTokenizer.load(folder, longest(model.config, LONGEST))
-    outputs = int(model.config.num_labels)
-    return TeacherNetwork(model, tokenizer, tuple(range(outputs)) if outputs > 1 else None, Hardware(device, precision))
+    model = open_model(folder, folder.name)
+    network = in_own_order(folder, model, LONGEST)
+    model.to(device)
+    order = network.order if model.config.num_labels > 1 else None
+    return replace(network, order=order, hardware=Hardware(device, precision))
 
 
 if __name__ == "__main__":

@@ -58,3 +58,10 @@ def test_batches_hold_every_pair_once_by_length_within_the_budget_and_as_full_as
         assert len(batch) == 1 or len(batch) * lengths[batch[-1]] <= budget
         if following is not None:
             assert (len(batch) + 1) * lengths[following[0]] > budget
+
+
+def test_without_padding_a_batch_holds_pairs_of_one_length() -> None:
+    ids = [np.arange(length, dtype=np.int32) for length in (3, 5, 3, 4, 5, 3)]
+    tokens = TokenIds.of(ids, ids)
+    assert [batch.tolist() for batch in tokens.batches(9, padded=False)] == [[0, 2, 5], [3], [1], [4]]
+    assert [batch.tolist() for batch in tokens.batches(10, padded=False)] == [[0, 2, 5], [3], [1, 4]]

@@ -141,9 +141,9 @@ def test_a_student_without_a_folder_says_how_to_get_one(pretrained: Folders) -> 
 
 def test_more_tokens_than_positions_is_refused_at_once(pretrained: Folders) -> None:
     for family in ("bert", "gpt2"):
-        with pytest.raises(TmkdError, match=r"has 64 positions; set student\.max_length to 64 or fewer"):
+        with pytest.raises(TmkdError, match=r"has positions for 64 token ids; set student\.max_length to 64 or fewer"):
             Student.start(pretrained(family), 1, "first", LABELS, [GOLD], 65, 1)
-    with pytest.raises(TmkdError, match="has 63 positions"):
+    with pytest.raises(TmkdError, match="has positions for 63 token ids"):
         Student.start(pretrained("roberta"), 1, "first", LABELS, [GOLD], 64, 1)
 
 

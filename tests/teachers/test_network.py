@@ -13,7 +13,8 @@ from transformers import AutoModelForSequenceClassification, BertConfig
 import tiny
 from tmkd.data.labels import LabelSet
 from tmkd.errors import TmkdError
-from tmkd.teachers.network import TeacherNetwork, load, longest, match_classes
+from tmkd.network.opening import longest_pair
+from tmkd.teachers.network import TeacherNetwork, load, match_classes
 from tmkd.train.hardware import Hardware
 
 Make = Callable[..., Path]
@@ -65,7 +66,7 @@ def test_gpt2_is_given_a_pad_token(ready_made: Make) -> None:
 @pytest.mark.parametrize("family", ["bert", "roberta", "gpt2"])
 def test_no_pair_is_longer_than_the_model_has_positions(ready_made: Make, family: str) -> None:
     teacher = open_teacher(ready_made(family), max_length=512)
-    assert longest(teacher.model.config, 512) == 40
+    assert longest_pair(teacher.model, 512) == 40
     assert teacher.tokenizer.encode(QUESTIONS, PASSAGES).lengths.max() == 40
     assert np.isfinite(teacher.logits(QUESTIONS, PASSAGES)).all()
 

@@ -92,7 +92,7 @@ class PairTokenizer:
         settings = TextSettings(
             max_length=max_length,
             pad_id=next((found for found in (pad, end) if found is not None), 0),
-            type_ids=int(config.get("type_vocab_size") or 0) > 1 if config else True,
+            type_ids=reads_token_types(config.get("type_vocab_size"), config.get("model_type")) if config else True,
             separator_id=separator if separator is not None else end,
         )
         return cls(tokenizer, settings)
@@ -149,6 +149,14 @@ class PairTokenizer:
         place = {text: row for row, text in enumerate(distinct)}
         rows = np.array([place[text] for text in texts], dtype=np.int64)
         return flat, (np.cumsum(lengths) - lengths)[rows], lengths[rows]
+
+
+def reads_token_types(type_vocab_size: int | None, model_type: str | None) -> bool:
+    """True where a model, by its config.json, tells first and second text apart by token types.
+
+    XLNet does without a table of types: it asks of two tokens whether they have the same.
+    """
+    return (type_vocab_size or 0) > 1 or model_type == "xlnet"
 
 
 def _probe_special_tokens(tokenizer: Tokenizer, settings: TextSettings) -> _SpecialTokens:

@@ -57,8 +57,11 @@ class TokenIds:
         input_ids[mask], types[mask] = batch.flat_ids, batch.flat_types
         return {"input_ids": input_ids, "attention_mask": mask.astype(np.int64), "token_type_ids": types}
 
-    def batches(self, token_budget: int) -> list[np.ndarray]:
-        """Sort pairs by length and split them into batches with pairs × longest in the budget: int64 indices."""
+    def batches(self, token_budget: int, padded: bool = True) -> list[np.ndarray]:
+        """Sort pairs by length and split them into batches with pairs × longest in the budget: int64 indices.
+
+        Without `padded` a batch holds pairs of one length.
+        """
         order = np.argsort(self.lengths, kind="stable")
         ascending = self.lengths[order]
         cut: list[np.ndarray] = []
@@ -66,6 +69,8 @@ class TokenIds:
         while start < len(order):
             shortest = int(ascending[start])
             most = max(token_budget // shortest, 1) if shortest else len(order)
+            if not padded:
+                most = min(most, int(np.searchsorted(ascending, shortest, side="right")) - start)
             sizes = ascending[start : start + most] * np.arange(1, len(ascending[start : start + most]) + 1)
             end = start + max(int(np.searchsorted(sizes, token_budget, side="right")), 1)
             cut.append(order[start:end])

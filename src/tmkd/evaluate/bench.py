@@ -96,21 +96,17 @@ def _of_network(folder: Path) -> Callable[[int], Call]:
 
         from tmkd.evaluate.scorers import from_student_folder
         from tmkd.network import StudentConfig
-        from tmkd.teachers.network import TeacherNetwork, longest, open_model
+        from tmkd.teachers.network import in_own_order, open_model
         from tmkd.train.hardware import Hardware
 
         torch.set_num_threads(threads)
-        hardware = Hardware("cpu", "fp32")
         try:
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         except (OSError, ValueError) as error:
             raise TmkdError(f"{folder}: neither a bundle nor a model: {first_line(error)}") from None
         if isinstance(config, StudentConfig):
-            return from_student_folder(folder.name, folder, hardware).logits
-        model = open_model(folder, folder.name)
-        model.train(False)
-        tokenizer = PairTokenizer.load(folder, longest(model.config, LONGEST))
-        return TeacherNetwork(model, tokenizer, tuple(range(model.config.num_labels)), hardware).logits
+            return from_student_folder(folder.name, folder, Hardware("cpu", "fp32")).logits
+        return in_own_order(folder, open_model(folder, folder.name), LONGEST).logits
 
     return prepare
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import logging
 
+from tmkd.data.text import PairTokenizer
 from tmkd.errors import TmkdError
 from tmkd.network.first_token import first_token_state, reads_first_token
+from tmkd.network.opening import check_weights, longest_pair, refuse_padding, refusing
+from tmkd.network.scoring import batched_logits
 
 Pool = Literal["pooler", "first"]
 # The backward pass of fused attention took half of all training time on CPUs.
@@ -29,26 +32,29 @@ def bottom_layers(folder: Path, layers: int, pool: Pool) -> PreTrainedModel:
     Weights are float32. Only safetensors are read and no code of the folder is run.
     Raises: TmkdError when the folder cannot be opened, has fewer layers, or lacks weights or the pooler.
     """
-    with quiet():
-        try:
-            config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-            _shorten(config, layers, folder)
-            encoder, found = AutoModel.from_pretrained(
-                folder,
-                config=config,
-                dtype=torch.float32,
-                attn_implementation=ATTENTION,
-                use_safetensors=True,
-                local_files_only=True,
-                output_loading_info=True,
-            )
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-            reason = str(error).strip().partition("\n")[0] or type(error).__name__
-            raise TmkdError(f"{folder}: cannot be opened as an encoder: {reason}") from error
-    missing = sorted(key for key in found["missing_keys"] if not key.startswith("pooler."))
-    if missing:
-        raise TmkdError(f"{folder}: not a whole encoder; {len(missing)} weights are missing, {missing[0]} for one")
+    with refusing(f"{folder}: cannot be opened as an encoder"), quiet():
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        _shorten(config, layers, folder)
+        encoder, loaded = AutoModel.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            attn_implementation=ATTENTION,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    _check_whole(encoder, loaded, layers, folder)
     return _pooled(encoder, pool, str(folder))
+
+
+def _check_whole(encoder: PreTrainedModel, loaded: dict[str, Any], layers: int, folder: Path) -> None:
+    """Refuse an encoder of which a weight is missing or left over: a pooler, heads and layers left out apart."""
+    parts = {name for name, _ in encoder.named_children()}
+    prefix = f"{encoder.base_model_prefix}."
+    body = [key for key in loaded["unexpected_keys"] if key.removeprefix(prefix).partition(".")[0] in parts]
+    missing = [key for key in loaded["missing_keys"] if not key.startswith("pooler.")]
+    check_weights(encoder, {**loaded, "missing_keys": missing, "unexpected_keys": body}, str(folder), layers=layers)
 
 
 def fresh_pooler(encoder: nn.Module, seed: int) -> None:
@@ -96,17 +102,39 @@ def represent(
     return vector
 
 
+def require_positions(encoder: PreTrainedModel, max_length: int, folder: Path) -> None:
+    """Raise TmkdError when an encoder has positions for fewer than `max_length` token ids."""
+    positions = longest_pair(encoder, max_length)
+    if positions < max_length:
+        raise TmkdError(
+            f"{folder}: has positions for {positions} token ids; set student.max_length to {positions} or fewer"
+        )
+
+
+def check_body(encoder: PreTrainedModel, pool: Pool, tokenizer: PairTokenizer, folder: Path) -> None:
+    """Represent made-up pairs.  Raises: TmkdError when the encoder fails on them, or reads the padding behind them."""
+
+    def vectors(questions: Sequence[str], passages: Sequence[str]) -> np.ndarray:
+        tokens, pad_id = tokenizer.encode(questions, passages), tokenizer.settings.pad_id
+        return batched_logits(lambda inputs: represent(encoder, pool, **inputs), tokens, pad_id, "cpu", "fp32")
+
+    refuse_padding(vectors, tokenizer.settings.max_length, f"{folder}: cannot be a student's encoder")
+
+
 def _shorten(config: Any, layers: int, folder: Path) -> None:
     own = getattr(config, "num_hidden_layers", None)
     if own is None:
         raise TmkdError(f"{folder}: a {config.model_type} has no layers to take from")
+    if getattr(config, "is_encoder_decoder", False):
+        raise TmkdError(f"{folder}: a {config.model_type} has no encoder alone; take an encoder such as BERT as base")
     if layers > own:
         raise TmkdError(
             f"{folder}: has {own} layers, the student asks for {layers}; set student.layers to {own} or fewer"
         )
     config.num_hidden_layers = layers
-    if getattr(config, "layer_types", None):
-        config.layer_types = config.layer_types[:layers]
+    for key, value in config.to_dict().items():  # attention_window, layer_types, …: an entry per layer
+        if isinstance(value, list) and len(value) == own:
+            setattr(config, key, value[:layers])
 
 
 def _pooled(encoder: PreTrainedModel, pool: Pool, name: str) -> PreTrainedModel:

@@ -22,16 +22,17 @@ def batched_logits(
     device: str,
     precision: str,
     done: Callable[[int], None] | None = None,
+    padded: bool = True,
 ) -> np.ndarray:
     """Run a network over pairs; returns its outputs in the order of the pairs, float32 (pairs, …).
 
     `forward` maps input_ids, attention_mask and token_type_ids, each (pairs, longest), to outputs whose first axis is
-    pairs. `done` is called with the number of pairs of each batch.
+    pairs. `done` is called with the number of pairs of each batch. Without `padded` a batch holds pairs of one length.
     """
     parts: list[np.ndarray] = []
     order: list[np.ndarray] = []
     with torch.inference_mode():
-        for indices in tokens.batches(TOKEN_BUDGET):
+        for indices in tokens.batches(TOKEN_BUDGET, padded):
             inputs = {name: torch.from_numpy(array).to(device) for name, array in tokens.pad(indices, pad_id).items()}
             with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
                 logits = forward(inputs)

@@ -22,8 +22,19 @@ from transformers.utils.generic import ModelOutput
 from tmkd.data.labels import LabelSet
 from tmkd.data.text import PairTokenizer
 from tmkd.errors import TmkdError, first_line
-from tmkd.network.encoder import ATTENTION, Pool, bottom_layers, encoder_config, encoder_from_config, quiet, represent
+from tmkd.network.encoder import (
+    ATTENTION,
+    Pool,
+    bottom_layers,
+    check_body,
+    encoder_config,
+    encoder_from_config,
+    quiet,
+    represent,
+    require_positions,
+)
 from tmkd.network.headers import Header, Headers, aggregate
+from tmkd.network.opening import check_weights
 from tmkd.network.scoring import batched_logits
 from tmkd.ranking import Predictions, Probabilities, RankedPassage, predictions, ranking
 
@@ -113,16 +124,20 @@ class Student(PreTrainedModel):
         """
         with _seeded(seed):  # the folder may lack weights too, such as those of the pooler
             encoder = bottom_layers(folder, layers, pool)
-            _check_positions(encoder.config, max_length, folder)
+            require_positions(encoder, max_length, folder)
             student = cls(StudentConfig.of(encoder_config(encoder), pool, labels, headers, max_length))
+        check_body(encoder, pool, PairTokenizer.load(folder, max_length), folder)
         student.encoder = encoder
         return student
 
     @classmethod
     def from_pretrained(cls, *arguments: Any, **options: Any) -> Self:
-        """Load as transformers does, without a progress bar."""
+        """Load as transformers does, without a progress bar.  Raises: TmkdError when the folder lacks a weight."""
         with quiet():
-            return super().from_pretrained(*arguments, **options)
+            student, loaded = super().from_pretrained(*arguments, **{**options, "output_loading_info": True})
+        check_weights(student, loaded, str(student.name_or_path))
+        opened: Self = student
+        return opened
 
     def with_headers(self, labels: LabelSet, headers: Sequence[Header], seed: int) -> Self:
         """Create the student of the next stage: this encoder, and these headers.
@@ -238,11 +253,3 @@ def _seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield
-
-
-def _check_positions(config: Any, max_length: int, folder: Path) -> None:
-    positions = getattr(config, "max_position_embeddings", None)
-    if positions is not None and "roberta" in config.model_type:
-        positions -= config.pad_token_id + 1  # RoBERTa counts positions from there
-    if positions is not None and max_length > positions:
-        raise TmkdError(f"{folder}: has {positions} positions; set student.max_length to {positions} or fewer")

@@ -10,12 +10,12 @@ import torch
 from safetensors import SafetensorError
 
 from tmkd.data.pairs import Corpus, require_golden
-from tmkd.data.text import PairTokenizer
 from tmkd.errors import TmkdError
 from tmkd.network.encoder import fresh_pooler, quiet
+from tmkd.network.opening import refuse_padding
 from tmkd.recipe import schema
 from tmkd.store import WORK
-from tmkd.teachers.network import forward, longest, open_model
+from tmkd.teachers.network import forward, in_own_order, open_model
 from tmkd.train.batches import examples
 from tmkd.train.dev import dev_accuracy
 from tmkd.train.hardware import Hardware
@@ -48,8 +48,9 @@ def finetune(
     )
     if teacher.fresh_pooler:
         fresh_pooler(model.base_model, teacher.seed)
-    tokenizer = PairTokenizer.load(base, longest(model.config, teacher.max_length))
-    model.config.pad_token_id = tokenizer.settings.pad_id
+    own = in_own_order(base, model, teacher.max_length)
+    tokenizer = own.tokenizer
+    refuse_padding(own.logits, tokenizer.settings.max_length, f"teacher {name}: {base}")
     model.to(hardware.device)
     report = fit(
         model,

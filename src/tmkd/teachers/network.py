@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
@@ -20,18 +19,19 @@ from transformers import (
 )
 
 from tmkd.data.labels import LabelSet
-from tmkd.data.text import PairTokenizer
-from tmkd.errors import TmkdError, first_line
+from tmkd.data.text import PairTokenizer, reads_token_types
+from tmkd.errors import TmkdError
 from tmkd.network.encoder import quiet
 from tmkd.network.first_token import first_token_state, reads_first_token
+from tmkd.network.opening import check_weights, longest_pair, reads_padding, refusing
 from tmkd.network.scoring import batched_logits
 from tmkd.train.hardware import Hardware
 
 
 def forward(model: nn.Module, inputs: Mapping[str, Tensor]) -> Tensor:
     """The model's logits (pairs, its classes); segments are given only to a family that knows them."""
-    kept = dict(inputs)
-    if getattr(model.config, "type_vocab_size", 0) < 2:
+    kept, config = dict(inputs), cast("Any", model.config)
+    if not reads_token_types(getattr(config, "type_vocab_size", None), config.model_type):
         kept.pop("token_type_ids", None)
     body: Any = getattr(model, "base_model", None)
     logits: Tensor
@@ -46,20 +46,26 @@ def forward(model: nn.Module, inputs: Mapping[str, Tensor]) -> Tensor:
 
 @dataclass(frozen=True)
 class TeacherNetwork:
-    """A loaded teacher; `order` picks its outputs in the order of our label names (None: it has one logit)."""
+    """A loaded teacher; `order` picks its outputs in the order of our label names (None: it has one logit).
+
+    One that reads padding is not `padded`: only pairs of one length share a batch.
+    """
 
     model: PreTrainedModel
     tokenizer: PairTokenizer
     order: tuple[int, ...] | None
     hardware: Hardware
+    padded: bool = True
 
     def logits(
         self, questions: Sequence[str], passages: Sequence[str], done: Callable[[int], None] | None = None
     ) -> np.ndarray:
         """Raw logits, float32 (pairs, classes); a single logit s becomes (0, s)."""
         tokens = self.tokenizer.encode(questions, passages)
-        pad_id, device, precision = self.tokenizer.settings.pad_id, self.hardware.device, self.hardware.precision
-        raw = batched_logits(lambda inputs: forward(self.model, inputs), tokens, pad_id, device, precision, done)
+        raw = batched_logits(
+            lambda inputs: forward(self.model, inputs), tokens, self.tokenizer.settings.pad_id,
+            self.hardware.device, self.hardware.precision, done, self.padded,
+        )  # fmt: skip
         if self.order is None:
             return np.concatenate([np.zeros_like(raw), raw], axis=1)
         return np.ascontiguousarray(raw[:, list(self.order)])
@@ -74,35 +80,43 @@ def load(
     """
     model = open_model(folder, name)
     order = match_classes(model.config, labels, classes, name)
-    tokenizer = PairTokenizer.load(folder, longest(model.config, max_length))
+    network = in_own_order(folder, model, max_length)
+    padded = not reads_padding(network.logits, network.tokenizer.settings.max_length, f"teacher {name}: {folder}")
+    return replace(network, model=model.to(hardware.device), order=order, hardware=hardware, padded=padded)
+
+
+def in_own_order(folder: Path, model: PreTrainedModel, max_length: int) -> TeacherNetwork:
+    """A model with the tokenizer of its folder and its outputs as they are, on the CPU in float32.
+
+    Its pairs have at most `max_length` token ids, or as many as the model has positions for.
+    """
+    tokenizer = PairTokenizer.load(folder, longest_pair(model, max_length))
     model.config.pad_token_id = tokenizer.settings.pad_id
-    return TeacherNetwork(model.to(hardware.device).eval(), tokenizer, order, hardware)
+    return TeacherNetwork(model.eval(), tokenizer, tuple(range(model.config.num_labels)), Hardware("cpu", "fp32"))
 
 
 def open_model(folder: Path, name: str, **changes: Any) -> PreTrainedModel:
-    """An AutoModelForSequenceClassification from a local folder: safetensors only, no code of the folder is run."""
-    try:
-        with quiet():
-            config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True, **changes)
-            return AutoModelForSequenceClassification.from_pretrained(
-                folder,
-                config=config,
-                use_safetensors=True,
-                local_files_only=True,
-                attn_implementation="eager",
-                dtype=torch.float32,
-                ignore_mismatched_sizes=bool(changes),  # another task's head gives way to a fresh one
-            )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise TmkdError(f"teacher {name}: {folder} cannot be opened: {first_line(error)}") from error
+    """Open an AutoModelForSequenceClassification from a local folder; `changes` to its config give it a fresh head.
 
-
-def longest(config: Any, max_length: int) -> int:
-    """The teacher's maximum length in its own token ids, bounded by the positions the model has."""
-    positions = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None) or max_length
-    # RoBERTa numbers its positions from pad_token_id + 1.
-    offset = config.pad_token_id + 1 if "roberta" in config.model_type else 0
-    return int(min(max_length, positions - offset))
+    Only safetensors are read and no code of the folder is run. Raises: TmkdError when a weight of the model is not in
+    the folder, or one in the folder has no place in the model, a fresh head's apart.
+    """
+    subject = f"teacher {name}: {folder}"
+    with refusing(f"{subject} cannot be opened"), quiet():
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True, **changes)
+        model, loaded = AutoModelForSequenceClassification.from_pretrained(
+            folder,
+            config=config,
+            use_safetensors=True,
+            local_files_only=True,
+            attn_implementation="eager",
+            dtype=torch.float32,
+            ignore_mismatched_sizes=bool(changes),  # another task's head gives way to a fresh one
+            output_loading_info=True,
+        )
+    check_weights(model, loaded, subject, fresh_head=bool(changes))
+    opened: PreTrainedModel = model
+    return opened
 
 
 def match_classes(config: Any, labels: LabelSet, classes: Mapping[str, str], name: str) -> tuple[int, ...] | None:
