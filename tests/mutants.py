@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib
 import json
+import multiprocessing
 import os
 import random
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
 import time
@@ -24,6 +26,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import pytest
 import yaml
 
 from mutations import Mutant, mutants
@@ -33,6 +36,9 @@ PACKAGE = Path("src", "tmkd")
 RESULTS = ROOT / ".mutants.jsonl"
 TABLE = Path(__file__).with_suffix(".yaml")
 A_MODULE = 10  # mutants of each module when none is named
+LOG = ".pytest.log"
+# Loaded once, before the process forks for each mutant: most of what starting Python for every one would cost.
+LOADED = ("numpy", "pyarrow.parquet", "safetensors.torch", "tokenizers", "torch", "transformers.trainer")
 PATIENCE = 4  # times the tests' own time, after which a mutant that hangs counts as killed
 
 Verdict = Literal["killed", "survived"]
@@ -58,21 +64,42 @@ class Copy:
             elif path.name not in (".git", ".venv", RESULTS.name):
                 (folder / path.name).symlink_to(path)
 
+    def log(self) -> str:
+        """What pytest wrote the last time."""
+        return (self.folder / LOG).read_text(encoding="utf-8")
+
     def passes(self, tests: list[Path], seconds: float | None) -> bool:
         """Whether the tests pass in the copy, within that many seconds."""
-        words = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *map(str, tests)]
-        places = os.pathsep.join(str(self.folder / name) for name in ("src", "tests"))
-        # No bytecode: two mutants of one size, written within a second, would share it.
-        environment = {**os.environ, "PYTHONPATH": places, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
-        try:
-            done = subprocess.run(
-                words, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=seconds
-            )
-        except subprocess.TimeoutExpired:
+        child = multiprocessing.get_context("fork").Process(target=self._run, args=(tests,))
+        child.start()
+        child.join(seconds)
+        if child.exitcode is None:
+            assert child.pid is not None
+            os.killpg(child.pid, signal.SIGKILL)
+            child.join()
             return False
-        if done.returncode not in (0, 1, 2, 3):
-            raise SystemExit(f"pytest ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-        return done.returncode == 0
+        if child.exitcode == pytest.ExitCode.USAGE_ERROR or child.exitcode == pytest.ExitCode.NO_TESTS_COLLECTED:
+            raise SystemExit(f"pytest could not run {', '.join(map(str, tests))}:\n{self.log()}")
+        return child.exitcode == 0
+
+    def _run(self, tests: list[Path]) -> None:
+        """Run pytest in a process of its own; ends with pytest's exit code."""
+        os.setsid()
+        log = os.open(self.folder / LOG, os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
+        for stream in (1, 2):
+            os.dup2(log, stream)
+        places = [str(self.folder / name) for name in ("src", "tests")]
+        for name, module in [*sys.modules.items()]:  # the copy's are to be loaded
+            if name != "__main__" and ROOT in Path(getattr(module, "__file__", None) or "/").parents:
+                del sys.modules[name]
+        sys.path[:0] = places
+        # No bytecode: two mutants of one size, written within a second, would share it.
+        sys.dont_write_bytecode = True
+        os.environ |= {"PYTHONPATH": os.pathsep.join(places), "PYTHONDONTWRITEBYTECODE": "1"}
+        os.chdir(self.folder)
+        # What is loaded before pytest starts has no assertions of ours.
+        options = ["-x", "-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+        sys.exit(pytest.main([*options, *map(str, tests)]))
 
 
 def mapped_tests(module: str, table: Mapping[str, list[str]], root: Path) -> list[Path]:
@@ -104,7 +131,7 @@ def try_mutants(
             if copy is None:
                 copy, start = Copy(Path(scratch), root), time.monotonic()
                 if not copy.passes(tests, None):
-                    raise SystemExit(f"{module}: its tests fail without any mutant")
+                    raise SystemExit(f"{module}: its tests fail without any mutant:\n{copy.log()}")
                 seconds = time.monotonic() - start
             (copy.folder / path).write_text(mutant.source, encoding="utf-8")
             verdict: Verdict = "survived" if copy.passes(tests, 30 + PATIENCE * seconds) else "killed"
@@ -126,6 +153,9 @@ def main() -> None:
     reader.add_argument("--seconds", type=float, default=900)
     reader.add_argument("--seed", type=int, default=1)
     given = reader.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"  # threads do not outlive a fork
+    for name in LOADED:
+        importlib.import_module(name)
     table: dict[str, Any] = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
     accepted = {(one["module"], one["old"], one["new"]) for one in table["accepted"]}
     modules = given.modules or [path.relative_to(ROOT / PACKAGE).with_suffix("").as_posix() for path in _modules()]

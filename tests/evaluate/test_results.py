@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tmkd.evaluate.results import Result, Stat, best_teacher, lines, split_lines
+from tmkd.evaluate.results import Result, Stat, best_student, best_teacher, lines, split_lines
 
 TEACHER = Result("T1", "teacher", "webqa", "test", 0.80, 0.85, None, None, None, 333_580_000, 1_340_000_000, 16, 1, 60)
 STUDENT = replace(
@@ -77,3 +77,40 @@ def test_rows_stay_in_the_order_met() -> None:
 
 def test_no_results_have_no_lines() -> None:
     assert lines([]) == split_lines([]) == []
+
+
+def test_two_seeds_have_a_deviation() -> None:
+    (line,) = lines([replace(STUDENT, accuracy=value, seed=seed) for seed, value in enumerate((0.78, 0.80))])
+    assert (line.accuracy.mean, line.accuracy.deviation) == pytest.approx((0.79, 0.02 / 2**0.5))
+
+
+def test_questions_are_those_of_the_ranked_split_and_the_most_of_any_seed() -> None:
+    first = replace(STUDENT, questions=9, left_out=7)
+    last = [
+        replace(STUDENT, split="dl20", seed=seed, mrr=0.5, questions=4 + seed, left_out=2 - seed) for seed in (0, 1)
+    ]
+    absent = replace(STUDENT, row="BERT-3", questions=9, left_out=7)
+    one, other = lines([first, replace(first, seed=0), *last, absent])
+    assert (one.ranked_split, one.seeds, one.questions, one.left_out) == ("dl20", 2, 5, 2)
+    assert (other.ranked_split, other.questions, other.left_out) == (None, 0, 0)
+
+
+def test_the_last_split_is_last_in_the_order_met_and_the_first_without_ranking() -> None:
+    splits = [replace(STUDENT, split=split, mrr=mrr) for split, mrr in (("test", 0.1), ("z", 0.2), ("a", 0.3))]
+    assert lines(splits)[0].ranked_split == "a"
+    unranked = [replace(STUDENT, split=split, left_out=left_out) for split, left_out in (("test", 3), ("z", 4))]
+    assert (lines(unranked)[0].questions, lines(unranked)[0].left_out) == (0, 3)
+
+
+def test_splits_of_one_name_in_two_tasks_are_apart() -> None:
+    found = split_lines([STUDENT, replace(STUDENT, task="rte", accuracy=0.5)])
+    assert [(line.task, line.split, line.accuracy) for line in found] == [
+        ("webqa", "test", Stat(0.79)),
+        ("rte", "test", Stat(0.5)),
+    ]
+
+
+def test_teachers_alone_have_no_best_student() -> None:
+    (line,) = lines([TEACHER])
+    assert (line.best, line.speed_up) == (False, 1.0)
+    assert best_student([line]) is None
