@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import save
 
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import Corpus, pair_table, write_corpus
@@ -294,3 +295,19 @@ def test_a_teacher_louder_than_twice_the_others_is_warned_of() -> None:
     twice = [[0.0, 2.0], [0.0, -2.0]]  # exactly four times the variance
     assert dominance_warning(health(None, soft(quiet, twice, quiet))) is None
     assert dominance_warning(health(None, soft(loud))) is None
+
+
+def test_the_warning_compares_a_teacher_with_the_others_alone() -> None:
+    # With two teachers the median of both would be their mean: 6.5 times the other one is below four times that.
+    one, other = [[0.0, 1.0], [0.0, -1.0]], [[0.0, 2.55], [0.0, -2.55]]
+    warning = dominance_warning(health(None, soft(one, other)))
+    assert warning is not None
+    assert warning.startswith("teacher t2 dominates")
+
+
+@pytest.mark.parametrize("metadata", [None, {"other": "1"}, {"tmkd": "{"}, {"tmkd": "[]"}, {"tmkd": "{}"}])
+def test_a_file_without_our_metadata_is_refused(tmp_path: Path, metadata: dict[str, str] | None) -> None:
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(save({"logits": LOGITS}, metadata=metadata))
+    with pytest.raises(TmkdError, match=r"x\.safetensors: not a readable soft-label file"):
+        read(path)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -140,3 +141,7 @@ def test_best_is_the_first_of_the_best_by_dev() -> None:
     assert best_by_dev(("judge", "b"), {"b": 0.1}) == "b"
     with pytest.raises(TmkdError, match="best of judge: none of them has scored a dev set"):
         best_by_dev(("judge",), {})
+
+
+def test_a_students_folder_is_named_by_sixteen_digits() -> None:
+    assert re.fullmatch("[0-9a-f]{16}", key({}))
