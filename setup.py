@@ -1,18 +1,46 @@
-"""What pyproject.toml can't say yet: the int8 encoder in C. Where it does not compile, onnxruntime does its work."""
+"""The compiled part of the package, which pyproject.toml cannot describe: the int8 encoder in C.
+
+Where nothing compiles it, the package installs without it, and onnxruntime computes the int8 graph.
+"""
 
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError
 
-INSTRUCTIONS = ("fma", "f16c", "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vnni", "avx512bf16")
-TILES = ("amx-tile", "amx-int8", "amx-bf16")
+KERNEL = "src/kernel"
+HEADERS = ("attention", "elementwise", "kernel", "linear", "products", "rows", "tiles")
+AVX512, AMX = f"@{KERNEL}/avx512.flags", f"@{KERNEL}/amx.flags"  # files of compiler flags
+
+
+class BuildKernel(build_ext):
+    """Compiles encoder.c apart: processor.c must run on any processor, so it alone has no vector instructions."""
+
+    def build_extension(self, ext: Extension) -> None:
+        """Compile with AMX, without it where the compiler does not know it; then processor.c, and link."""
+        try:
+            ext.extra_objects = self._encoder(AVX512, AMX)
+        except CompileError:
+            ext.extra_objects = self._encoder(AVX512)
+        super().build_extension(ext)
+
+    def _encoder(self, *flags: str) -> list[str]:
+        # gcc 12's -O2 neither unrolls nor vectorises enough: half the pairs/s of -O3.
+        arguments = ["-O3", *flags]
+        return self.compiler.compile([f"{KERNEL}/encoder.c"], self.build_temp, extra_postargs=arguments)
+
 
 setup(
+    cmdclass={"build_ext": BuildKernel},
     ext_modules=[
         Extension(
             "tmkd.bundle._kernel",
-            sources=["src/kernel/encoder.c"],
-            depends=["src/kernel/attention.h", "src/kernel/products.h", "src/kernel/rows.h"],
-            extra_compile_args=["-O3", *(f"-m{name}" for name in INSTRUCTIONS + TILES)],
+            sources=[f"{KERNEL}/processor.c"],
+            depends=[
+                f"{KERNEL}/encoder.c",
+                *(f"{KERNEL}/{name}.h" for name in HEADERS),
+                *(flags.removeprefix("@") for flags in (AVX512, AMX)),
+            ],
             optional=True,
         )
-    ]
+    ],
 )

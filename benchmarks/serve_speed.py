@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import os
+import subprocess
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from statistics import median
 
@@ -27,7 +29,8 @@ from onnx import TensorProto, helper
 from transformers import AutoModelForSequenceClassification, BertConfig, BertForSequenceClassification, BertModel
 
 from tmkd.bundle import Ranker
-from tmkd.bundle.kernel import Kernel, _library, kernel_level
+from tmkd.bundle.kernel import Kernel
+from tmkd.bundle.kernel_library import Int8Linear, kernel_level
 from tmkd.bundle.kernel_weights import aligned
 from tmkd.bundle.session import Session
 from tmkd.data.labels import LabelSet
@@ -245,36 +248,40 @@ def peak(ranker: Ranker, pairs: Pairs, repeats: int, threads: int) -> None:
         target("share of the peak, one product for each input", 100 * done / times / shortest / best, 65, "%")
 
 
-def kernel_rate(inner: int, outer: int, threads: int, repeats: int) -> float:
-    """Operations per second of the kernel's product of 2,048 rows (16 bit) × int8 → bf16, one product per thread."""
+def kernel_rate(inputs: int, outputs: int, threads: int, repeats: int) -> float:
+    """Operations per second of the kernel's int8 layer on 2,048 rows (16 bit) → bf16, one layer per thread."""
+    layer_of = compiled_primitives().primitive_int8_linear
+    layer_of.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_long, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p]
     rng = np.random.default_rng(1)
-    weight = aligned(rng.integers(-127, 127, (inner, outer), dtype=np.int8))
-    scales, bias, none = (aligned(np.zeros(outer, dtype=kind)) for kind in (np.float32, np.float32, np.int32))
-    layer = (ctypes.c_void_p * 4)(*(one.ctypes.data for one in (weight, scales, bias, none)))
-    sizes = aligned(np.zeros(2048, dtype=np.float32))
-    lefts = [aligned(rng.integers(0, 255, (2, 2048, inner), dtype=np.uint8)) for _ in range(threads)]
-    outs = [aligned(np.zeros(2048 * outer, dtype=np.uint16)) for _ in range(threads)]
-    product = _library().tmkd_product
-    product.argtypes = [ctypes.c_int, *[ctypes.c_void_p] * 2, *[ctypes.c_long] * 2, ctypes.c_void_p, ctypes.c_long]
-    product.argtypes += [ctypes.c_void_p]
+    weight = aligned(rng.integers(-127, 127, (inputs, outputs), dtype=np.int8))
+    vectors = [aligned(np.zeros(outputs, dtype=kind)) for kind in (np.float32, np.float32, np.int32)]
+    layer = Int8Linear(weight.ctypes.data, *(vector.ctypes.data for vector in vectors), inputs, outputs)
+    scales = aligned(np.zeros(2048, dtype=np.float32))
+    codes = [aligned(rng.integers(0, 255, (2, 2048, inputs), dtype=np.uint8)) for _ in range(threads)]
+    outs = [aligned(np.zeros(2048 * outputs, dtype=np.uint16)) for _ in range(threads)]
 
     def ten(left: np.ndarray, out: np.ndarray) -> None:
+        rows = (ctypes.c_void_p * 2)(left.ctypes.data, scales.ctypes.data)  # QuantisedRows of rows.h
         for _ in range(10):
-            arguments = (
-                kernel_level(),
-                left.ctypes.data,
-                sizes.ctypes.data,
-                2048,
-                inner,
-                layer,
-                outer,
-                out.ctypes.data,
-            )
-            product(*arguments)
+            layer_of(kernel_level(), rows, 2048, ctypes.byref(layer), 0, out.ctypes.data)  # 0: STORE_BF16
 
     with ThreadPoolExecutor(threads) as pool:
-        best = min(wall_time(lambda: list(pool.map(ten, lefts, outs))) for _ in range(repeats + 1))
-    return 10 * threads * 2 * 2 * 2048 * inner * outer / best
+        best = min(wall_time(lambda: list(pool.map(ten, codes, outs))) for _ in range(repeats + 1))
+    return 10 * threads * 2 * 2 * 2048 * inputs * outputs / best
+
+
+@cache
+def compiled_primitives() -> ctypes.CDLL:
+    """The kernel's functions one by one (src/kernel/primitives.c), which the installed library does not export."""
+    sources = Path(__file__).parents[1] / "src" / "kernel"
+    flags = [f"@{sources / name}" for name in ("avx512.flags", "amx.flags")[: kernel_level()]]
+    with tempfile.TemporaryDirectory() as place:
+        library = Path(place) / "primitives.so"
+        compiler = os.environ.get("CC", "cc")
+        subprocess.run(
+            [compiler, "-O3", "-shared", "-fPIC", *flags, sources / "primitives.c", "-o", library], check=True
+        )
+        return ctypes.CDLL(str(library))
 
 
 def onnxruntime_rate(inner: int, outer: int, threads: int, repeats: int) -> float:

@@ -1,109 +1,100 @@
-/* Products of matrices: pairs of bytes × bytes → int32 in blocks of 16 × 32, bf16 × bf16 → fp32 in tiles of 16 × 16.
+/* Products of one block or tile: uint8 × int8 → int32 for 16 tokens × 32 outputs, bf16 × bf16 → fp32 for 16 × 16.
 
-   On a processor with AMX a tile is one instruction; elsewhere AVX-512 does the same sums, those of bytes to the bit. */
+   The layouts are drawn in tiles.h. At level 2 (amx) a tile is one instruction; at level 1 AVX-512 computes the same sums,
+   those of int8 to the bit. */
 #pragma once
-#include <immintrin.h>
-#include <stdint.h>
-#include <string.h>
+#include "tiles.h"
 
-enum { TILE = 16, BLOCK = 32, QUADS = 64 /* bytes of a row that one tile product takes in */ };
-
-typedef struct {
-    const int8_t *steps;  /* (outputs / 16, inputs / 64, 16, 16, 4): tiles of [quad of inputs][output][input] */
-    const float *scales;  /* (outputs,) size of a step */
-    const float *bias;    /* (outputs,) */
-    const int32_t *none;  /* (outputs,) what a row's sum of upper bytes begins with, to be 0 for inputs of 0 */
-} Bytes;
-
-/* Compilers do not know that tile loads read memory: what was stored before must not wait until after them. */
-#define STORED __asm__ volatile("" ::: "memory")
-
-/* Tiles 0 to 3 are sums, 4 and 5 left factors, 6 and 7 right ones; each has 16 rows of 64 bytes. */
-static void use_tiles(void) {
-    struct { uint8_t palette, start, reserved[14]; uint16_t bytes[16]; uint8_t rows[16]; } all = {.palette = 1};
-    for (int tile = 0; tile < 8; tile++) all.bytes[tile] = QUADS, all.rows[tile] = TILE;
-    STORED;
-    _tile_loadconfig(&all);
-}
-
-/* sums (2, 16, 32) = none + left (2, steps, 16, 64) · right (2, steps, 16, 16, 4), of left's upper bytes and of its lower
-   ones; none (32,) only for the upper. */
-static __attribute__((noinline)) void block_of_bytes(const uint8_t *left, const int8_t *right, const int32_t *none,
-                                                     long steps, int32_t *sums) {
-    const long half = steps * TILE * QUADS;
-    for (int first = 0; first < 2 * TILE; first += 8) {
-        const uint8_t *rows = left + first / TILE * half + first % TILE * QUADS;
-        const __mmask16 upper = first < TILE ? -1 : 0;
-        __m512i one[8], two[8];
-        for (int row = 0; row < 8; row++) {
-            one[row] = _mm512_maskz_loadu_epi32(upper, none);
-            two[row] = _mm512_maskz_loadu_epi32(upper, none + TILE);
+/* Level 1. sums (2, 16, 32) = compensation + left (2, steps, 16, 64) · right (2, steps, 16, 16, 4), for the upper bytes of
+   left and for the lower ones, which get no compensation (32,). `steps` is inputs / 64. */
+static __attribute__((noinline)) void int8_block_avx512(const uint8_t *left, const int8_t *right,
+                                                        const int32_t *compensation, long steps, int32_t *sums) {
+    enum { ROWS = 8 }; /* as many as leave registers for the weights */
+    const long half = steps * TILE_ROWS * TILE_INT8;
+    for (int first = 0; first < 2 * TILE_ROWS; first += ROWS) {
+        const uint8_t *rows = left + first / TILE_ROWS * half + first % TILE_ROWS * TILE_INT8;
+        const __mmask16 upper = first < TILE_ROWS ? 0xffff : 0;
+        __m512i one[ROWS], two[ROWS];
+        for (int row = 0; row < ROWS; row++) {
+            one[row] = _mm512_maskz_loadu_epi32(upper, compensation);
+            two[row] = _mm512_maskz_loadu_epi32(upper, compensation + LANES);
         }
-        for (long quad = 0; quad < steps * TILE; quad++) {
-            __m512i a = _mm512_load_si512(right + quad * QUADS), b = _mm512_load_si512(right + half + quad * QUADS);
-            for (int row = 0; row < 8; row++) {
+        for (long quad = 0; quad < steps * TILE_ROWS; quad++) {
+            __m512i a = _mm512_load_si512(right + quad * TILE_INT8);
+            __m512i b = _mm512_load_si512(right + half + quad * TILE_INT8);
+            for (int row = 0; row < ROWS; row++) {
                 int32_t four;
-                memcpy(&four, rows + quad / TILE * TILE * QUADS + row * QUADS + quad % TILE * 4, 4);
+                memcpy(&four, rows + quad / TILE_ROWS * TILE_ROWS * TILE_INT8 + row * TILE_INT8 + quad % TILE_ROWS * 4, 4);
                 one[row] = _mm512_dpbusd_epi32(one[row], _mm512_set1_epi32(four), a);
                 two[row] = _mm512_dpbusd_epi32(two[row], _mm512_set1_epi32(four), b);
             }
         }
-        for (int row = 0; row < 8; row++) {
-            _mm512_store_si512(sums + (first + row) * BLOCK, one[row]);
-            _mm512_store_si512(sums + (first + row) * BLOCK + TILE, two[row]);
+        for (int row = 0; row < ROWS; row++) {
+            _mm512_store_si512(sums + (first + row) * BLOCK_OUTPUTS, one[row]);
+            _mm512_store_si512(sums + (first + row) * BLOCK_OUTPUTS + LANES, two[row]);
         }
     }
 }
 
-static inline __m512 low_half(__m512i both) { return _mm512_castsi512_ps(_mm512_slli_epi32(both, 16)); }
-static inline __m512 high_half(__m512i both) {
-    return _mm512_castsi512_ps(_mm512_and_si512(both, _mm512_set1_epi32((int)0xffff0000)));
+/* A left factor in bf16. Number i of row r is at[r * stride + i / 32 * step + i % 32]. Rows are read up to a multiple of 16
+   and the sums of those beyond `rows` are undefined. */
+typedef struct {
+    const uint16_t *at;
+    long rows, stride, step;
+} Bf16Rows;
+
+static inline __m512 even_of_pairs(__m512i pairs) { return _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16)); }
+static inline __m512 odd_of_pairs(__m512i pairs) {
+    return _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32((int)0xffff0000)));
 }
 
-/* sums (16, 16) = left (16, 32 · steps) · right (steps, 16 couples, 16 outputs, 2), all but the sums in bf16. Of left
-   `rows` are there (the sums of others are nothing), `stride` numbers apart, and a step's numbers `apart` from the next's. */
-static __attribute__((noinline)) void tile_of_bf16(int amx, const uint16_t *left, long rows, long stride, long apart,
-                                                   const uint16_t *right, long steps, float *sums,
-                                                   long sums_stride) {
-    if (amx) {
-        STORED;
-        _tile_zero(0);
+/* sums (16, 16) = left (16, 32 · steps) · right (steps, 16, 16, 2), rows of sums `sums_stride` numbers apart. */
+static __attribute__((noinline)) void bf16_tile(int amx, Bf16Rows left, const uint16_t *right, long steps, float *sums,
+                                                long sums_stride) {
+    enum { ROWS = 8 };
+    if (AMX_COMPILED && amx) {
+        STORES_BEFORE_TILE_LOADS;
+        TILE_ZERO(0);
         for (long step = 0; step < steps; step++) {
-            _tile_loadd(4, left + step * apart, stride * 2);
-            _tile_loadd(6, right + step * TILE * BLOCK, QUADS);
-            _tile_dpbf16ps(0, 4, 6);
+            TILE_LOAD(4, left.at + step * left.step, left.stride * 2);
+            TILE_LOAD(6, right + step * TILE_ROWS * TILE_BF16, TILE_INT8);
+            TILE_MULTIPLY_BF16(0, 4, 6);
         }
-        _tile_stored(0, sums, sums_stride * 4);
+        TILE_STORE(0, sums, sums_stride * 4);
         return;
     }
-    for (long first = 0; first < rows; first += 8) {
-        __m512 total[8];
-        for (int row = 0; row < 8; row++) total[row] = _mm512_setzero_ps();
-        for (long couple = 0; couple < steps * TILE; couple++) {
-            __m512i both = _mm512_loadu_si512(right + couple * BLOCK);
-            __m512 even = low_half(both), odd = high_half(both);
-            const uint16_t *at = left + first * stride + couple / TILE * apart + couple % TILE * 2;
-            for (int row = 0; row < 8; row++) {
+    for (long first = 0; first < left.rows; first += ROWS) {
+        __m512 total[ROWS];
+        for (int row = 0; row < ROWS; row++) total[row] = _mm512_setzero_ps();
+        for (long pair = 0; pair < steps * TILE_ROWS; pair++) {
+            __m512i both = _mm512_loadu_si512(right + pair * TILE_BF16);
+            __m512 even = even_of_pairs(both), odd = odd_of_pairs(both);
+            const uint16_t *at = left.at + first * left.stride + pair / TILE_ROWS * left.step + pair % TILE_ROWS * 2;
+            for (int row = 0; row < ROWS; row++) {
                 int32_t two;
-                memcpy(&two, at + row * stride, 4);
-                __m512i pair = _mm512_set1_epi32(two);
-                total[row] = _mm512_fmadd_ps(low_half(pair), even, total[row]);
-                total[row] = _mm512_fmadd_ps(high_half(pair), odd, total[row]);
+                memcpy(&two, at + row * left.stride, 4);
+                __m512i own = _mm512_set1_epi32(two);
+                total[row] = _mm512_fmadd_ps(even_of_pairs(own), even, total[row]);
+                total[row] = _mm512_fmadd_ps(odd_of_pairs(own), odd, total[row]);
             }
         }
-        for (int row = 0; row < 8; row++) _mm512_storeu_ps(sums + (first + row) * sums_stride, total[row]);
+        for (int row = 0; row < ROWS; row++) _mm512_storeu_ps(sums + (first + row) * sums_stride, total[row]);
     }
 }
 
-/* Two vectors of fp32 → one of bf16, to the nearest, ties to even. */
+/* Two vectors of fp32 → one of 32 bf16, rounded to nearest, ties to even. */
 static inline __m512i to_bf16(int amx, __m512 first, __m512 second) {
+#ifdef __AVX512BF16__
     if (amx) return (__m512i)_mm512_cvtne2ps_pbh(second, first);
+#else
+    (void)amx;
+#endif
     __m512i both[2] = {_mm512_castps_si512(first), _mm512_castps_si512(second)};
     __m256i halves[2];
     for (int part = 0; part < 2; part++) {
         __m512i odd = _mm512_and_si512(_mm512_srli_epi32(both[part], 16), _mm512_set1_epi32(1));
-        __m512i up = _mm512_add_epi32(both[part], _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
-        halves[part] = _mm512_cvtepi32_epi16(_mm512_srli_epi32(up, 16));
+        __m512i rounded = _mm512_add_epi32(both[part], _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+        halves[part] = _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16));
     }
     return _mm512_inserti64x4(_mm512_castsi256_si512(halves[0]), halves[1], 1);
 }

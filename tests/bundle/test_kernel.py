@@ -1,8 +1,9 @@
-"""Our own encoder: the numbers of the int8 graph's weights for every BERT it takes, a reason for every other."""
+"""The int8 engine: the int8 graph's numbers for each BERT it computes, a reason for each other graph."""
 
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,9 +19,10 @@ from transformers import BertConfig, BertModel
 
 import tiny
 from tiny_bundle import checks, make_distinct
-from tmkd.bundle import Ranker, kernel
+from tmkd.bundle import Ranker, kernel, kernel_library
 from tmkd.bundle import ranker as ranker_module
-from tmkd.bundle.kernel import LEVELS, Kernel, kernel_fault, kernel_level
+from tmkd.bundle.kernel import Kernel, kernel_fault
+from tmkd.bundle.kernel_library import CPU_LEVELS, kernel_level
 from tmkd.bundle.kernel_weights import unsuitable
 from tmkd.bundle.onnx_reader import read_constants
 from tmkd.bundle.session import Session
@@ -101,13 +103,13 @@ SHAPES: list[dict[str, Any]] = [
 ]
 
 
-def in_bytes(student: Student) -> Student:
-    """The student with the weights that the int8 graph's stand for, to compute with in fp32."""
+def dequantised(student: Student) -> Student:
+    """The student with the int8 graph's weights in fp32."""
     rounded = round_layers(student, input_moments(student, PAIRS))
     with torch.no_grad():
         for name, part in rounded.items():
             weight, matrix = student.encoder.get_submodule(name).get_parameter("weight"), torch.tensor(part.matrix)
-            weight.copy_(torch.where(matrix == 0, weight, matrix))  # of loud neurons it has none
+            weight.copy_(torch.where(matrix == 0, weight, matrix))  # outlier neurons keep theirs: all their codes are 0
         words = student.encoder.get_submodule("embeddings.word_embeddings").get_parameter("weight")
         words.copy_(torch.tensor(quantise_rows(words.numpy().reshape(-1, 64)).matrix.reshape(words.shape)))
     return student
@@ -116,25 +118,25 @@ def in_bytes(student: Student) -> Student:
 @here
 @levels
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_the_numbers_are_those_of_weights_in_bytes(tmp_path: Path, shape: dict[str, Any], level: int) -> None:
+def test_probabilities_are_those_of_the_int8_weights(tmp_path: Path, shape: dict[str, Any], level: int) -> None:
     student = student_of(tmp_path, **shape)
     graph = graph_of(student).SerializeToString()
     tokens = random_ids([3, 4, 15, 16, 17, 31, 32, 33, 47, 48, 49, 64, 65, 100] * 4)
-    exact = np.exp(Session(student_graph(in_bytes(student)).SerializeToString(), "fp32", 1).logits(tokens, 0))
+    exact = np.exp(Session(student_graph(dequantised(student)).SerializeToString(), "fp32", 1).logits(tokens, 0))
     ours = np.exp(Kernel(graph, "int8", 2, level).logits(tokens))
-    # Inputs have two bytes; attention and the last layer's first token are in bf16.
+    # Activations are 16-bit codes; attention and the last layer's first token are bf16.
     assert np.abs(ours - exact).mean() < 0.004
     assert np.abs(ours - exact).max() < 0.015
     np.testing.assert_allclose(ours.sum(axis=1), 1, atol=1e-5)
 
 
 @here
-@pytest.mark.skipif(kernel_level() < 2, reason="one level alone")
-def test_a_processor_without_tiles_gives_the_same(graph: bytes) -> None:
+@pytest.mark.skipif(kernel_level() < 2, reason="no AMX")
+def test_both_levels_give_the_same(graph: bytes) -> None:
     tokens = random_ids([5, 20, 40, 80] * 8)
-    with_tiles, without = (np.exp(Kernel(graph, "int8", 1, level).logits(tokens)) for level in (2, 1))
+    amx, avx512 = (np.exp(Kernel(graph, "int8", 1, level).logits(tokens)) for level in (2, 1))
     # Sums of bf16 products differ in their last bit.
-    assert np.abs(with_tiles - without).mean() < 0.001
+    assert np.abs(amx - avx512).mean() < 0.001
 
 
 @here
@@ -152,7 +154,7 @@ def test_a_pair_alone_is_the_same_to_the_bit_as_in_any_batch(
 
 @here
 @levels
-def test_scores_may_be_far_apart(tmp_path: Path, level: int) -> None:
+def test_attention_scores_may_be_far_apart(tmp_path: Path, level: int) -> None:
     student = student_of(tmp_path)
     with torch.no_grad():
         for layer in range(3):
@@ -160,13 +162,13 @@ def test_scores_may_be_far_apart(tmp_path: Path, level: int) -> None:
                 100
             )
     graph, tokens = graph_of(student).SerializeToString(), random_ids([30, 64, 90] * 8)
-    exact = np.exp(Session(student_graph(in_bytes(student)).SerializeToString(), "fp32", 1).logits(tokens, 0))
+    exact = np.exp(Session(student_graph(dequantised(student)).SerializeToString(), "fp32", 1).logits(tokens, 0))
     assert np.abs(np.exp(Kernel(graph, "int8", 1, level).logits(tokens)) - exact).mean() < 0.02
 
 
 @here
 @levels
-def test_pairs_longer_than_what_is_computed_together(graph: bytes, level: int) -> None:
+def test_pairs_longer_than_a_group_of_tokens(graph: bytes, level: int) -> None:
     tokens, encoder = random_ids([600, 3, 513, 512, 511, 699, 1, 2]), Kernel(graph, "int8", 2, level)
     theirs = np.exp(Session(graph, "int8", 1).logits(tokens, 0))
     ours = np.exp(encoder.logits(tokens))
@@ -176,7 +178,7 @@ def test_pairs_longer_than_what_is_computed_together(graph: bytes, level: int) -
 
 
 @here
-def test_it_may_be_asked_from_several_threads(graph: bytes) -> None:
+def test_several_threads_may_use_one_kernel(graph: bytes) -> None:
     encoder, tokens = Kernel(graph, "int8", 2), random_ids([30, 40, 50] * 30)
     expected = encoder.logits(tokens)
     with ThreadPoolExecutor(4) as pool:
@@ -185,7 +187,7 @@ def test_it_may_be_asked_from_several_threads(graph: bytes) -> None:
 
 
 @here
-def test_no_pair_gives_no_number(graph: bytes) -> None:
+def test_no_pairs_give_no_logits(graph: bytes) -> None:
     assert Kernel(graph, "int8").logits(random_ids([])).shape == (0, 2)
 
 
@@ -224,20 +226,23 @@ def shape_of(graph: onnx.ModelProto, **told: str) -> str | None:
     return unsuitable(constants, settings | told)
 
 
-def test_what_it_cannot_compute_is_told(tmp_path: Path) -> None:
+def test_each_unsuitable_graph_has_a_reason(tmp_path: Path) -> None:
     student = student_of(tmp_path)
     graph = graph_of(student)
     assert shape_of(graph) is None
     assert shape_of(graph, activation="gelu_new") == "its activation is gelu_new, not gelu"
     assert shape_of(graph, heads="4") == "64 channels in 4 heads are no multiples of 64 and 32"
     assert shape_of(graph, heads="0") == "64 channels in 0 heads are no multiples of 64 and 32"
-    assert shape_of(student_graph(student)) == "its weights are not in bytes"
+    assert shape_of(student_graph(student)) == "its weights are not int8"
     constants, told = read_constants(graph.SerializeToString())
     assert unsuitable(constants, {}) == "its body is no BERT"
     other = {**constants, "turn": np.eye(16)}
-    assert unsuitable(other, told) == "its hidden states are not turned by Hadamard's matrix of 16"
+    assert unsuitable(other, told) == "its hidden states are not rotated by the Hadamard matrix of size 16"
     name = "encoder.layer.0.intermediate.loud.bias"
-    assert unsuitable({**constants, name: np.ones(5)}, told) == "it has another number of loud neurons than 4"
+    assert (
+        unsuitable({**constants, name: np.ones(5)}, told)
+        == "a feed-forward has another number of outlier neurons than 4"
+    )
 
 
 @here
@@ -278,7 +283,7 @@ def test_a_graph_that_does_not_suit_it_is_left_to_onnxruntime(made: tuple[Path, 
     assert Ranker(made[1], "int8").engine == "onnxruntime"
     with pytest.raises(TmkdError, match="tmkd's own kernel can't run it: 16 channels in 2 heads"):
         Ranker(made[1], "int8", engine="kernel")
-    with pytest.raises(TmkdError, match="its weights are not in bytes"):
+    with pytest.raises(TmkdError, match="its weights are not int8"):
         Ranker(made[1], "fp32", engine="kernel")
 
 
@@ -334,30 +339,52 @@ def mirrored(logits: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
 
 @here
 @pytest.mark.parametrize("junk", [b"", b"not a graph", b"\x3a\xff\xff\xff\xff\x0f"])
-def test_what_is_no_graph_is_told(junk: bytes) -> None:
+def test_bytes_that_are_no_graph_are_refused(junk: bytes) -> None:
     with pytest.raises(TmkdError, match="tmkd's own kernel can't run it"):
         Kernel(junk, "x")
 
 
 @here
-def test_a_level_that_the_processor_lacks_is_told(graph: bytes) -> None:
-    assert kernel_fault(graph, 3) == "this processor has no 3"
-    assert kernel_fault(graph, 0) == f"this processor has no {LEVELS[1]}"
+def test_a_level_that_is_unknown_or_missing_is_refused(graph: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    for level in (0, 3):
+        assert kernel_fault(graph, level) == f"unknown level {level}; use 1 (AVX-512 VNNI) or 2 (AMX)"
+    monkeypatch.setattr(kernel, "kernel_level", lambda: 1)
+    assert kernel_fault(graph, 2) == "this processor has no AMX"
+    monkeypatch.setattr(kernel, "kernel_level", lambda: 0)
+    assert kernel_fault(graph) == f"this processor has no {CPU_LEVELS[1]}"
 
 
 @pytest.fixture
 def not_compiled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    kernel._library.cache_clear()
-    kernel.kernel_level.cache_clear()
-    monkeypatch.setattr(kernel, "find_spec", lambda name: None)
+    caches = kernel_library.open_library, kernel_library.kernel_level, kernel_library.warn_of_unused_processor
+    for cached in caches:
+        cached.cache_clear()
+    monkeypatch.setattr(kernel_library, "find_spec", lambda name: None)
     yield
-    kernel._library.cache_clear()
-    kernel.kernel_level.cache_clear()
+    for cached in caches:
+        cached.cache_clear()
 
 
 @pytest.mark.usefixtures("not_compiled")
-def test_without_a_compiler_onnxruntime_does_its_work(made: tuple[Path, Path]) -> None:
+@pytest.mark.parametrize("able", [True, False])
+def test_without_a_compiler_onnxruntime_serves_and_one_warning_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, able: bool
+) -> None:
+    student_of(tmp_path)
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    flags = kernel_library.LEVEL_1_FLAGS if able else frozenset()
+    monkeypatch.setattr(kernel_library, "processor_flags", lambda: flags)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        export_bundle(tmp_path / "student", PAIRS, [checks()], bundle)
+        write_manifest(bundle, "export", {}, {}, {}, 0.0)
+        assert Ranker(bundle, "int8").engine == "onnxruntime"
+        with pytest.raises(TmkdError, match="tmkd was installed without it"):
+            Ranker(bundle, "int8", engine="kernel")
     assert kernel_level() == 0
-    assert Ranker(made[1], "int8").engine == "onnxruntime"
-    with pytest.raises(TmkdError, match="tmkd was installed without it"):
-        Ranker(made[1], "int8", engine="kernel")
+    messages = [str(one.message) for one in caught if issubclass(one.category, RuntimeWarning)]
+    assert messages == able * [
+        "tmkd's int8 kernel would run on this processor, but tmkd was installed without it (it needs Linux on x86-64 "
+        "and a C compiler). onnxruntime is used, which is slower."
+    ]

@@ -39,12 +39,21 @@ def test_every_cell_of_bundle_and_rivals_is_measured(made: tuple[Path, Path], tm
     assert cells == [(*rival, batch, 16) for batch in (1, 4) for rival in rivals]
     assert all(one["pairs_per_second"] > 0 and one["p50_ms"] <= one["p99_ms"] for one in told["points"])
     assert "cores" in told["machine"]
+    assert told["kernel"].startswith("kernel ")
 
 
 def test_the_table_names_its_units(made: tuple[Path, Path], tmkd: Call) -> None:
     said = tmkd("bench", made[1], "--batch", 1, "--length", 16, "--calls", 1)
     assert "pairs/s" in said.out
     assert "p99 ms" in said.out
+
+
+def test_bench_says_that_the_kernel_is_not_built(
+    made: tuple[Path, Path], tmkd: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tmkd.bundle.kernel_library.kernel_line", lambda: "kernel not built: no compiler")
+    said = tmkd("bench", made[1], "--batch", 1, "--length", 16, "--calls", 1)
+    assert "kernel not built: no compiler" in said.out
 
 
 def test_synthetic_pairs_have_the_length_asked_for_or_the_most_that_fits(made: tuple[Path, Path]) -> None:

@@ -1,227 +1,225 @@
-"""An int8 graph's constants as the kernel takes them: bytes in tiles, weights in columns, addresses in structures."""
+"""The weights of an int8 graph in the kernel's layout: int8 and bf16 tiles, structures of their addresses."""
 
 from __future__ import annotations
 
-import ctypes
 from functools import reduce
 
 import numpy as np
 
+from tmkd.bundle.kernel_library import OUTLIERS, Bf16Linear, Int8Linear, LastLayer, Layer, LayerNorm, Model, Outliers
 from tmkd.bundle.onnx_reader import Constants
 
-_BLOCK, _QUAD, _TILE = 32, 64, 16  # as in products.h
-_ZERO, _LOW, _LOUD = 128, 16, 4  # as in rows.h: the bytes that stand for 0, and the loud neurons of a feed-forward
+_TILE, _TILE_BF16, _TILE_INT8, _BLOCK_OUTPUTS = 16, 32, 64, 32  # as in tiles.h
+# The zero points of 8-bit activations. The kernel's 16-bit codes have them in the upper byte (ZERO_POINT and
+# GELU_ZERO_POINT in rows.h).
+_ZERO_POINT, _GELU_ZERO_POINT = 128, 16
 
-TURNED = 16  # neighbouring numbers of a hidden state that are mixed before they become bytes
+HADAMARD_SIZE = 16  # neighbouring channels of a hidden state that are rotated together before quantisation
 
-_TABLES = ("words.steps", "positions", "types")  # what is looked up in
+_TABLES = ("words.steps", "positions", "types")  # of embeddings
 
 Settings = dict[str, str]
 
 
-class _Bytes(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_void_p) for name in ("steps", "scales", "bias", "none")]
-
-
-class _Pair(ctypes.Structure):
-    """A norm, or a product in fp32."""
-
-    _fields_ = [(name, ctypes.c_void_p) for name in ("weight", "bias")]
-
-
-class _Layer(ctypes.Structure):
-    _fields_ = [
-        *((name, _Bytes) for name in ("joined", "mixed", "inner", "outer")),
-        *((name, _Pair) for name in ("attended", "fed")),
-        *((name, ctypes.c_void_p) for name in ("loud_weight", "loud_bias", "loud_onward")),
-    ]
-
-
-class _First(ctypes.Structure):
-    _fields_ = [(name, _Pair) for name in ("query", "mixed", "inner", "outer", "pooler", "headers")]
-
-
-class _Model(ctypes.Structure):
-    _fields_ = [
-        *((name, ctypes.c_int64) for name in ("layers", "width", "heads", "neurons", "outputs")),
-        ("epsilon", ctypes.c_float),
-        *((name, ctypes.c_void_p) for name in ("words", "word_scales", "positions", "types")),
-        ("embedded", _Pair),
-        ("layer", ctypes.POINTER(_Layer)),
-        ("first", _First),
-    ]
-
-
 def unsuitable(constants: Constants, settings: Settings) -> str | None:
-    """Why the kernel can't compute this graph, or None if it can."""
+    """Why the kernel cannot compute this graph, or None if it can."""
     if "heads" not in settings:
         return "its body is no BERT"
     if "words.steps" not in constants:
-        return "its weights are not in bytes"
+        return "its weights are not int8"
     width, heads, layers = constants["words.steps"].shape[1], int(settings["heads"]), int(settings["layers"])
     if settings["activation"] != "gelu":
         return f"its activation is {settings['activation']}, not gelu"
-    if layers < 1 or heads < 1 or width % heads or width % _QUAD or width // heads % _BLOCK:
-        return f"{width} channels in {heads} heads are no multiples of {_QUAD} and {_BLOCK}"
+    if layers < 1 or heads < 1 or width % heads or width % _TILE_INT8 or width // heads % _TILE_BF16:
+        return f"{width} channels in {heads} heads are no multiples of {_TILE_INT8} and {_TILE_BF16}"
     if not np.array_equal(constants.get("turn", ()), hadamard()):
-        return f"its hidden states are not turned by Hadamard's matrix of {TURNED}"
+        return f"its hidden states are not rotated by the Hadamard matrix of size {HADAMARD_SIZE}"
     for layer in range(layers):
-        if len(constants.get(f"encoder.layer.{layer}.intermediate.loud.bias", np.empty(_LOUD))) != _LOUD:
-            return f"it has another number of loud neurons than {_LOUD}"
+        if len(constants.get(f"encoder.layer.{layer}.intermediate.loud.bias", np.empty(OUTLIERS))) != OUTLIERS:
+            return f"a feed-forward has another number of outlier neurons than {OUTLIERS}"
     return None
 
 
 class Weights:
-    """The kernel's model of one graph: `address` of C's Model, and what its tables allow.
+    """The kernel's `model` of one graph (kernel.h), and the sizes of its tables and outputs.
 
-    `words`, `positions` and `types` are the rows of the tables that are looked up in. The headers' product has
-    `outputs` numbers a pair, of which the first `headers` × `classes` count.
-    Raises: KeyError or ValueError when a constant is missing or has another shape.
+    `words`, `positions` and `types` are numbers of rows of the embedding tables. The headers' layer has `outputs`
+    numbers per pair: `headers` × `classes` logits, then padding.
+    Raises: KeyError or ValueError when a constant is missing, has another shape or is not finite.
     """
 
     def __init__(self, constants: Constants, settings: Settings) -> None:
-        self._arrays: list[np.ndarray] = []  # what the model points to
-        self._model = self._build(constants, settings)
-        self.address = ctypes.addressof(self._model)
+        packer = _Packer(constants)
+        self.model = packer.model(settings)
+        self._arrays = packer.arrays  # what the model points to
         self.words, self.positions, self.types = (len(constants[name]) for name in _TABLES)
-        self.outputs, self.headers = int(self._model.outputs), int(settings["headers"])
+        self.outputs, self.headers = int(self.model.last.headers.outputs), int(settings["headers"])
         self.classes = len(constants["headers.bias"]) // self.headers
 
-    def _build(self, constants: Constants, settings: Settings) -> _Model:
+
+class _Packer:
+    """Structures of a graph's constants; `arrays` are the memory that they point to."""
+
+    def __init__(self, constants: Constants) -> None:
+        self._constants = constants
+        self.arrays: list[np.ndarray] = []
+
+    def model(self, settings: Settings) -> Model:
         layers = int(settings["layers"])
-        words, positions, types = (constants[name] for name in _TABLES)
-        width = words.shape[1]
-        last = f"encoder.layer.{layers - 1}"
-        neurons = _up(constants[f"{last}.intermediate.dense.bias"].shape[0], _QUAD)
-        outputs = _up(len(constants["headers.bias"]), _BLOCK)
-        found = [self._layer(constants, number, number == layers - 1, width, neurons) for number in range(layers)]
-        pooler = self._fine(constants, "pooler", width, width) if "pooler.weight" in constants else _Pair()
-        return _Model(
+        words, positions, types = (self._constants[name] for name in _TABLES)
+        width, last = words.shape[1], f"encoder.layer.{layers - 1}"
+        ffn_width = _round_up(self._constants[f"{last}.intermediate.dense.bias"].shape[0], _TILE_INT8)
+        packed = [self._layer(number, width, ffn_width) for number in range(layers - 1)] + [self._keys(last, width)]
+        return Model(
             layers=layers,
             width=width,
             heads=int(settings["heads"]),
-            neurons=neurons,
-            outputs=outputs,
+            ffn_width=ffn_width,
             epsilon=float(settings["epsilon"]),
-            words=self._keep(words, np.int8, len(words), width),
-            word_scales=self._keep(constants["words.scales"], np.float32, len(words), width // _QUAD, 1),
+            word_codes=self._keep(words, np.int8, len(words), width),
+            word_scales=self._keep(self._constants["words.scales"], np.float32, len(words), width // _TILE_INT8, 1),
             positions=self._keep(positions, np.float32, len(positions), width),
-            types=self._keep(types, np.float32, len(types), width),
-            embedded=self._norm(constants, "embeddings.LayerNorm", width),
-            layer=(_Layer * layers)(*found),
-            first=_First(
-                query=self._fine(constants, f"{last}.attention.self.query", width, width),
-                mixed=self._fine(constants, f"{last}.attention.output.dense", width, width),
-                inner=self._fine(constants, f"{last}.intermediate.dense", width, neurons),
-                outer=self._fine(constants, f"{last}.output.dense", neurons, width),
-                pooler=pooler,
-                headers=self._fine(constants, "headers", width, outputs),
-            ),
+            token_types=self._keep(types, np.float32, len(types), width),
+            embedding_norm=self._norm("embeddings.LayerNorm", width),
+            layer=(Layer * layers)(*packed),
+            last=self._last(last, width, ffn_width),
         )
 
-    def _layer(self, constants: Constants, number: int, last: bool, width: int, neurons: int) -> _Layer:
+    def _layer(self, number: int, width: int, ffn_width: int) -> Layer:
         name = f"encoder.layer.{number}"
-        attended, fed = f"{name}.attention.output", f"{name}.output"
-        norms = {
-            "attended": self._norm(constants, f"{attended}.LayerNorm", width),
-            "fed": self._norm(constants, f"{fed}.LayerNorm", width),
-        }
-        parts = [f"{name}.attention.self.{part}" for part in _joined(last)]
-        joined = self._bytes(constants, parts, width, len(parts) * width, _ZERO)
-        if last:
-            return _Layer(joined=joined, **norms)
-        silent = np.zeros((_LOUD, width), dtype=np.float32)
-        weight = constants.get(f"{name}.intermediate.loud.weight", silent.T)
-        bias = constants.get(f"{name}.intermediate.loud.bias", silent[:, 0])
-        onward = constants.get(f"{fed}.loud.weight", silent)
-        return _Layer(
-            joined=joined,
-            mixed=self._bytes(constants, [f"{attended}.dense"], width, width, _ZERO),
-            inner=self._bytes(constants, [f"{name}.intermediate.dense"], width, neurons, _ZERO),
-            outer=self._bytes(constants, [f"{fed}.dense"], neurons, width, _LOW),
-            loud_weight=self._keep(weight.T, np.float32, _LOUD, width),
-            loud_bias=self._keep(bias, np.float32, _LOUD),
-            loud_onward=self._keep(onward, np.float32, _LOUD, width),
-            **norms,
+        return Layer(
+            qkv=self._int8([f"{name}.attention.self.{part}" for part in ("query", "key", "value")], width, 3 * width),
+            attn_out=self._int8([f"{name}.attention.output.dense"], width, width),
+            ffn_up=self._int8([f"{name}.intermediate.dense"], width, ffn_width),
+            ffn_down=self._int8([f"{name}.output.dense"], ffn_width, width, _GELU_ZERO_POINT),
+            attn_norm=self._norm(f"{name}.attention.output.LayerNorm", width),
+            ffn_norm=self._norm(f"{name}.output.LayerNorm", width),
+            outliers=self._outliers(name, width),
         )
 
-    def _bytes(self, constants: Constants, names: list[str], inputs: int, outputs: int, zero: int) -> _Bytes:
-        """Layers with the same inputs as one, in tiles; inputs and outputs that are missing are 0."""
-        steps = np.zeros((outputs, inputs), dtype=np.int8)
+    def _keys(self, name: str, width: int) -> Layer:
+        """The last layer, which has keys and values for all tokens; all else of it is in LastLayer."""
+        return Layer(
+            qkv=self._int8([f"{name}.attention.self.{part}" for part in ("key", "value")], width, 2 * width),
+            attn_norm=self._norm(f"{name}.attention.output.LayerNorm", width),
+            ffn_norm=self._norm(f"{name}.output.LayerNorm", width),
+        )
+
+    def _last(self, name: str, width: int, ffn_width: int) -> LastLayer:
+        outputs = _round_up(len(self._constants["headers.bias"]), _BLOCK_OUTPUTS)
+        return LastLayer(
+            query=self._bf16(f"{name}.attention.self.query", width, width),
+            attn_out=self._bf16(f"{name}.attention.output.dense", width, width),
+            ffn_up=self._bf16(f"{name}.intermediate.dense", width, ffn_width),
+            ffn_down=self._bf16(f"{name}.output.dense", ffn_width, width),
+            pooler=self._bf16("pooler", width, width) if "pooler.weight" in self._constants else Bf16Linear(),
+            headers=self._bf16("headers", width, outputs),
+        )
+
+    def _outliers(self, name: str, width: int) -> Outliers:
+        none = np.zeros((OUTLIERS, width), dtype=np.float32)
+        up = self._constants.get(f"{name}.intermediate.loud.weight", none.T)
+        bias = self._constants.get(f"{name}.intermediate.loud.bias", none[:, 0])
+        down = self._constants.get(f"{name}.output.loud.weight", none)
+        return Outliers(
+            up_weight=self._keep(up.T, np.float32, OUTLIERS, width),
+            up_bias=self._keep(bias, np.float32, OUTLIERS),
+            down_weight=self._keep(down, np.float32, OUTLIERS, width),
+        )
+
+    def _int8(self, names: list[str], inputs: int, outputs: int, zero_point: int = _ZERO_POINT) -> Int8Linear:
+        """Int8 layers with the same inputs as one layer; padded with zeros to `inputs` and `outputs`."""
+        codes = np.zeros((outputs, inputs), dtype=np.int8)
         scales, bias = np.zeros((2, outputs), dtype=np.float32)
         at = 0
         for name in names:
-            own = constants[f"{name}.steps"].T
+            own = self._constants[f"{name}.steps"].T
             rows = slice(at, at + len(own))
-            steps[rows, : own.shape[1]] = own
-            scales[rows] = _vector(constants, f"{name}.scales", len(own)) * _share(name)
-            if f"{name}.bias" in constants:
-                bias[rows] = _vector(constants, f"{name}.bias", len(own)) * _share(name)
+            codes[rows, : own.shape[1]] = own
+            scales[rows] = self._vector(f"{name}.scales", len(own)) * _log2_factor(name)
+            if f"{name}.bias" in self._constants:
+                bias[rows] = self._vector(f"{name}.bias", len(own)) * _log2_factor(name)
             at += len(own)
-        tiles = steps.reshape(outputs // _TILE, _TILE, inputs // _QUAD, _TILE, 4).transpose(0, 2, 3, 1, 4)
-        return _Bytes(
-            steps=self._keep(tiles, np.int8, *tiles.shape),
+        tiles = int8_tiles(codes)
+        return Int8Linear(
+            codes=self._keep(tiles, np.int8, *tiles.shape),
             scales=self._keep(scales, np.float32, outputs),
             bias=self._keep(bias, np.float32, outputs),
-            none=self._keep(-zero * steps.sum(axis=1, dtype=np.int32), np.int32, outputs),
+            compensation=self._keep(-zero_point * codes.sum(axis=1, dtype=np.int32), np.int32, outputs),
+            inputs=inputs,
+            outputs=outputs,
         )
 
-    def _fine(self, constants: Constants, name: str, inputs: int, outputs: int) -> _Pair:
-        """A layer that the graph computes in fp32, in bf16 tiles."""
+    def _bf16(self, name: str, inputs: int, outputs: int) -> Bf16Linear:
+        """A layer that the graph computes in fp32, as bf16; padded with zeros to `inputs` and `outputs`."""
         weight, bias = np.zeros((inputs, outputs), dtype=np.float32), np.zeros(outputs, dtype=np.float32)
-        own = constants[f"{name}.weight"]
-        weight[: own.shape[0], : own.shape[1]] = own * _share(name)
-        bias[: own.shape[1]] = _vector(constants, f"{name}.bias", own.shape[1]) * _share(name)
-        bits = weight.view(np.uint32)
-        halves = ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)  # to the nearest, ties to even
-        tiles = halves.reshape(inputs // _BLOCK, _TILE, 2, outputs // _TILE, _TILE).transpose(3, 0, 1, 4, 2)
-        return _Pair(weight=self._keep(tiles, np.uint16, *tiles.shape), bias=self._keep(bias, np.float32, outputs))
+        own = self._constants[f"{name}.weight"]
+        weight[: own.shape[0], : own.shape[1]] = own * _log2_factor(name)
+        bias[: own.shape[1]] = self._vector(f"{name}.bias", own.shape[1]) * _log2_factor(name)
+        tiles = bf16_tiles(weight)
+        return Bf16Linear(
+            weight=self._keep(tiles, np.uint16, *tiles.shape),
+            bias=self._keep(bias, np.float32, outputs),
+            inputs=inputs,
+            outputs=outputs,
+        )
 
-    def _norm(self, constants: Constants, name: str, width: int) -> _Pair:
-        return _Pair(*(self._keep(constants[f"{name}.{part}"], np.float32, width) for part in ("weight", "bias")))
+    def _norm(self, name: str, width: int) -> LayerNorm:
+        parts = (self._constants[f"{name}.{part}"] for part in ("weight", "bias"))
+        return LayerNorm(*(self._keep(part, np.float32, width) for part in parts))
+
+    def _vector(self, name: str, length: int) -> np.ndarray:
+        if self._constants[name].shape != (length,):
+            raise ValueError(f"{name} is {self._constants[name].shape}, not ({length},)")
+        return self._constants[name]
 
     def _keep(self, array: np.ndarray, kind: type[np.generic], *shape: int) -> int:
-        """The address of its numbers, which begin at a multiple of 64 and stay there."""
+        """The address of an aligned copy in `arrays`."""
         if array.shape != shape or array.dtype != kind:
             raise ValueError(f"a constant is {array.dtype} {array.shape}, not {kind.__name__} {shape}")
         if kind is np.float32 and not np.isfinite(array).all():
             raise ValueError("a constant is not finite")
-        self._arrays.append(aligned(array))
-        return int(self._arrays[-1].ctypes.data)
+        self.arrays.append(aligned(array))
+        return int(self.arrays[-1].ctypes.data)
+
+
+def int8_tiles(codes: np.ndarray) -> np.ndarray:
+    """Weights int8 (outputs, inputs) → tiles as in tiles.h, (outputs / 16, inputs / 64, 16, 16, 4)."""
+    outputs, inputs = codes.shape
+    return codes.reshape(outputs // _TILE, _TILE, inputs // _TILE_INT8, _TILE, 4).transpose(0, 2, 3, 1, 4)
+
+
+def bf16_tiles(weight: np.ndarray) -> np.ndarray:
+    """Weights float32 (inputs, outputs) → bf16 tiles as in tiles.h, uint16 (outputs / 16, inputs / 32, 16, 16, 2)."""
+    inputs, outputs = weight.shape
+    bits = weight.view(np.uint32)
+    halves = ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)  # to nearest, ties to even
+    return halves.reshape(inputs // _TILE_BF16, _TILE, 2, outputs // _TILE, _TILE).transpose(3, 0, 1, 4, 2)
 
 
 def hadamard() -> np.ndarray:
-    """What hidden states are turned by before they become bytes: orthonormal, of one size, float32 (TURNED, TURNED).
+    """Orthonormal Hadamard matrix, float32 (HADAMARD_SIZE, HADAMARD_SIZE).
 
-    It spreads what is in one number over all of them (as in arXiv 2404.00456).
+    Hidden states are rotated by it before quantisation, so an outlier channel is spread over its neighbours (QuaRot,
+    arXiv 2404.00456).
     """
     signs = reduce(lambda one, two: np.kron(one, two), [np.array([[1, 1], [1, -1]])] * 4)
-    return (signs / TURNED**0.5).astype(np.float32)
+    return (signs / HADAMARD_SIZE**0.5).astype(np.float32)
 
 
 def aligned(array: np.ndarray) -> np.ndarray:
-    """The same numbers, beginning at an address that is a multiple of 64, as the kernel reads them."""
-    room = np.empty(array.nbytes + _QUAD, dtype=np.uint8)
-    start = -room.ctypes.data % _QUAD
-    placed: np.ndarray = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
-    placed[...] = array
-    return placed
+    """Copy that begins at an address that is a multiple of 64."""
+    memory = np.empty(array.nbytes + 64, dtype=np.uint8)
+    start = -memory.ctypes.data % 64
+    copy: np.ndarray = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
 
 
-def _joined(last: bool) -> tuple[str, ...]:
-    return ("key", "value") if last else ("query", "key", "value")
-
-
-def _share(name: str) -> np.float32:
-    """Scores are in powers of 2, not of e: so much larger are queries."""
+def _log2_factor(name: str) -> np.float32:
+    """Scale of query weights by log2(e), since the kernel's softmax is 2^x; 1 for every other layer."""
     return np.float32(1 / np.log(2) if name.endswith("attention.self.query") else 1)
 
 
-def _vector(constants: Constants, name: str, length: int) -> np.ndarray:
-    if constants[name].shape != (length,):
-        raise ValueError(f"{name} is {constants[name].shape}, not ({length},)")
-    return constants[name]
-
-
-def _up(count: int, step: int) -> int:
-    return -(-count // step) * step
+def _round_up(count: int, multiple: int) -> int:
+    return -(-count // multiple) * multiple

@@ -107,8 +107,11 @@ def show_frontier(run: RunFolder, console: Console, as_json: bool) -> None:
 
 def show_points(points: list[BenchPoint], console: Console, as_json: bool) -> None:
     """Print what was measured, with a line on the machine."""
+    from tmkd.bundle.kernel_library import kernel_line  # what a bundle needs is loaded for this verb alone
+
     if as_json:
-        print(json.dumps({"machine": machine_line(), "points": [asdict(point) for point in points]}, indent=1))
+        described = {"machine": machine_line(), "kernel": kernel_line(), "points": [asdict(point) for point in points]}
+        print(json.dumps(described, indent=1))
         return
     cell = "what", "precision", "engine", "batch", "ids", "threads"
     table = Table(*cell, "pairs/s", "p50 ms", "p95 ms", "p99 ms", "spread")
@@ -121,4 +124,4 @@ def show_points(points: list[BenchPoint], console: Console, as_json: bool) -> No
     whole = console.options.update(max_width=200)
     console.width = max(console.width, console.measure(table, options=whole).maximum)
     console.print(table)
-    console.print(machine_line(), highlight=False)
+    console.print(f"{machine_line()}; {kernel_line()}", highlight=False)

@@ -10,8 +10,7 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from tmkd.bundle.kernel_weights import TURNED as HADAMARD_SIZE
-from tmkd.bundle.kernel_weights import hadamard
+from tmkd.bundle.kernel_weights import HADAMARD_SIZE, hadamard
 from tmkd.export.quantize import INT8_MAX, QuantisedWeight, quantise_rows
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")  # int64 (pairs, longest)

@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
-from tmkd.bundle.kernel_weights import TURNED as HADAMARD_SIZE
-from tmkd.bundle.kernel_weights import hadamard
+from tmkd.bundle.kernel_weights import HADAMARD_SIZE, hadamard
 from tmkd.network import Student
 from tmkd.network.layer_inputs import layer_inputs
 
