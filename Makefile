@@ -4,7 +4,7 @@ PYTHON ?= python3
 PIP_ARGS ?=
 BIN := .venv/bin
 
-.PHONY: demo demo-all test test-all mutants check docs clean
+.PHONY: demo demo-all test test-all mutants check check-kernel docs clean
 
 demo: .venv/ready
 	$(BIN)/tmkd run recipes/demo.yaml
@@ -28,6 +28,10 @@ check: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The C encoder alone: each primitive against a plain reference; where it cannot be tested, the reason.
+check-kernel: .venv/ready
+	$(BIN)/python -m pytest -rs tests/kernel
 
 docs: .venv/ready
 	$(BIN)/python docs/make_cli.py
