@@ -6,7 +6,7 @@
 
 /* Rows hold all heads' channels, head after head. head_width is a multiple of 32. */
 typedef struct {
-    const uint16_t *query;      /* (queries, heads · head_width) bf16, rows query_stride numbers apart */
+    const uint16_t *query;       /* (queries, heads · head_width) bf16, rows query_stride numbers apart */
     const uint16_t *key, *value; /* (tokens, heads · head_width) bf16, rows stride numbers apart */
     long query_stride, stride;
     long queries, tokens, heads, head_width;
@@ -46,8 +46,8 @@ static inline void transpose_pairs(__m512i *a, uint16_t *tile) {
 
 /* 32 channels of two tokens → pairs of tokens: channels 0-15 to `first`, 16-31 to `second`. */
 static inline void interleave(__m512i even, __m512i odd, uint16_t *first, uint16_t *second) {
-    const __m512i low = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6,
-                                         37, 5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
+    const __m512i low = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37,
+                                         5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
     const __m512i high = _mm512_add_epi16(low, _mm512_set1_epi16(16));
     _mm512_storeu_si512(first, _mm512_permutex2var_epi16(even, low, odd));
     _mm512_storeu_si512(second, _mm512_permutex2var_epi16(even, high, odd));

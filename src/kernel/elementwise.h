@@ -5,7 +5,8 @@
 /* x · Φ(x), within 1.5e-4: max(x, 0) − |x| · Φ(−|x|); the second term is a polynomial in |x| up to 3.875, and its value
    there, near 0, beyond. */
 static inline __m512 gelu(__m512 x) {
-    static const float terms[] = {0.0106326431f, -0.061186303f, 0.149076361f, -0.0544914962f, -0.383804113f, 0.499036736f};
+    static const float terms[] = {0.0106326431f,  -0.061186303f, 0.149076361f,
+                                  -0.0544914962f, -0.383804113f, 0.499036736f};
     enum { SMALLER_MAGNITUDE = 10 };
     __m512 size = _mm512_range_ps(x, _mm512_set1_ps(3.875f), SMALLER_MAGNITUDE), sum = _mm512_set1_ps(-0.000697577444f);
     for (int term = 0; term < 6; term++) sum = _mm512_fmadd_ps(sum, size, _mm512_set1_ps(terms[term]));

@@ -1,7 +1,7 @@
 /* int8 BERT encoder, fused: token ids → header logits, the arithmetic of model.int8.onnx.
 
-   Weights are the graph's int8 codes. Activations are 16-bit codes where the graph has 8-bit ones, which more than halves
-   the error (docs/speed.md).
+   Weights are the graph's int8 codes. Activations are 16-bit codes where the graph has 8-bit ones, which nearly
+   halves the error (docs/speed.md).
 
    Tokens of several pairs lie one after the other, without padding. Each sum is over one token or one pair, in an order
    that depends on nothing else: a pair's logits are the same to the bit in any batch. Between two products activations
@@ -12,7 +12,7 @@
 #include "linear.h"
 
 enum {
-    GROUP_TOKENS = 512, /* pairs go through the layers in groups of so many tokens: a group's activations fit the cache */
+    GROUP_TOKENS = 512, /* pairs that go through the layers together: their activations fit a core's cache */
     PANEL_ROWS = 128,   /* rows that go from attention to the next layer's input together; a multiple of 16 */
     WORDS_AHEAD = 4     /* tokens between the prefetch of a word's vector and its use */
 };
@@ -22,20 +22,20 @@ const int tmkd_compiled_level = AMX_COMPILED ? 2 : 1;
 /* Everything between token ids and logits. `rows` is GROUP_TOKENS or the longest pair, and some more, which blocks of 16
    and 32 rows read and write beyond the last token; `firsts` the number of pairs and 16 more. */
 typedef struct {
-    float *hidden;        /* (rows, width) */
-    float *context;       /* (rows, width), attention's output */
+    float *hidden;          /* (rows, width) */
+    float *context;         /* (rows, width), attention's output */
     QuantisedRows layer_in; /* (rows, width): a layer's input, rotated. The scales serve the panels too. */
-    uint16_t *qkv;        /* (rows, 3 · width) bf16 */
-    float *rotated;       /* (ROWS_AT_ONCE, width) */
-    uint8_t *panel_codes; /* (PANEL_ROWS, width) in tiles */
-    uint8_t *ffn_codes;   /* (PANEL_ROWS, ffn_width) in tiles */
+    uint16_t *qkv;          /* (rows, 3 · width) bf16 */
+    float *rotated;         /* (ROWS_AT_ONCE, width) */
+    uint8_t *panel_codes;   /* (PANEL_ROWS, width) in tiles */
+    uint8_t *ffn_codes;     /* (PANEL_ROWS, ffn_width) in tiles */
     float *outlier_product; /* (PANEL_ROWS, OUTLIERS) */
-    uint16_t *halves;     /* (PANEL_ROWS, ffn_width) fp16 GELU outputs, or (firsts, widest) bf16 inputs of a layer */
+    uint16_t *halves;       /* (PANEL_ROWS, ffn_width) fp16 GELU outputs, or (firsts, widest) bf16 inputs of a layer */
     AttentionScratch attention;
     /* The last layer, for the first token of each pair: */
     float *first_hidden, *first_context, *first_other; /* (firsts, width) */
-    float *first_wide;     /* (firsts, widest) */
-    uint16_t *first_query; /* (firsts, width) bf16 */
+    float *first_wide;                                 /* (firsts, widest) */
+    uint16_t *first_query;                             /* (firsts, width) bf16 */
 } Workspace;
 
 /* What all functions below work with; amx is whether to use level 2. */
@@ -125,8 +125,12 @@ static void embed(const Encoder *e, const Batch *group, long tokens) {
                     _mm_prefetch((const char *)m->word_codes + group->ids[row + WORDS_AHEAD] * width + at, _MM_HINT_T0);
             embed_token(m, group->ids[row], group->types[row], position, e->work.hidden + row * width);
         }
-    const NormTask task = {.hidden = e->work.hidden, .width = width, .norm = m->embedding_norm, .epsilon = m->epsilon,
-                           .rotated = e->work.rotated, .out = e->work.layer_in};
+    const NormTask task = {.hidden = e->work.hidden,
+                           .width = width,
+                           .norm = m->embedding_norm,
+                           .epsilon = m->epsilon,
+                           .rotated = e->work.rotated,
+                           .out = e->work.layer_in};
     for (long first = 0; first < tokens; first += ROWS_AT_ONCE)
         normalise_and_quantise(task, first, at_most(tokens - first, ROWS_AT_ONCE));
 }
@@ -158,8 +162,13 @@ static void finish_layer(const Encoder *e, const Layer *layer, long from, long r
     }
     int8_linear(amx, panel, rows, layer->attn_out, (Epilogue){ADD_TO_FP32, hidden});
 
-    const NormTask attn_norm = {.hidden = hidden, .width = width, .norm = layer->attn_norm, .epsilon = e->model->epsilon,
-                                .rotated = w->rotated, .out = panel, .up_weight = layer->outliers.up_weight,
+    const NormTask attn_norm = {.hidden = hidden,
+                                .width = width,
+                                .norm = layer->attn_norm,
+                                .epsilon = e->model->epsilon,
+                                .rotated = w->rotated,
+                                .out = panel,
+                                .up_weight = layer->outliers.up_weight,
                                 .up_product = w->outlier_product};
     for (long few = 0; few < rows; few += ROWS_AT_ONCE)
         normalise_and_quantise(attn_norm, few, at_most(rows - few, ROWS_AT_ONCE));
@@ -169,12 +178,17 @@ static void finish_layer(const Encoder *e, const Layer *layer, long from, long r
         const long end = at_most(few + ROWS_AT_ONCE, rows);
         for (long row = few; row < end; row++) scales[row] = gelu_row_scale(w->halves + row * ffn_width, ffn_width);
         for (long row = few; row < end; row++)
-            quantise_gelu_row(w->halves + row * ffn_width, scales[row], ffn_width, tiled_row(ffn.codes, row, ffn_width));
+            quantise_gelu_row(w->halves + row * ffn_width, scales[row], ffn_width,
+                              tiled_row(ffn.codes, row, ffn_width));
     }
     int8_linear(amx, ffn, rows, layer->ffn_down, (Epilogue){ADD_TO_FP32, hidden});
 
-    const NormTask ffn_norm = {.hidden = hidden, .width = width, .norm = layer->ffn_norm, .epsilon = e->model->epsilon,
-                               .rotated = w->rotated, .out = {w->layer_in.codes + 2 * from * width, scales}};
+    const NormTask ffn_norm = {.hidden = hidden,
+                               .width = width,
+                               .norm = layer->ffn_norm,
+                               .epsilon = e->model->epsilon,
+                               .rotated = w->rotated,
+                               .out = {w->layer_in.codes + 2 * from * width, scales}};
     for (long few = 0; few < rows; few += ROWS_AT_ONCE) {
         const long some = at_most(rows - few, ROWS_AT_ONCE);
         for (long row = few; row < few + some; row++)
@@ -195,9 +209,15 @@ static void attend_first_tokens(const Encoder *e, const Batch *group, long first
     convert_to_bf16(e->amx, context, group->pairs * width, w->first_query);
     const uint16_t *key = w->qkv; /* of the last layer key and value alone */
     for (long pair = 0; pair < group->pairs; pair++) {
-        const AttentionInput in = {.query = w->first_query + pair * width, .query_stride = width, .queries = 1,
-                                   .key = key, .value = key + width, .stride = 2 * width,
-                                   .tokens = group->lengths[pair], .heads = m->heads, .head_width = width / m->heads};
+        const AttentionInput in = {.query = w->first_query + pair * width,
+                                   .query_stride = width,
+                                   .queries = 1,
+                                   .key = key,
+                                   .value = key + width,
+                                   .stride = 2 * width,
+                                   .tokens = group->lengths[pair],
+                                   .heads = m->heads,
+                                   .head_width = width / m->heads};
         attention(e->amx, &in, &w->attention, context + pair * width);
         key += group->lengths[pair] * 2 * width;
     }
@@ -211,9 +231,15 @@ static void attend(const Encoder *e, const Batch *group) {
     float *context = w->context;
     for (long pair = 0; pair < group->pairs; pair++) {
         const long tokens = group->lengths[pair];
-        const AttentionInput in = {.query = query, .query_stride = 3 * width, .queries = tokens,
-                                   .key = query + width, .value = query + 2 * width, .stride = 3 * width,
-                                   .tokens = tokens, .heads = m->heads, .head_width = width / m->heads};
+        const AttentionInput in = {.query = query,
+                                   .query_stride = 3 * width,
+                                   .queries = tokens,
+                                   .key = query + width,
+                                   .value = query + 2 * width,
+                                   .stride = 3 * width,
+                                   .tokens = tokens,
+                                   .heads = m->heads,
+                                   .head_width = width / m->heads};
         attention(e->amx, &in, &w->attention, context);
         query += tokens * 3 * width;
         context += tokens * width;
@@ -252,7 +278,8 @@ static void run_headers(const Encoder *e, long pairs, float *logits) {
 
     bf16_linear(amx, w->first_context, pairs, &last->attn_out, w->halves, attended);
     add(attended, w->first_hidden, pairs * width);
-    for (long pair = 0; pair < pairs; pair++) normalise_row(attended + pair * width, layer->attn_norm, m->epsilon, width);
+    for (long pair = 0; pair < pairs; pair++)
+        normalise_row(attended + pair * width, layer->attn_norm, m->epsilon, width);
 
     bf16_linear(amx, attended, pairs, &last->ffn_up, w->halves, wide);
     for (long at = 0; at < pairs * m->ffn_width; at += LANES)

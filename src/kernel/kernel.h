@@ -13,7 +13,7 @@ typedef struct {
     const int8_t *codes;         /* (outputs / 16, inputs / 64, 16, 16, 4), tiled as in tiles.h */
     const float *scales;         /* (outputs,) */
     const float *bias;           /* (outputs,) */
-    const int32_t *compensation; /* (outputs,) −zero_point · Σ codes: the accumulator's start value for the upper bytes */
+    const int32_t *compensation; /* (outputs,) −zero_point · Σ codes, where the sums of the upper bytes start */
     int64_t inputs, outputs;
 } Int8Linear;
 
@@ -37,7 +37,7 @@ typedef struct {
 
 /* One transformer layer. Of the last one only qkv (key and value alone) and the norms are used; see LastLayer. */
 typedef struct {
-    Int8Linear qkv; /* query, key and value as one layer of 3 · width outputs; scores are powers of 2, see kernel_weights.py */
+    Int8Linear qkv; /* query, key and value as one layer of 3 · width outputs; query is scaled by log2(e) */
     Int8Linear attn_out, ffn_up, ffn_down;
     LayerNorm attn_norm, ffn_norm;
     Outliers outliers;
@@ -46,17 +46,17 @@ typedef struct {
 /* What the last layer computes for each pair's first token alone, and what follows it. */
 typedef struct {
     Bf16Linear query, attn_out, ffn_up, ffn_down;
-    Bf16Linear pooler; /* weight is NULL where the student has none */
+    Bf16Linear pooler;  /* weight is NULL where the student has none */
     Bf16Linear headers; /* all headers' logits as one layer */
 } LastLayer;
 
 /* A BERT. width is a multiple of 64, width / heads of 32. */
 typedef struct {
     int64_t layers, width, heads, ffn_width;
-    float epsilon;                               /* of every LayerNorm */
-    const int8_t *word_codes;                    /* (vocabulary, width) */
-    const float *word_scales;                    /* (vocabulary, width / 64) */
-    const float *positions, *token_types;        /* (rows, width) each */
+    float epsilon;                        /* of every LayerNorm */
+    const int8_t *word_codes;             /* (vocabulary, width) */
+    const float *word_scales;             /* (vocabulary, width / 64) */
+    const float *positions, *token_types; /* (rows, width) each */
     LayerNorm embedding_norm;
     const Layer *layer; /* (layers,), at any address */
     LastLayer last;
@@ -81,6 +81,6 @@ int tmkd_level(void);
 /* Bytes of workspace that tmkd_encode needs for a batch. */
 int64_t tmkd_workspace_size(const Model *model, const Batch *batch);
 
-/* Header logits of each pair: logits (pairs, outputs of last.headers), at any address. level is 1 or 2, at most tmkd_level().
-   ids, types and lengths are trusted: the caller checks them against the tables. */
+/* Header logits of each pair: logits (pairs, outputs of last.headers), at any address. level is 1 or 2, and at most
+   tmkd_level(). ids, types and lengths are trusted: the caller checks them against the tables. */
 void tmkd_encode(const Model *model, int level, const Batch *batch, void *workspace, float *logits);

@@ -116,7 +116,8 @@ static void bf16_linear(int amx, const float *input, long rows, const Bf16Linear
             const Bf16Rows left = {halves + block * inputs, some, inputs, TILE_BF16};
             bf16_tile(amx, left, layer->weight + column * inputs, inputs / TILE_BF16, sums, LANES);
             for (long row = 0; row < some; row++)
-                _mm512_storeu_ps(out + (block + row) * outputs + column,
-                                 _mm512_add_ps(_mm512_load_ps(sums + row * LANES), _mm512_loadu_ps(layer->bias + column)));
+                _mm512_storeu_ps(
+                    out + (block + row) * outputs + column,
+                    _mm512_add_ps(_mm512_load_ps(sums + row * LANES), _mm512_loadu_ps(layer->bias + column)));
         }
 }

@@ -50,7 +50,7 @@ void primitive_normalise(float *rows, long count, long width, const LayerNorm *n
 }
 
 void primitive_normalise_and_quantise(float *hidden, long rows, long width, const LayerNorm *norm, float epsilon,
-                                 const QuantisedRows *out, const float *up_weight, float *up_product) {
+                                      const QuantisedRows *out, const float *up_weight, float *up_product) {
     float rotated[ROWS_AT_ONCE * width];
     const NormTask task = {hidden, width, *norm, epsilon, rotated, *out, up_weight, up_product};
     for (long first = 0; first < rows; first += ROWS_AT_ONCE)
@@ -63,7 +63,7 @@ void primitive_add_outliers(const Outliers *outliers, const float *up_product, f
 }
 
 void primitive_int8_block_avx512(const uint8_t *left, const int8_t *right, const int32_t *compensation, long steps,
-                            int32_t *sums) {
+                                 int32_t *sums) {
     int8_block_avx512(left, right, compensation, steps, sums);
 }
 
@@ -75,7 +75,8 @@ void primitive_bf16_tile(int level, const uint16_t *left, long rows, const uint1
 }
 
 /* An int8 layer panel by panel, as the encoder runs it. operation is one of Epilogue's. */
-void primitive_int8_linear(int level, const QuantisedRows *input, long rows, const Int8Linear *layer, int operation, void *out) {
+void primitive_int8_linear(int level, const QuantisedRows *input, long rows, const Int8Linear *layer, int operation,
+                           void *out) {
     const int amx = begin(level);
     for (long from = 0; from < rows; from += PANEL_ROWS) {
         const QuantisedRows panel = {input->codes + 2 * from * layer->inputs, input->scales + from};
@@ -90,7 +91,8 @@ void primitive_int8_linear(int level, const QuantisedRows *input, long rows, con
     end(amx);
 }
 
-void primitive_bf16_linear(int level, const float *input, long rows, const Bf16Linear *layer, uint16_t *halves, float *out) {
+void primitive_bf16_linear(int level, const float *input, long rows, const Bf16Linear *layer, uint16_t *halves,
+                           float *out) {
     const int amx = begin(level);
     bf16_linear(amx, input, rows, layer, halves, out);
     end(amx);

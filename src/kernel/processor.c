@@ -4,13 +4,16 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-const int64_t tmkd_abi[9] = {TMKD_ABI,       sizeof(Int8Linear), sizeof(Bf16Linear), sizeof(LayerNorm), sizeof(Outliers),
-                             sizeof(Layer),  sizeof(LastLayer),  sizeof(Model),      sizeof(Batch)};
+const int64_t tmkd_abi[9] = {TMKD_ABI,      sizeof(Int8Linear), sizeof(Bf16Linear), sizeof(LayerNorm), sizeof(Outliers),
+                             sizeof(Layer), sizeof(LastLayer),  sizeof(Model),      sizeof(Batch)};
 
 enum {
-    F16C = 1 << 29,                                         /* leaf 1, ecx */
-    AMX_BF16 = 1 << 22, AMX_TILE = 1 << 24, AMX_INT8 = 1 << 25, /* leaf 7, edx */
-    REQUEST_PERMISSION = 0x1023, TILE_DATA = 18             /* ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA of Linux */
+    F16C = 1 << 29,     /* CPUID leaf 1, ecx */
+    AMX_BF16 = 1 << 22, /* leaf 7, edx; also the next two */
+    AMX_TILE = 1 << 24,
+    AMX_INT8 = 1 << 25,
+    REQUEST_PERMISSION = 0x1023, /* Linux's ARCH_REQ_XCOMP_PERM */
+    TILE_DATA = 18               /* Linux's XFEATURE_XTILEDATA */
 };
 
 /* __builtin_cpu_supports also asks whether the system saves the AVX-512 registers. clang's knows no f16c and no AMX. */

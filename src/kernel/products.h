@@ -24,7 +24,8 @@ static __attribute__((noinline)) void int8_block_avx512(const uint8_t *left, con
             __m512i b = _mm512_load_si512(right + half + quad * TILE_INT8);
             for (int row = 0; row < ROWS; row++) {
                 int32_t four;
-                memcpy(&four, rows + quad / TILE_ROWS * TILE_ROWS * TILE_INT8 + row * TILE_INT8 + quad % TILE_ROWS * 4, 4);
+                memcpy(&four, rows + quad / TILE_ROWS * TILE_ROWS * TILE_INT8 + row * TILE_INT8 + quad % TILE_ROWS * 4,
+                       4);
                 one[row] = _mm512_dpbusd_epi32(one[row], _mm512_set1_epi32(four), a);
                 two[row] = _mm512_dpbusd_epi32(two[row], _mm512_set1_epi32(four), b);
             }

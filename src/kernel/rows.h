@@ -1,11 +1,11 @@
-/* Operations on the rows of activations between two products: LayerNorm, Hadamard rotation, quantisation to 16-bit codes. */
+/* Operations on rows of activations between two products: LayerNorm, Hadamard rotation, quantisation to 16-bit codes. */
 #pragma once
 #include "elementwise.h"
 #include "tiles.h"
 #include <math.h>
 
 /* Zero points and ranges of the 16-bit codes. Numbers of both signs are ZERO_POINT ± INT16_MAX. GELU's outputs, which are
-   never below −0.17, go from GELU_ZERO_POINT up by GELU_LEVELS. A byte of the int8 graph is the upper byte of a code here. */
+   never below −0.17, go from GELU_ZERO_POINT up by GELU_LEVELS. The int8 graph's codes are the upper bytes of these. */
 enum { ZERO_POINT = 128 * 256, GELU_ZERO_POINT = 16 * 256, GELU_LEVELS = 65535 - GELU_ZERO_POINT };
 #define GELU_MINIMUM 0.17f
 
@@ -38,7 +38,7 @@ static inline void store_codes(uint8_t *upper, long half, const __m512 *numbers,
     _mm512_storeu_si512(upper + half, _mm512_permutexvar_epi32(order, low));
 }
 
-/* Hadamard rotation of 16 neighbours, four times as large as that of the orthonormal matrix. */
+/* Hadamard rotation of 16 neighbours without the norm of the matrix: times HADAMARD_NORM it is orthonormal. */
 static inline __m512 hadamard_rotate(__m512 x) {
     const __m512 one = _mm512_set1_ps(1), minus = _mm512_set1_ps(-1);
     x = _mm512_fmadd_ps(x, _mm512_mask_mov_ps(one, 0xaaaa, minus), _mm512_permute_ps(x, 0xb1));
@@ -141,14 +141,14 @@ static inline void normalise_row(float *row, LayerNorm norm, float epsilon, long
 
 /* What normalise_and_quantise reads and writes. */
 typedef struct {
-    float *hidden;         /* (rows, width), normalised in place */
+    float *hidden; /* (rows, width), normalised in place */
     long width;
     LayerNorm norm;
     float epsilon;
-    float *rotated;        /* (ROWS_AT_ONCE, width), scratch */
-    QuantisedRows out;     /* of the rotated rows */
+    float *rotated;         /* (ROWS_AT_ONCE, width), scratch */
+    QuantisedRows out;      /* of the rotated rows */
     const float *up_weight; /* (OUTLIERS, width), or NULL */
-    float *up_product;     /* (rows, OUTLIERS): normalised rows · up_weightᵀ */
+    float *up_product;      /* (rows, OUTLIERS): normalised rows · up_weightᵀ */
 } NormTask;
 
 /* LayerNorm of at most ROWS_AT_ONCE rows from `first` on; then their Hadamard rotation, quantised; and with up_weight the
@@ -170,8 +170,8 @@ static inline __attribute__((always_inline)) void normalise_and_quantise(NormTas
                 _mm512_storeu_ps(own + at, number);
                 if (task.up_weight)
                     for (int neuron = 0; neuron < OUTLIERS; neuron++)
-                        products[neuron] = _mm512_fmadd_ps(number, _mm512_loadu_ps(task.up_weight + neuron * width + at),
-                                                           products[neuron]);
+                        products[neuron] = _mm512_fmadd_ps(
+                            number, _mm512_loadu_ps(task.up_weight + neuron * width + at), products[neuron]);
                 _mm512_storeu_ps(task.rotated + row * width + at, number = hadamard_rotate(number));
                 largest[part] = _mm512_max_ps(largest[part], _mm512_abs_ps(number));
             }

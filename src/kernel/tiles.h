@@ -13,7 +13,7 @@
        token 15 |          | |          |   |          | |          |
                 +----------+ +----------+   +----------+ +----------+
 
-   Bf16: rows lie in memory as they are; an instruction reads 32 numbers of 16 rows.
+   Bf16: rows lie in memory as they are. An instruction reads 32 numbers of 16 rows.
 
    Right factors, weights of (inputs, outputs). A tile holds 16 outputs; neighbours in a row are the 4 int8 or 2 bf16
    inputs that the instructions multiply and add at once. Int8, with the number of the input in each byte:
@@ -26,7 +26,7 @@
        row 15 | 60 | 61 | 62 | 63 | 60 | 61 | 62 | 63 | ... | 60 | 61 | 62 | 63 |
               +----+----+----+----+----+----+----+----+     +----+----+----+----+
 
-   then inputs 64-127 of the same outputs, and after all inputs the next 16 outputs.
+   then inputs 64-127 of the same outputs, and after all inputs the next 16 outputs. Bf16: two inputs instead of four.
 
    Sums of an int8 block, 16 tokens × 32 outputs: int32 (2, 16, 32), of the upper bytes and of the lower ones. The
    product is 256 · upper + lower. */
@@ -73,7 +73,11 @@ enum {
 
 /* Tile registers: 0 to 3 are sums, 4 and 5 left factors, 6 and 7 right factors. Each is a whole tile. */
 static void configure_tiles(void) {
-    struct { uint8_t palette, start_row, reserved[14]; uint16_t row_bytes[16]; uint8_t rows[16]; } config = {.palette = 1};
+    struct {
+        uint8_t palette, start_row, reserved[14];
+        uint16_t row_bytes[16];
+        uint8_t rows[16];
+    } config = {.palette = 1};
     for (int tile = 0; tile < 8; tile++) config.row_bytes[tile] = TILE_INT8, config.rows[tile] = TILE_ROWS;
     STORES_BEFORE_TILE_LOADS;
     TILE_CONFIGURE(&config);

@@ -62,7 +62,7 @@ static inline void software_multiply_bf16(SoftwareTile *sums, const SoftwareTile
 #define TILE_ZERO(sums) memset(software_tile(sums), 0, sizeof(SoftwareTile))
 #define TILE_LOAD(tile, memory, stride) software_load(software_tile(tile), memory, stride)
 #define TILE_STORE(tile, memory, stride) software_store(software_tile(tile), memory, stride)
-#define TILE_MULTIPLY_INT8(sums, left, right) \
+#define TILE_MULTIPLY_INT8(sums, left, right)                                                                          \
     software_multiply_int8(software_tile(sums), software_tile(left), software_tile(right))
-#define TILE_MULTIPLY_BF16(sums, left, right) \
+#define TILE_MULTIPLY_BF16(sums, left, right)                                                                          \
     software_multiply_bf16(software_tile(sums), software_tile(left), software_tile(right))
