@@ -221,26 +221,26 @@ def test_a_constant_of_another_shape_is_refused(graph: bytes) -> None:
             Kernel(damaged.SerializeToString(), "x").logits(random_ids([20]))
 
 
-def shape_of(graph: onnx.ModelProto, **told: str) -> str | None:
+def fault_of(graph: onnx.ModelProto, **changes: str) -> str | None:
     constants, settings = read_constants(graph.SerializeToString())
-    return unsuitable(constants, settings | told)
+    return unsuitable(constants, settings | changes)
 
 
 def test_each_unsuitable_graph_has_a_reason(tmp_path: Path) -> None:
     student = student_of(tmp_path)
     graph = graph_of(student)
-    assert shape_of(graph) is None
-    assert shape_of(graph, activation="gelu_new") == "its activation is gelu_new, not gelu"
-    assert shape_of(graph, heads="4") == "64 channels in 4 heads are no multiples of 64 and 32"
-    assert shape_of(graph, heads="0") == "64 channels in 0 heads are no multiples of 64 and 32"
-    assert shape_of(student_graph(student)) == "its weights are not int8"
-    constants, told = read_constants(graph.SerializeToString())
+    assert fault_of(graph) is None
+    assert fault_of(graph, activation="gelu_new") == "its activation is gelu_new, not gelu"
+    assert fault_of(graph, heads="4") == "64 channels in 4 heads are no multiples of 64 and 32"
+    assert fault_of(graph, heads="0") == "64 channels in 0 heads are no multiples of 64 and 32"
+    assert fault_of(student_graph(student)) == "its weights are not int8"
+    constants, settings = read_constants(graph.SerializeToString())
     assert unsuitable(constants, {}) == "its body is no BERT"
     other = {**constants, "turn": np.eye(16)}
-    assert unsuitable(other, told) == "its hidden states are not rotated by the Hadamard matrix of size 16"
+    assert unsuitable(other, settings) == "its hidden states are not rotated by the Hadamard matrix of size 16"
     name = "encoder.layer.0.intermediate.loud.bias"
     assert (
-        unsuitable({**constants, name: np.ones(5)}, told)
+        unsuitable({**constants, name: np.ones(5)}, settings)
         == "a feed-forward has another number of outlier neurons than 4"
     )
 
@@ -270,8 +270,8 @@ def test_where_the_kernel_does_not_run_the_next_engine_that_kept_the_limits_does
     monkeypatch.setattr(ranker_module, "kernel_fault", lambda graph: "this processor has no AVX-512 VNNI")
     taken = Ranker(bundle)
     assert (taken.precision, taken.engine) == ("int8", "onnxruntime")
-    told = json.loads((bundle / "bundle.json").read_text())
-    (bundle / "bundle.json").write_text(json.dumps(told | {"int8_engines": ["kernel"]}))
+    described = json.loads((bundle / "bundle.json").read_text())
+    (bundle / "bundle.json").write_text(json.dumps(described | {"int8_engines": ["kernel"]}))
     write_manifest(bundle, "export", {}, {}, {}, 0.0)
     taken = Ranker(bundle)
     assert (taken.precision, taken.engine) == ("fp32", "onnxruntime")
@@ -330,11 +330,11 @@ def test_a_bundle_is_served_unasked_only_by_what_kept_the_limits(
 def mirrored(logits: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
     """The classes of an int8 graph the wrong way round; a session of the fp32 graph stays right."""
 
-    def turned(self: Any, *told: Any) -> np.ndarray:
-        given = logits(self, *told)
+    def mirrored_logits(self: Any, *arguments: Any) -> np.ndarray:
+        given = logits(self, *arguments)
         return given if self.name == "fp32" else given[:, ::-1]
 
-    return turned
+    return mirrored_logits
 
 
 @here

@@ -69,7 +69,9 @@ class _Packer:
         words, positions, types = (self._constants[name] for name in _TABLES)
         width, last = words.shape[1], f"encoder.layer.{layers - 1}"
         ffn_width = _round_up(self._constants[f"{last}.intermediate.dense.bias"].shape[0], _TILE_INT8)
-        packed = [self._layer(number, width, ffn_width) for number in range(layers - 1)] + [self._keys(last, width)]
+        packed = [self._layer(number, width, ffn_width) for number in range(layers - 1)] + [
+            self._last_key_value(last, width)
+        ]
         return Model(
             layers=layers,
             width=width,
@@ -97,7 +99,7 @@ class _Packer:
             outliers=self._outliers(name, width),
         )
 
-    def _keys(self, name: str, width: int) -> Layer:
+    def _last_key_value(self, name: str, width: int) -> Layer:
         """The last layer, which has keys and values for all tokens; all else of it is in LastLayer."""
         return Layer(
             qkv=self._int8([f"{name}.attention.self.{part}" for part in ("key", "value")], width, 2 * width),
