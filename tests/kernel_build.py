@@ -36,6 +36,12 @@ class Build:
         getattr(self.library, f"primitive_{name}")(*map(_argument, arguments))
 
 
+class QuantisedRows(ctypes.Structure):
+    """Rows as codes in tiles, with a scale each (rows.h)."""
+
+    _fields_ = [("codes", ctypes.c_void_p), ("scales", ctypes.c_void_p)]
+
+
 def _argument(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return ctypes.c_void_p(value.ctypes.data)

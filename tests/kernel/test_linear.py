@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import ctypes
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
-from kernel_build import Build, aligned, empty, exact_gelu, from_bf16, tiled_codes, to_bf16
+from kernel_build import Build, QuantisedRows, aligned, empty, exact_gelu, from_bf16, tiled_codes, to_bf16
 from tmkd.bundle.kernel_library import Bf16Linear, Int8Linear
 from tmkd.bundle.kernel_weights import bf16_tiles, int8_tiles
 
 STORE_BF16, ADD_TO_FP32, STORE_GELU_FP16 = range(3)
 SHAPES = [(1, 64, 32), (16, 128, 64), (33, 64, 96), (128, 320, 32), (131, 192, 64)]  # rows, inputs, outputs
 every_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
-
-
-class QuantisedRows(ctypes.Structure):
-    _fields_ = [("codes", ctypes.c_void_p), ("scales", ctypes.c_void_p)]
 
 
 @dataclass

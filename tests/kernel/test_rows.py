@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
-
 import numpy as np
 import pytest
 
-from kernel_build import Build, aligned, codes_of, empty, exact_gelu
+from kernel_build import Build, QuantisedRows, aligned, codes_of, empty, exact_gelu
 from tmkd.bundle.kernel_library import OUTLIERS, LayerNorm, Outliers
 from tmkd.bundle.kernel_weights import hadamard
 
 EPSILON = 1e-12
-
-
-class QuantisedRows(ctypes.Structure):
-    _fields_ = [("codes", ctypes.c_void_p), ("scales", ctypes.c_void_p)]
 
 
 def quantised(software: Build, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
