@@ -320,7 +320,7 @@ def test_a_bundle_is_served_unasked_only_by_what_kept_the_limits(
     assert (ranker.precision, ranker.engine) == taken
     card = (bundle / "README.md").read_text()
     for engine in wrong:
-        fate = "left out" if taken[0] == "fp32" else "served" if names[engine] in ranker.bundle.engines else "not used"
+        fate = "left out" if taken[0] == "fp32" else "served" if names[engine] in ranker.bundle.engines else "used only"
         assert f"{names[engine]} is beyond its limits** ({fate}" in card
     if taken[0] == "int8":
         assert Ranker(bundle, engine="kernel").engine == "kernel"
