@@ -62,7 +62,7 @@ def test_an_error_in_a_worker_is_the_callers() -> None:
 
 
 def test_a_worker_that_dies_is_told() -> None:
-    with pytest.raises(TmkdError, match="a worker process died"):
+    with pytest.raises(TmkdError, match="a worker was killed"):
         list(map_in_processes(dying, (), range(3), 2))
 
 
@@ -70,11 +70,11 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
     script = tmp_path / "sleepers.py"
     script.write_text(
         "import os, time\n"
-        "from tmkd.workers import spread\n"
+        "from tmkd.workers import map_in_processes\n"
         "def make(folder):\n"
         "    open(f'{folder}/{os.getpid()}.pid', 'w').close()\n"
         "    return lambda piece: time.sleep(60)\n"
-        f"if __name__ == '__main__':\n    list(spread(make, ({str(tmp_path)!r},), range(2), 2))\n"
+        f"if __name__ == '__main__':\n    list(map_in_processes(make, ({str(tmp_path)!r},), range(2), 2))\n"
     )
     parent = subprocess.Popen([sys.executable, str(script)])
     deadline = time.monotonic() + 60

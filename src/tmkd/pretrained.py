@@ -43,8 +43,8 @@ def find(name: str, known: Mapping[str, PretrainedSpec], base: Path) -> ModelFol
     if entry.folder is not None:
         path = base / Path(entry.folder).expanduser()
         if name not in known and not path.is_dir():
-            told = f"pretrained '{name}': no folder {path}, no name under pretrained ({did_you_mean(name, known)})"
-            path = _hub_folder(f"{told}, and as a hub id", name, None)
+            prefix = f"pretrained '{name}': no folder {path}, no name under pretrained ({did_you_mean(name, known)})"
+            path = _hub_folder(f"{prefix}, and as a hub id", name, None)
         elif not path.is_dir():
             raise TmkdError(f"pretrained '{name}': no folder {path}")
     elif entry.package is not None:
@@ -90,7 +90,7 @@ def _package_folder(name: str, requirement: str) -> Path:
     raise TmkdError(f"pretrained '{name}': package {package} holds no model.safetensors with a config.json")
 
 
-def _hub_folder(told: str, hub: str, revision: str | None) -> Path:
+def _hub_folder(prefix: str, hub: str, revision: str | None) -> Path:
     """Download (or find in the cache) the files of a hub model; HF_HOME and HF_HUB_OFFLINE are honoured."""
     with optional_import("models from the hub need", "huggingface_hub"):
         from huggingface_hub import snapshot_download
@@ -98,10 +98,10 @@ def _hub_folder(told: str, hub: str, revision: str | None) -> Path:
     try:
         return Path(snapshot_download(hub, revision=revision, allow_patterns=list(_PATTERNS)))
     except HFValidationError:
-        raise TmkdError(f"{told}: '{hub}' is not a hub id, as owner/model is") from None
+        raise TmkdError(f"{prefix}: '{hub}' is not a hub id, as owner/model is") from None
     except LocalEntryNotFoundError:
         raise TmkdError(
-            f"{told}: '{hub}' is not in the cache, and the hub cannot be reached (or is switched off)"
+            f"{prefix}: '{hub}' is not in the cache, and the hub cannot be reached (or is switched off)"
         ) from None
     except (HfHubHTTPError, OSError) as error:
-        raise TmkdError(f"{told}: '{hub}' cannot be had: {first_line(error)}") from None
+        raise TmkdError(f"{prefix}: '{hub}' cannot be had: {first_line(error)}") from None

@@ -1,4 +1,4 @@
-"""The process that a command runs in: how its threads wait, how its memory is kept, and when it starts afresh."""
+"""Process of a command: how its threads wait, how it keeps memory, and when it is replaced by a fresh one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _born = time.monotonic()
 
 
 def tune_process() -> None:
-    """Set what training and scoring on a CPU are fastest with, where the environment does not say otherwise.
+    """Set the fastest thread waiting and malloc settings for a CPU, where the environment does not set them.
 
     Figures in docs/log.md. Elsewhere than with GNU OpenMP and glibc nothing changes.
     """

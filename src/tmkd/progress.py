@@ -14,19 +14,19 @@ Report = Callable[[int, int], None]
 
 @contextmanager
 def progress(title: str, unit: str) -> Iterator[Report]:
-    """Give a function (done, total) that tells how far the work is, its speed in units/s and the time left.
+    """Give a function (done, total) that prints how far the work is, its speed in units/s and the time left.
 
     A total of 0 is one that nobody knows yet.
     """
     start = time.perf_counter()
-    told = start
+    printed = start
 
     def report(done: int, total: int) -> None:
-        nonlocal told
+        nonlocal printed
         now = time.perf_counter()
-        if now - told < (0.5 if sys.stderr.isatty() else _EVERY_SECONDS) or not done:
+        if now - printed < (0.5 if sys.stderr.isatty() else _EVERY_SECONDS) or not done:
             return
-        told = now
+        printed = now
         speed = done / (now - start)
         of, left = (f"/{total:,}", f", {clock((total - done) / speed)} left") if total else ("", "")
         line = f"{title}: {done:,}{of} {unit}, {speed:,.0f} {unit}/s{left}"

@@ -37,7 +37,7 @@ def digest_path(path: Path) -> str:
             name = os.fsencode(one.relative_to(path)).decode("utf-8", "replace")
             try:
                 files[name] = digest_file(one)
-            except OSError:  # whoever reads it will say so, and go on with the others
+            except OSError:  # its reader raises, or counts it and goes on
                 files[name] = "unreadable"
     return digest_json(files)
 
@@ -68,7 +68,7 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What made an artifact: the step, digests of its inputs, the slice of the recipe, its files, and facts it found.
+    """Manifest of an artifact: the step, digests of its inputs, the slice of the recipe, its files, and facts it found.
 
     `inputs` maps an input's name to its digest, `files` a relative path to its SHA-256; `seconds` is wall time.
     """

@@ -1,4 +1,4 @@
-"""Pure work over many pieces, in this process or in several; results come in order, whatever finishes first."""
+"""Map of a pure function over many pieces, in this process or in several, with the results in order."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def map_in_processes(
 ) -> Iterator[Result]:
     """`make(*given)` gives the function that does a piece; yields its results in the pieces' order.
 
-    With several processes each makes its own function once; whoever stops taking results leaves at most two pieces per
-    process done in vain. Raises: whatever the work raises; TmkdError when a process dies.
+    With several processes each makes its own function once; when the caller stops taking results, at most two
+    pieces per process were done in vain. Raises: whatever the work raises; TmkdError when a process dies.
     """
     if processes <= 1:
         work = make(*given)
@@ -43,7 +43,7 @@ def map_in_processes(
             waiting.extend(pool.submit(_do, piece) for piece in islice(stream, 1))
             yield result
     except BrokenProcessPool as error:
-        raise TmkdError("a worker process died, perhaps for want of memory; the same command goes on") from error
+        raise TmkdError("a worker was killed (often: out of memory); run the same command again, it resumes") from error
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -190,9 +190,9 @@ def handover(
     run = _open(recipe, set_, runs, all_)
     columns = run.scored(corpus, tuple(teachers.split(",")) if teachers else ())
     counts = hand_over(run.corpus(corpus), columns, folder, layout)
-    told = ", ".join(f"{name.replace('_', ' ')} {number}" for name, number in counts.items() if number)
+    counted = ", ".join(f"{name.replace('_', ' ')} {number}" for name, number in counts.items() if number)
     names = ", ".join(one.name for one in columns)
-    err.print(f"wrote {folder}, the mean of {names}: {told}", highlight=False, markup=False, soft_wrap=True)
+    err.print(f"wrote {folder}, the mean of {names}: {counted}", highlight=False, markup=False, soft_wrap=True)
 
 
 app.command()(words)

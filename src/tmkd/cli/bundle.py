@@ -42,8 +42,8 @@ def rank(
 
     ranked = Ranker(bundle).rank(question, passages, top, return_documents=True)
     if json_:
-        told = [{"line": places[one["corpus_id"]], "score": one["score"], "text": one["text"]} for one in ranked]
-        print(json.dumps(told, ensure_ascii=False, indent=1))
+        entries = [{"line": places[one["corpus_id"]], "score": one["score"], "text": one["text"]} for one in ranked]
+        print(json.dumps(entries, ensure_ascii=False, indent=1))
         return
     for one in ranked:
         Console().print(Text(f"{one['score']:.4f}  {places[one['corpus_id']]:>4}  {one['text']}"), soft_wrap=True)

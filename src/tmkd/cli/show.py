@@ -72,11 +72,11 @@ def show_states(run: RunFolder, console: Console, as_json: bool) -> None:
     """Print each step's state, why it is stale, and how long it took."""
     rows = [(step, now) for step, now, _ in states(run)]
     if as_json:
-        told = [
+        entries = [
             {"step": s.title, "state": n.kind, "why": n.why, "seconds": n.seconds, "folder": str(s.folder)}
             for s, n in rows
         ]
-        print(json.dumps(told, indent=1))
+        print(json.dumps(entries, indent=1))
         return
     table = Table("step", "state", "why", "took")
     colour = {"done": "green", "stale": "yellow", "missing": "red"}
@@ -106,8 +106,8 @@ def show_frontier(run: RunFolder, console: Console, as_json: bool) -> None:
 
 
 def show_points(points: list[BenchPoint], console: Console, as_json: bool) -> None:
-    """Print what was measured, with a line on the machine."""
-    from tmkd.bundle.kernel_library import kernel_line  # what a bundle needs is loaded for this verb alone
+    """Print the points of a bench, with a line on the machine."""
+    from tmkd.bundle.kernel_library import kernel_line  # a bundle's modules are loaded for this verb alone
 
     if as_json:
         described = {"machine": machine_line(), "kernel": kernel_line(), "points": [asdict(point) for point in points]}

@@ -1,4 +1,4 @@
-"""A row of the tables as lists of stages: which corpus, which teachers, whose weights (§4.3, §5.1; Tables 4-9)."""
+"""Rows of the tables as lists of stages: which corpus, which teachers, whose weights (§4.3, §5.1; Tables 4-9)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BestOf = Callable[[tuple[str, ...]], str]
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """A stage with its words resolved: `corpus` is `TASK/train` or a stage-1 corpus, `teachers` are names.
+    """Stage with its words resolved: `corpus` is `TASK/train` or a stage-1 corpus, `teachers` are names.
 
     `student` is the row's.
     """
@@ -100,7 +100,7 @@ def chain_key(chain: tuple[PlannedStage, ...], seed: int) -> str:
 
 
 def stage_settings(stage: StageSpec) -> dict[str, object]:
-    """The slice of a stage that decides its result: not how often it is saved or logged."""
+    """Settings of a stage that decide its result: not how often it is saved or logged."""
     left_out: Any = {"fit": {"checkpoint_steps", "tensorboard"}, "teachers": True, "corpus": True}
     return stage.model_dump(mode="json", exclude=left_out)
 

@@ -1,4 +1,4 @@
-"""`tmkd check`: read every file a recipe names, verify what is done, and estimate the work left before it starts."""
+"""`tmkd check`: read every file that a recipe names, verify finished artifacts, and estimate the work left."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _check_students(run: RunFolder) -> None:
 
 
 def _sizes(run: RunFolder) -> dict[str, int]:
-    """Pairs per corpus, read from the files themselves; stage-1 corpora at most questions × top, or their limit."""
+    """Count the pairs of each corpus in its files; of a stage-1 corpus at most questions × top, or its limit."""
     from tmkd.collect.documents import check_documents
     from tmkd.collect.judgments import read_labelled
     from tmkd.data.sources import read_source

@@ -1,4 +1,4 @@
-"""How healthy what a run was made of is: what was left out of its sets, and how its teachers score (§3.1.1)."""
+"""Sanity report of a run: rows removed from its sets; each teacher's accuracy, spread and agreement (§3.1.1)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tmkd.store import read_manifest, sealed
 
 
 def notes(run: RunFolder) -> Iterator[str]:
-    """What the numbers need to be read well: removals by the leakage guard, and the teachers' health."""
+    """Lines beside the results: removals by the leakage guard, and the teachers' health."""
     yield from found(run)
     yield from health_lines(run)
 
 
 def found(run: RunFolder) -> Iterator[str]:
-    """One line per task and stage-1 corpus: what was counted, left out and agreed on when it was collected."""
+    """One line per task and stage-1 corpus: counts of its collection, removals and the judges' agreement."""
     for name in (*run.recipe.tasks, *run.recipe.collect):
         searched = name in run.recipe.collect and run.recipe.collect[name].questions
         before = (run.index_folder(name), run.questions_folder(name)) if searched else ()
@@ -28,7 +28,7 @@ def found(run: RunFolder) -> Iterator[str]:
 
 
 def _counts(facts: Mapping[str, Any], of: str = "") -> Iterator[str]:
-    """The facts that are not nothing, in words: `guard removed 3`."""
+    """Facts other than 0, in words: `guard removed 3`."""
     for key, value in facts.items():
         words = f"{of}{key.replace('_', ' ')}"
         if isinstance(value, Mapping):
@@ -45,7 +45,7 @@ def health_lines(run: RunFolder) -> Iterator[str]:
             continue
         pairs = run.corpus(corpus)
         soft = SoftLabels.load(pairs, [run.column(corpus, name) for name in names])
-        # Imported scores may hold none of this corpus: nothing can be said of them here.
+        # Imported scores may hold none of this corpus: there is nothing to report then.
         soft = soft.only([name for name in names if soft.only([name]).complete.any()])
         if not soft.teachers:
             continue

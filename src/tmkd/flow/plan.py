@@ -1,4 +1,4 @@
-"""Figure 1 as code: the ordered list of steps, what each needs and makes. Steps meet on disk; heavy imports wait."""
+"""Plan of a run (Figure 1): the ordered list of steps. Steps read each other's artifacts; heavy imports wait."""
 
 from __future__ import annotations
 

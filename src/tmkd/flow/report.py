@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Measured:
-    """A row to be measured: the predictions it is the mean of, and the artifacts whose making it took.
+    """Row of the report: the predictions that it averages, and the artifacts made on the way to it.
 
     `keys` name the predictions, `models` the artifacts they are of, in the same order; `teachers` has their names, or
     is empty for students.
@@ -136,7 +136,7 @@ def _members(run: RunFolder, row: Measured) -> tuple[Scorer, ...]:
 
 
 def _measure(run: RunFolder, row: Measured, speeds: dict[tuple[str, tuple[str, ...]], Any]) -> Iterator[Result]:
-    """The row on every test set of its task: the mean of its members' probabilities (Eq. 6 is inside each)."""
+    """Measure a row on every test set of its task: the mean of its members' probabilities (Eq. 6 is inside each)."""
     from tmkd.evaluate.results import Result
     from tmkd.metrics.quality import accuracy, auc, ranking
 

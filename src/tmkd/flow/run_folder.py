@@ -1,4 +1,4 @@
-"""One recipe in one run folder: where everything lies, and what the recipe's words stand for there."""
+"""Run folder of a recipe: paths of all artifacts, files from outside, and the students that a row stands for."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 
 class NotYet(Exception):
-    """A word of the recipe (`best`) cannot be resolved before earlier steps are done."""
+    """Word of the recipe (`best`) that cannot be resolved before earlier steps are done."""
 
 
 class RunFolder:
-    """One recipe in one run folder. Opening it reads nothing; what is asked of it reads manifests and named files.
+    """Recipe and its run folder. Opening it reads nothing; its methods read manifests and files that the recipe names.
 
     `recipe_base` is the recipe's own folder, `folder` the run's: `runs/NAME`.
     """
@@ -43,49 +43,49 @@ class RunFolder:
         self._digests: dict[Path, str] = {}
         self._models: dict[str, ModelFolder] = {}
 
-    # -- places in the run folder -------------------------------------------------------------------------------
+    # -- places in the run folder ---------------------------------------------------------------------------------
 
     def corpus_artifact(self, corpus: str) -> Path:
-        """The artifact a corpus belongs to: a task's corpora are made together."""
+        """Artifact that a corpus belongs to: a task's corpora are made together."""
         return self.folder / "pairs" / corpus.partition("/")[0]
 
     def corpus_folder(self, corpus: str) -> Path:
-        """The folder of a corpus: `TASK/train`, `TASK/dev`, `TASK/<test>` or a stage-1 corpus."""
+        """Folder of a corpus: `TASK/train`, `TASK/dev`, `TASK/<test>` or a stage-1 corpus."""
         return self.folder / "pairs" / corpus
 
     def index_folder(self, corpus: str) -> Path:
-        """The passages that a stage-1 corpus is searched in, and their search index."""
+        """Folder of the passages that a stage-1 corpus is searched in, with their search index."""
         return self.folder / "index" / corpus
 
     def questions_folder(self, corpus: str) -> Path:
-        """The questions that a stage-1 corpus is searched for."""
+        """Folder of the questions that a stage-1 corpus is searched for."""
         return self.folder / "questions" / corpus
 
     def teacher_folder(self, teacher: str) -> Path:
-        """A teacher's artifact; a ready-made one has its weights elsewhere."""
+        """Folder of a teacher's artifact; a ready-made one has its weights elsewhere."""
         return self.folder / "teachers" / self.recipe.teachers[teacher].task / teacher
 
     def soft_folder(self, corpus: str, teacher: str) -> Path:
-        """The logits of one teacher for one corpus."""
+        """Folder of one teacher's logits for one corpus."""
         return self.folder / "softlabels" / corpus / teacher
 
     def student_folder(self, chain: tuple[PlannedStage, ...], seed: int) -> Path:
-        """The student at the end of a chain of stages; rows that have the chain in common share it."""
+        """Folder of the student at the end of a chain of stages; rows that have the chain in common share it."""
         return self.folder / "students" / chain_key(chain, seed)
 
     def start_folder(self, first: PlannedStage) -> Path:
-        """The narrowed encoder that a chain with this first stage begins with."""
+        """Folder of the pruned encoder that a chain with this first stage begins with."""
         key = digest_json([first.corpus, first.student.model_dump(mode="json")])[:16]
         return self.folder / "starts" / key
 
     def predictions_folder(self, task: str, key: str) -> Path:
-        """A model's probabilities on the test sets of a task; `key` is `teacher-NAME` or a student folder's name."""
+        """Folder of a model's probabilities on a task's tests; `key` is `teacher-NAME` or a student folder's name."""
         return self.folder / "predictions" / task / key
 
-    # -- what comes from outside --------------------------------------------------------------------------------
+    # -- files from outside ----- --------------------------------------------------------------------------------
 
     def pretrained(self, name: str) -> ModelFolder:
-        """The checked local folder of a pretrained name, resolved once."""
+        """Checked local folder of a pretrained name, resolved once."""
         if name not in self._models:
             self._models[name] = find(name, self.recipe.pretrained, self.recipe_base)
         return self._models[name]
@@ -112,7 +112,7 @@ class RunFolder:
         """Precision that the recipe demands, as a setting of what is made in it; `auto` demands none."""
         return {} if self.recipe.precision == "auto" else {"precision": self.recipe.precision}
 
-    # -- what is made -------------------------------------------------------------------------------------------
+    # -- corpora and logits ---------------------------------------------------------------------------------------
 
     def labels(self, task: str) -> LabelSet:
         """The classes of a task."""
@@ -138,11 +138,11 @@ class RunFolder:
         return Corpus.open(self.corpus_folder(corpus))
 
     def column(self, corpus: str, teacher: str) -> TeacherColumn:
-        """Where a finished teacher's logits of a corpus lie."""
+        """Logits of a finished teacher for a corpus: name, digest and folder."""
         return TeacherColumn(teacher, sealed(self.teacher_folder(teacher)).digest, self.soft_folder(corpus, teacher))
 
     def scored(self, corpus: str, names: tuple[str, ...] = ()) -> list[TeacherColumn]:
-        """Where the logits of a corpus lie that there are: these teachers', or all.
+        """Logits of a corpus that are there: of these teachers, or of all.
 
         Raises: UsageError for a corpus or teacher that the recipe has not; TmkdError for what is not scored yet.
         """
@@ -160,7 +160,7 @@ class RunFolder:
             raise TmkdError(f"{corpus} is not scored by {lacking} yet; run tmkd score first")
         return [self.column(corpus, name) for name in done]
 
-    # -- rows ---------------------------------------------------------------------------------------------------
+    # -- rows -----------------------------------------------------------------------------------------------------
 
     def placed_rows(self) -> Iterator[tuple[str, str, int]]:
         """Every (row, task, seed) of the recipe."""
@@ -180,7 +180,7 @@ class RunFolder:
     def best(self, names: tuple[str, ...]) -> str:
         """The teacher with the highest accuracy on its task's dev set.
 
-        Raises: NotYet naming the step that tells it.
+        Raises: NotYet naming the step whose accuracy is missing.
         """
         dev = {}
         for name in names:

@@ -1,4 +1,4 @@
-"""Running a recipe: one process at a time does what is missing or stale, step by step, and says so."""
+"""Runner of a recipe: one process at a time makes the steps that are missing or stale, and prints each."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from tmkd.store import MANIFEST, State
 
 
 def work(run: RunFolder, recipe: Path, verbs: Container[str], console: Console, between: Callable[[int], None]) -> None:
-    """Make every step of some verbs that is missing or stale, in order, and tell the console.
+    """Make every step of some verbs that is missing or stale, in order, and print each.
 
     `recipe` is the file that `run` was read from; `between` is called after each step made, with their number so far.
-    Raises: TmkdError for what is not there or goes wrong.
+    Raises: TmkdError when an input is missing or a step fails.
     """
-    for _ in steps(run):  # whatever the recipe names and is not there is told before hours of work
+    for _ in steps(run):  # a name in the recipe that leads nowhere raises here, before hours of work
         pass
     with lock_run(run.folder, recipe):
         made = skipped = 0
@@ -44,17 +44,19 @@ def work(run: RunFolder, recipe: Path, verbs: Container[str], console: Console, 
             console.print(f"[bold]{step.title}[/]{reason}", highlight=False, soft_wrap=True)
             manifest = step.execute()
             made += 1
-            console.print(f"  done in {clock(manifest.seconds)}{_told(manifest.facts)}", highlight=False, markup=False)
+            console.print(
+                f"  done in {clock(manifest.seconds)}{_fact_words(manifest.facts)}", highlight=False, markup=False
+            )
             between(made)
-        # What this command made in an earlier process is no step that was done before.
+        # Steps that this command made in an earlier process count as made now.
         earlier = earlier_steps()
         console.print(f"{made + earlier} steps done now, {skipped - earlier} were done already", highlight=False)
 
 
 def states(run: RunFolder) -> Iterator[tuple[Step, State, str]]:
-    """Every step, its state, and the step before it that is not done; with that one it is stale or missing itself.
+    """Iterate over every step with its state and the undone step it depends on: then it is stale or missing itself.
 
-    Whoever makes a step before asking for the next finds it done.
+    A step that is made before the next one is asked for counts as done.
     """
     undone: dict[Path, str] = {}
     for step in steps(run):
@@ -68,7 +70,7 @@ def states(run: RunFolder) -> Iterator[tuple[Step, State, str]]:
 
 
 def remove_unwanted(readings: Sequence[RunFolder], recipe: Path, console: Console) -> None:
-    """Remove stale artifacts, and what no step makes in any of these readings of one recipe's run folder."""
+    """Remove stale artifacts, and those that no step makes in any of these readings of one recipe."""
     wanted: set[Path] = set()
     stale: set[Path] = set()
     open_ends = False
@@ -79,7 +81,7 @@ def remove_unwanted(readings: Sequence[RunFolder], recipe: Path, console: Consol
                 (stale if now.kind == "stale" else wanted).add(step.folder)
                 open_ends |= bool(step.waits)
         made = {path.parent for mark in (MANIFEST, KEY) for path in root.rglob(mark)}
-        if open_ends:  # students of rows whose best teacher is not known yet cannot be told from others
+        if open_ends:  # students of rows whose best teacher is not known yet look like any others
             made -= {path for place in ("students", "predictions") for path in (root / place).rglob("*")}
         removed = sorted(folder for folder in (stale - wanted) | (made - wanted) if folder.is_dir())
         for folder in removed:
@@ -114,8 +116,8 @@ def lock_run(folder: Path, recipe: Path) -> Iterator[None]:
         yield
 
 
-def _told(facts: Mapping[str, Any]) -> str:
-    """The counts a step found, short enough for one line."""
+def _fact_words(facts: Mapping[str, Any]) -> str:
+    """Counts among a step's facts, short enough for one line."""
     counts = {
         key.replace("_", " "): value
         for key, value in facts.items()

@@ -35,7 +35,7 @@ class Step:
 
     `make` gets the folder, with a scratch folder `.work` in it, and returns facts. `keep` are patterns of files that
     stay when the step is made anew: `make` itself finds out which of them still hold. `waits` names the step that must
-    be done before this one is even known. `estimate` tells its cost from the sizes of the corpora.
+    be done before this one is even known. `estimate` gives its cost from the sizes of the corpora.
     """
 
     name: str

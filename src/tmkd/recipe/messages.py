@@ -1,4 +1,4 @@
-"""What is wrong with a recipe, in one line for its author: file, line, key, what was meant."""
+"""Error messages on a recipe, in one line: file, line, key, near miss."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ _WANTED = {
 }
 
 
-def told(error: ValidationError, path: Path, node: yaml.Node, changes: Iterable[str]) -> str:
-    """The most telling problem of a recipe: an unknown key if there is one, else the first."""
+def message_of(error: ValidationError, path: Path, node: yaml.Node, changes: Iterable[str]) -> str:
+    """Message on the most telling problem of a recipe: an unknown key if there is one, else the first."""
     problems = [([part for part in one["loc"] if not _is_branch(part)], one) for one in error.errors()]
     location, problem = next((one for one in problems if one[1]["type"] == "extra_forbidden"), problems[0])
     # Of a value that may be a word or a list, the reading that came furthest knows best what is wrong.

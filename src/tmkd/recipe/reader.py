@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from tmkd.errors import UsageError, did_you_mean, first_line
-from tmkd.recipe.messages import keys_at, line_of, short, told
+from tmkd.recipe.messages import keys_at, line_of, message_of, short
 from tmkd.recipe.schema import Recipe
 
 _MAX_BYTES = 1 << 20
@@ -39,7 +39,7 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
     try:
         return Recipe.model_validate(_with_used_stages(raw, path, node))
     except ValidationError as error:
-        raise UsageError(told(error, path, node, changes)) from error
+        raise UsageError(message_of(error, path, node, changes)) from error
 
 
 def _parsed(data: bytes, path: Path) -> tuple[yaml.Node | None, Any]:

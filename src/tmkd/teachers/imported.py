@@ -1,4 +1,4 @@
-"""A teacher whose scores were made elsewhere: matched with a corpus pair by pair."""
+"""Imported scores: read in any layout, stored by pair, and matched with a corpus."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tmkd.recipe import schema
 from tmkd.recipe.parts import SourceSpec
 
 STORED = "scores.parquet"
-_SAME = 1e-6  # scores of one pair that are no further apart are one score, written twice
+_SAME = 1e-6  # scores of one pair that differ by less are one score, written twice
 
 
 def read_scores(
@@ -44,7 +44,7 @@ def read_scores(
     values = np.column_stack([table[column].to_numpy().astype(np.float64) for column in teacher.score_columns])
     ids, first, place = np.unique(_ids(table), return_index=True, return_inverse=True)
     with _naming(source.file):
-        # Once for each row, so that what is no probability is told by its row; then for each pair.
+        # Once for each row, so that an error names its row; then for each pair.
         logits_from(values, teacher.imported, len(labels.names), rows)
         values = _merged(values, first, place, rows, teacher.repeated)
         logits = logits_from(values, teacher.imported, len(labels.names))

@@ -1,4 +1,4 @@
-"""A teacher as a network: any AutoModelForSequenceClassification with its own tokenizer and maximum length."""
+"""Network of a teacher: any AutoModelForSequenceClassification with its own tokenizer and maximum length."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def forward(model: nn.Module, inputs: Mapping[str, Tensor]) -> Tensor:
 
 @dataclass(frozen=True)
 class TeacherNetwork:
-    """A loaded teacher; `order` picks its outputs in the order of our label names (None: it has one logit).
+    """Loaded teacher; `order` picks its outputs in the order of our label names (None: it has one logit).
 
     One that reads padding is not `padded`: only pairs of one length share a batch.
     """

@@ -14,7 +14,7 @@ from tmkd.errors import TmkdError
 from tmkd.metrics.agreement import kendall_tau
 from tmkd.teachers.network import TeacherNetwork
 
-COMPARED = 128  # pairs scored in fp32 too, to tell what a lower precision costs
+COMPARED = 128  # pairs scored in fp32 too, to measure the cost of a lower precision
 
 
 def score_shard(
@@ -36,7 +36,7 @@ def score_shards(
 ) -> int:
     """Score these shards of a corpus, one file each; returns the pairs in them.
 
-    `report` hears of pairs done and pairs in all.
+    `report` is called with the pairs done and the pairs in all.
     """
     total, done = sum(corpus.shards[index].rows for index in todo), 0
 
@@ -52,7 +52,7 @@ def score_shards(
 
 
 def price_of_precision(teacher: TeacherNetwork, corpus: Corpus) -> dict[str, float]:
-    """What the teacher's precision costs against fp32 on the corpus's first pairs; nothing to tell of fp32 itself.
+    """Cost of the teacher's precision against fp32 on the corpus's first pairs; empty for fp32 itself.
 
     The largest and mean |Δ logit|, and Kendall's τ of the last class's logit over the first's (none if all are tied).
     """
@@ -63,8 +63,12 @@ def price_of_precision(teacher: TeacherNetwork, corpus: Corpus) -> dict[str, flo
     exact_hardware = replace(teacher.hardware, precision="fp32")
     exact, own = (one.logits(*texts) for one in (replace(teacher, hardware=exact_hardware), teacher))
     away, (a, b) = np.abs(exact - own), (logits[:, -1] - logits[:, 0] for logits in (exact, own))
-    told = {"largest_difference": float(away.max()), "mean_difference": float(away.mean()), "tau": kendall_tau(a, b)}
-    return {f"{teacher.hardware.precision}_{name}": value for name, value in told.items() if not np.isnan(value)}
+    differences = {
+        "largest_difference": float(away.max()),
+        "mean_difference": float(away.mean()),
+        "tau": kendall_tau(a, b),
+    }
+    return {f"{teacher.hardware.precision}_{name}": value for name, value in differences.items() if not np.isnan(value)}
 
 
 def unscored(corpus: Corpus, folder: Path, teacher_digest: str) -> list[int]:

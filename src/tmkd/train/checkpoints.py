@@ -1,4 +1,4 @@
-"""What a fit leaves on disk while it runs: sealed checkpoints, the dev score of each epoch, the best weights."""
+"""Files of a fit while it runs: sealed checkpoints, the dev score of each epoch, the best weights."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tmkd.errors import TmkdError
 from tmkd.store import digest_file, json_bytes, write_atomic
 
 MARKER = "sealed.json"  # in each checkpoint, written last
-OWNER = "run.json"  # which fit the folder belongs to
+OWNER = "run.json"  # fingerprint of the fit that the folder belongs to
 HISTORY = "best.json"
 
 
 def claim_workdir(work: Path, fingerprint: str) -> None:
-    """Make `work` this fit's own: what another fit (other data, settings or start weights) left there is removed."""
+    """Claim `work` for this fit; files of another fit (other data, settings or start weights) are removed."""
     owner = work / OWNER
     if not owner.is_file() or owner.read_text(encoding="utf-8") != fingerprint:
         shutil.rmtree(work, ignore_errors=True)
@@ -50,11 +50,11 @@ def newest(work: Path) -> tuple[Path, float] | None:
 
 
 def _sealed(folder: Path) -> float | None:
-    """The seconds a whole checkpoint tells; None when its marker is missing or a file differs from it."""
+    """Seconds trained until a whole checkpoint; None when its marker is missing or a file differs from it."""
     try:
-        told = json.loads((folder / MARKER).read_bytes())
-        if all(digest_file(folder / name) == digest for name, digest in told["files"].items()):
-            return float(told["seconds"])
+        marker = json.loads((folder / MARKER).read_bytes())
+        if all(digest_file(folder / name) == digest for name, digest in marker["files"].items()):
+            return float(marker["seconds"])
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         pass
     return None
@@ -99,7 +99,7 @@ class Best:
         Raises: TmkdError when their bytes are not those that were written.
         """
         path = self._weights(self.epoch)
-        told = json.loads((self.work / HISTORY).read_bytes())["weights"]
-        if not path.is_file() or digest_file(path) != told:
+        expected = json.loads((self.work / HISTORY).read_bytes())["weights"]
+        if not path.is_file() or digest_file(path) != expected:
             raise TmkdError(f"{path}: not the weights that were written; remove {self.work} and run again")
         safetensors.torch.load_model(model, str(path))

@@ -1,4 +1,4 @@
-"""What happens beside the training: checkpoints are sealed, dev is measured, progress is told."""
+"""Trainer callback: seals checkpoints, measures dev per epoch, prints progress."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EVERY = 5.0  # seconds between two progress lines
 
 
 class Watch(TrainerCallback):
-    """Seals each checkpoint, measures `dev` at each epoch's end, and tells on stderr how far the fit is.
+    """Seals each checkpoint, measures `dev` at each epoch's end, and prints progress on stderr.
 
     `losses` is filled by the training, one per step, and emptied here; `started` is when the fit would have begun had
     it never been interrupted (time.monotonic).
@@ -40,18 +40,18 @@ class Watch(TrainerCallback):
     ) -> None:
         self.model, self.steps, self.losses, self.dev, self.best = model, steps, losses, dev, best
         self.title, self.started = title, started
-        self.first, self.begun, self.told, self.waited = 0, 0.0, 0.0, 0.0
+        self.first, self.begun, self.printed, self.waited = 0, 0.0, 0.0, 0.0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.first, self.begun, self.told = state.global_step, time.monotonic(), time.monotonic()
+        self.first, self.begun, self.printed = state.global_step, time.monotonic(), time.monotonic()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         step = state.global_step
         epoch, within = divmod(step, self.steps.per_epoch)
         if self.dev is not None and within == 0 and len(self.best.scores) < epoch:
             self._measure(self.dev)
-        if time.monotonic() - self.told >= EVERY or step == len(self.steps):
-            self._tell(step)
+        if time.monotonic() - self.printed >= EVERY or step == len(self.steps):
+            self._print_progress(step)
         if step == len(self.steps):
             control.should_save = False  # the caller is about to save the model itself
 
@@ -65,9 +65,9 @@ class Watch(TrainerCallback):
             self.best.record(float(dev()), self.model)
         self.waited += time.monotonic() - begun
 
-    def _tell(self, step: int) -> None:
-        self.told = time.monotonic()
-        speed = (step - self.first) / max(self.told - self.begun - self.waited, 1e-9)  # steps/s of training itself
+    def _print_progress(self, step: int) -> None:
+        self.printed = time.monotonic()
+        speed = (step - self.first) / max(self.printed - self.begun - self.waited, 1e-9)  # steps/s of training itself
         dev = f", dev {self.best.scores[-1]:.4f}" if self.best.scores else ""
         line = (
             f"{self.title}: step {step}/{len(self.steps)}, {speed * self.steps.batch:.1f} pairs/s, "
@@ -78,7 +78,7 @@ class Watch(TrainerCallback):
 
 
 def tensorboard(folder: Path) -> TrainerCallback:
-    """Curves of loss, learning rate and gradient norm. Raises: TmkdError when TensorBoard is not installed."""
+    """TensorBoard curves: loss, learning rate, gradient norm.  Raises: TmkdError when TensorBoard is not installed."""
     with optional_import("tensorboard: true needs", "tensorboard"):
         from torch.utils.tensorboard import SummaryWriter
         from transformers.integrations.integration_utils import TensorBoardCallback
