@@ -223,6 +223,8 @@ class Source:
                 text = self._text(other) + self.data[middle:again].decode() + self._text(one)
                 yield Edit("arguments swapped", start, end, text)
         for keyword in node.keywords:
+            if keyword.arg == "strict":  # of zip: sees a mistake of ours, and changes no result
+                continue
             start, end = self._span(keyword)
             after = re.match(rb"\s*,\s*", self.data[end:])
             before = re.search(rb",\s*$", self.data[:start])
@@ -271,7 +273,7 @@ _SIGNS = {
 def _walk(node: ast.AST) -> Iterator[ast.AST]:
     """A node and all below it whose change can change a result: no annotations, messages of errors, imports."""
     yield node
-    if isinstance(node, ast.Raise):
+    if isinstance(node, ast.Raise) or (isinstance(node, ast.keyword) and node.arg == "strict"):
         return
     for name, value in ast.iter_fields(node):
         if isinstance(node, ast.AnnAssign) and name == "target":

@@ -23,6 +23,9 @@ def among(first: int, last: int, near: bool = True) -> list[int]:
     if first > 1 and not near:
         raise ValueError("dev")
     return sorted([first, last], reverse=len("test") < 3)
+
+
+PAIRS = zip(A, B, strict=True)
 '''
 
 
@@ -51,7 +54,8 @@ def test_one_thing_is_changed_at_a_time(what: str, found: list[str]) -> None:
 
 
 def test_types_docstrings_and_messages_stay() -> None:
-    assert {mutant.line for mutant in mutants_of(SOURCE)} == {6, 8, 9, 10}
+    assert {mutant.line for mutant in mutants_of(SOURCE)} == {6, 8, 9, 10, 13}
+    assert [mutant.new for mutant in mutants_of(SOURCE) if mutant.line == 13] == ["PAIRS = zip(B, A, strict=True)"]
     assert [mutant.new for mutant in mutants_of(SOURCE) if mutant.line == 9] == ["pass"]
 
 

@@ -64,3 +64,10 @@ def test_a_near_guard_also_takes_out_what_is_nearly_the_same() -> None:
     assert counts == {"questions": 0, "passages": 1, "premises": 0, "pairs": 0, "near": 1, "removed": 2}
     assert "near" not in GUARD.clean(rows, "qa")[1]
     assert near.clean(rows, "nli")[1]["removed"] == 0
+
+
+def test_long_texts_are_cut_in_the_message_of_a_leak() -> None:
+    whole, long = "q" * 60, "p" * 61
+    guard = Guard.of([pair_table([whole], [long], [1], "test.tsv")])
+    with pytest.raises(TmkdError, match=rf"'{whole}' / '{long[:59]}…'"):
+        guard.clean(pair_table([whole], [long], [1], "train.tsv"), "qa", golden=True)
