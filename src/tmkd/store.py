@@ -6,13 +6,16 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
 from tmkd.errors import TmkdError
 
 MANIFEST = "manifest.json"
+VERSIONED = ("tmkd", "torch", "transformers", "tokenizers")
 WORK = ".work"  # a step's own scratch folder (checkpoints, parts): never digested, removed when the step is done
 
 
@@ -71,6 +74,7 @@ class Manifest:
     """Manifest of an artifact: the step, digests of its inputs, the slice of the recipe, its files, and facts it found.
 
     `inputs` maps an input's name to its digest, `files` a relative path to its SHA-256; `seconds` is wall time.
+    `versions` are those of tmkd and the libraries that it was made with: told, never compared.
     """
 
     step: str
@@ -79,6 +83,7 @@ class Manifest:
     files: dict[str, str]
     facts: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+    versions: dict[str, str] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -106,6 +111,15 @@ def _content(folder: Path) -> dict[str, str]:
     }
 
 
+def versions() -> dict[str, str]:
+    """Installed versions of tmkd and the libraries on which an artifact's numbers depend, those that there are."""
+    found = {}
+    for name in VERSIONED:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
 def write_manifest(
     folder: Path,
     step: str,
@@ -115,7 +129,8 @@ def write_manifest(
     seconds: float,
 ) -> Manifest:
     """Seal an artifact: digest its files and write `manifest.json`, last and atomically."""
-    manifest = Manifest(step, dict(inputs), dict(settings), _content(folder), dict(facts), round(seconds, 1))
+    content = _content(folder)
+    manifest = Manifest(step, dict(inputs), dict(settings), content, dict(facts), round(seconds, 1), versions())
     write_atomic(folder / MANIFEST, json_bytes(asdict(manifest)))
     return manifest
 

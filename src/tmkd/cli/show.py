@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -17,7 +18,7 @@ from tmkd.flow.run_folder import RunFolder
 from tmkd.flow.runner import states
 from tmkd.machine import machine_line
 from tmkd.progress import clock
-from tmkd.store import verify, write_atomic
+from tmkd.store import read_manifest, verify, versions, write_atomic
 
 if TYPE_CHECKING:
     from tmkd.evaluate.bench import BenchPoint
@@ -69,21 +70,36 @@ def _best_student(run: RunFolder, task: str, results: Sequence[Result]) -> str:
 
 
 def show_states(run: RunFolder, console: Console, as_json: bool) -> None:
-    """Print each step's state, why it is stale, and how long it took."""
-    rows = [(step, now) for step, now, _ in states(run)]
+    """Print each step's state, why it is stale, how long it took, and versions that differ from the installed ones."""
+    rows = [(step, now, _made_with(step.folder)) for step, now, _ in states(run)]
     if as_json:
-        entries = [
-            {"step": s.title, "state": n.kind, "why": n.why, "seconds": n.seconds, "folder": str(s.folder)}
-            for s, n in rows
+        steps = [
+            {
+                "step": step.title,
+                "state": now.kind,
+                "why": now.why,
+                "seconds": now.seconds,
+                "folder": str(step.folder),
+                "versions": made_with,
+            }
+            for step, now, made_with in rows
         ]
-        print(json.dumps(entries, indent=1))
+        print(json.dumps(steps, indent=1))
         return
-    table = Table("step", "state", "why", "took")
+    table = Table("step", "state", "why", "took", "made with")
     colour = {"done": "green", "stale": "yellow", "missing": "red"}
-    for step, now in rows:
+    installed = versions()
+    for step, now, made_with in rows:
         took = clock(now.seconds) if now.seconds else ""
-        table.add_row(step.title, f"[{colour[now.kind]}]{now.kind}[/]", now.why, took)
+        others = ", ".join(f"{name} {one}" for name, one in made_with.items() if installed.get(name) != one)
+        table.add_row(step.title, f"[{colour[now.kind]}]{now.kind}[/]", now.why, took, others)
     console.print(table)
+
+
+def _made_with(folder: Path) -> dict[str, str]:
+    """Versions that a sealed artifact was made with; empty where there is none, or one of an older tmkd."""
+    manifest = read_manifest(folder)
+    return {} if manifest is None else manifest.versions
 
 
 def show_frontier(run: RunFolder, console: Console, as_json: bool) -> None:

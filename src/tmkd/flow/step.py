@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tmkd.errors import TmkdError
+from tmkd.flow.rules import rules_of
 from tmkd.store import (
     MANIFEST,
     WORK,
@@ -24,6 +25,8 @@ from tmkd.store import (
 )
 from tmkd.train.estimate import Estimate, Sizes
 
+RULES = "rules"  # among the settings of a manifest
+KEPT_UNDER = ".rules"  # number of the rules under which the files of a folder were made
 KEY = ".key"  # digest of the inputs and settings that the unfinished content of a folder belongs to
 
 Make = Callable[[Path], dict[str, Any]]
@@ -62,7 +65,18 @@ class Step:
         inputs, absent = self._inputs()
         if absent:
             return State("missing" if read_manifest(self.folder) is None else "stale", f"waits for {absent}")
-        return state(self.folder, self.name, inputs, self.settings)
+        rules, manifest = rules_of(self.name), read_manifest(self.folder)
+        if manifest is not None and manifest.step == self.name:
+            before = manifest.settings.get(RULES, 0)
+            if before != rules.number:
+                why = f"rules {before}, this tmkd has {rules.number}" + (f": {rules.why}" if rules.why else "")
+                return State("stale", why, manifest.seconds)
+        return state(self.folder, self.name, inputs, self._under_rules())
+
+    def _under_rules(self) -> dict[str, Any]:
+        """Settings of the manifest: the step's own, and the number of its rules."""
+        number = rules_of(self.name).number
+        return {**self.settings, RULES: number} if number else dict(self.settings)
 
     def _inputs(self) -> tuple[dict[str, str], str]:
         """Digests of all inputs, and the name of the first one that is not there yet."""
@@ -86,7 +100,8 @@ class Step:
             raise TmkdError(f"{self.title}: {absent} is not done; run that verb first, or all with: tmkd run RECIPE")
         for folder in self.needs.values():
             verify(folder)
-        key = digest_json([inputs, self.settings])
+        settings = self._under_rules()
+        key = digest_json([inputs, settings])
         self._prepare(key)
         work = self.folder / WORK
         work.mkdir(exist_ok=True)
@@ -95,7 +110,7 @@ class Step:
         # Training returns its own seconds, over all restarts.
         seconds = max(facts.pop("seconds", 0.0), time.perf_counter() - start)
         # Sealed before the scratch goes: a crash in between costs disk, the other way round it would cost the training.
-        manifest = write_manifest(self.folder, self.name, inputs, self.settings, facts, seconds)
+        manifest = write_manifest(self.folder, self.name, inputs, settings, facts, seconds)
         shutil.rmtree(work, ignore_errors=True)
         (self.folder / KEY).unlink(missing_ok=True)
         return manifest
@@ -106,12 +121,17 @@ class Step:
         mark = self.folder / KEY
         if mark.is_file() and mark.read_text() == key and not (self.folder / MANIFEST).exists():
             return
+        number = rules_of(self.name).number
+        before = self.folder / KEPT_UNDER
+        same = number == (int(before.read_text()) if before.is_file() else 0)
         (self.folder / MANIFEST).unlink(missing_ok=True)
         mark.unlink(missing_ok=True)
         for path in self.folder.iterdir():
-            if any(path.match(pattern) for pattern in self.keep):
+            if same and any(path.match(pattern) for pattern in self.keep):
                 continue
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if number:
+            write_atomic(before, str(number).encode())
         write_atomic(mark, key.encode())
 
 

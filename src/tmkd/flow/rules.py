@@ -1,0 +1,24 @@
+"""Rules of the steps: a number per kind of step, raised whenever a change of tmkd changes what such a step makes.
+
+An artifact made under other rules is stale, with the reason given here. A kind that is not listed is at 0.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Rules(NamedTuple):
+    """How often a kind of step has changed what it makes, and what the last changes were, for people."""
+
+    number: int = 0
+    why: str = ""
+
+
+# By the first part of a step's name: collect, index, questions, teach, score, start, distill, evaluate, export, …
+RULES: dict[str, Rules] = {}
+
+
+def rules_of(step: str) -> Rules:
+    """Rules of a step, by its name."""
+    return RULES.get(step.partition("/")[0], Rules())
