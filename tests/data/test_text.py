@@ -14,7 +14,7 @@ from tokenizers.models import BPE, WordLevel
 from tokenizers.pre_tokenizers import ByteLevel, Whitespace
 from tokenizers.processors import RobertaProcessing, TemplateProcessing
 
-from tmkd.data.text import PairTokenizer, TextSettings
+from tmkd.data.text import TEXT_RULES, PairTokenizer, TextSettings
 from tmkd.errors import TmkdError
 
 # a=0 … j=9, then the special ones
@@ -224,7 +224,7 @@ def test_types_are_for_models_that_have_more_than_one(tmp_path: Path, files: dic
 def test_gpt_gets_its_end_token_between_the_texts(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, words(), tokenizer_config={"eos_token": "[SEP]"}, config={"model_type": "gpt2"})
     tokenizer = PairTokenizer.load(folder, 16)
-    assert tokenizer.settings == TextSettings(16, 12, False, 12)
+    assert tokenizer.settings == TextSettings(16, 12, False, 12, TEXT_RULES)
     assert one(tokenizer, "a", "b") == ([0, 12, 1], [0, 0, 0])
 
 
@@ -238,3 +238,23 @@ def test_a_folder_without_a_tokenizer_and_a_damaged_one_are_named(tmp_path: Path
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(TmkdError, match=r"config\.json: not JSON"):
         PairTokenizer.load(tmp_path, 16)
+
+
+def test_the_name_of_a_special_token_in_a_text_is_text() -> None:
+    tokenizer = words()
+    tokenizer.add_special_tokens(["[SEP]", "[CLS]"])
+    now = PairTokenizer(tokenizer, TextSettings(32, 13, False, None, rules=1))
+    # The brackets and the letters between them are no tokens of this vocabulary: unknown, but no special token.
+    assert now.encode(["a [SEP] b"], ["c"]).ids[0].tolist() == [0, 10, 10, 10, 1, 2]
+    tokenizer = words()
+    tokenizer.add_special_tokens(["[SEP]", "[CLS]"])
+    before = PairTokenizer(tokenizer, TextSettings(32, 13, False, None))
+    assert before.encode(["a [SEP] b"], ["c"]).ids[0].tolist() == [0, 12, 1, 2]
+
+
+def test_a_folder_is_read_by_todays_rules_and_a_student_by_those_it_was_trained_under(tmp_path: Path) -> None:
+    bert().save(str(tmp_path / "tokenizer.json"))
+    assert PairTokenizer.load(tmp_path, 16).settings.rules == TEXT_RULES
+    for config, rules in (({}, 0), ({"text_rules": 1}, 1)):
+        (tmp_path / "config.json").write_text(json.dumps({"model_type": "tmkd", **config}))
+        assert PairTokenizer.load(tmp_path, 16).settings.rules == rules

@@ -17,6 +17,8 @@ from tmkd.errors import TmkdError, first_line
 from tmkd.store import write_atomic
 
 TOKENIZER = "tokenizer.json"
+TEXT_RULES = 1
+STUDENT = "tmkd"  # model_type of a student, whose config.json names the rules it was trained under
 _BATCH_TEXTS = 4096  # texts per tokenizer call: bounds the memory of its Encoding objects
 
 
@@ -25,13 +27,15 @@ class TextSettings:
     """Input format of a model: at most `max_length` ids, special tokens included, padded with `pad_id`.
 
     `type_ids`: the model uses token types for first and second text (as BERT does); `separator_id` goes between the
-    texts if the tokenizer puts nothing there (as GPT's).
+    texts if the tokenizer puts nothing there (as GPT's). `rules` numbers the reading of texts, today's is TEXT_RULES:
+    under 0 a special token's name in a text ("[SEP]", "</s>") became that token, since 1 it is text like any other.
     """
 
     max_length: int
     pad_id: int
     type_ids: bool
     separator_id: int | None
+    rules: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ class PairTokenizer:
     def __init__(self, tokenizer: Tokenizer, settings: TextSettings) -> None:
         tokenizer.no_truncation()
         tokenizer.no_padding()
+        tokenizer.encode_special_tokens = settings.rules > 0
         self.tokenizer = tokenizer
         self.settings = settings
         self._specials = _probe_special_tokens(tokenizer, settings)
@@ -94,6 +99,7 @@ class PairTokenizer:
             pad_id=next((found for found in (pad, end) if found is not None), 0),
             type_ids=reads_token_types(config.get("type_vocab_size"), config.get("model_type")) if config else True,
             separator_id=separator if separator is not None else end,
+            rules=int(config.get("text_rules", 0)) if config.get("model_type") == STUDENT else TEXT_RULES,
         )
         return cls(tokenizer, settings)
 

@@ -16,7 +16,12 @@ class Rules(NamedTuple):
 
 
 # By the first part of a step's name: collect, index, questions, teach, score, start, distill, evaluate, export, …
-RULES: dict[str, Rules] = {}
+_SPECIALS = "a special token's name in a text, such as [SEP], is text"
+RULES: dict[str, Rules] = {
+    "teach": Rules(1, f"{_SPECIALS}; a model is opened whole or refused"),
+    "start": Rules(1, _SPECIALS),
+    "distill": Rules(1, _SPECIALS),
+}
 
 
 def rules_of(step: str) -> Rules:

@@ -20,7 +20,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
 from tmkd.data.labels import LabelSet
-from tmkd.data.text import PairTokenizer
+from tmkd.data.text import STUDENT, TEXT_RULES, PairTokenizer
 from tmkd.errors import TmkdError, first_line
 from tmkd.network.encoder import (
     ATTENTION,
@@ -45,10 +45,10 @@ class StudentConfig(PreTrainedConfig):
     """Configuration of a student: its encoder's, the vector that the headers read, the headers, the classes.
 
     `headers` are [name, teacher digest or null] in the order of their logits; `max_pair_length` is in token ids. The
-    last four fields repeat the encoder's: `PairTokenizer.load` reads them from config.json.
+    last four fields repeat the encoder's: `PairTokenizer.load` reads them and `text_rules` from config.json.
     """
 
-    model_type = "tmkd"
+    model_type = STUDENT
 
     encoder: dict[str, Any] | None = None
     pool: str = "pooler"
@@ -56,6 +56,7 @@ class StudentConfig(PreTrainedConfig):
     task: str = ""
     positive: str = ""
     max_pair_length: int = 128
+    text_rules: int = 0
     pad_token_id: int | None = None
     eos_token_id: int | list[int] | None = None
     sep_token_id: int | None = None
@@ -73,6 +74,7 @@ class StudentConfig(PreTrainedConfig):
             task=labels.task,
             positive=labels.positive,
             max_pair_length=max_length,
+            text_rules=TEXT_RULES,
             id2label=dict(enumerate(labels.names)),
             label2id={name: index for index, name in enumerate(labels.names)},
             problem_type="single_label_classification",
