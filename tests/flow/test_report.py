@@ -4,22 +4,118 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save
 
 import tiny
 from tiny import Call, World
-from tmkd.data.pairs import Corpus
-from tmkd.flow.report import measured_rows
+from tmkd.data.pairs import Corpus, pair_table, write_corpus
+from tmkd.evaluate.speed import Speed
+from tmkd.flow.report import measured_rows, report
+from tmkd.flow.run_folder import RunFolder
 from tmkd.metrics.quality import accuracy
-from tmkd.store import read_manifest
+from tmkd.recipe.schema import Recipe
+from tmkd.store import read_manifest, write_manifest
 
 
 def report_of(world: World) -> dict[str, Any]:
     return json.loads((world.run / "report.json").read_text())
+
+
+TEXTS = {
+    "test": (["q1", "q1", "q2", "q2", "q3"], [1, 0, 0, 1, 1]),  # q3 has nothing to be ranked against
+    "more": (["q4", "q4"], [1, 0]),
+}
+LIKELY = {  # of yes
+    "teacher-t1": {"test": [0.9, 0.2, 0.6, 0.3, 0.7], "more": [0.8, 0.1]},
+    "teacher-t2": {"test": [0.4, 0.7, 0.1, 0.2, 0.4], "more": [0.3, 0.6]},
+    "student": {"test": [0.9, 0.1, 0.2, 0.8, 0.6], "more": [0.2, 0.9]},
+}
+SPEED = Speed(100.0, 2, 1, 4, 1, 5.0, "fp32")
+
+
+@pytest.fixture
+def made_by_hand(tmp_path: Path) -> RunFolder:
+    """A run folder without any network: sets of a few pairs, probabilities, and what each step says of itself."""
+    teacher = {"task": "toy", "base": "bert"}
+    values = {
+        "name": "hand",
+        "tasks": {"toy": {"train": "-", "dev": "-", "tests": dict.fromkeys(TEXTS, "-")}},
+        "teachers": {"t1": {**teacher, "seed": 7}, "t2": teacher},
+        "student": {"base": "bert"},
+        "rows": {"two": {"stages": [{"alpha": 0, "teachers": []}, {"alpha": 0, "teachers": [], "fit": {"epochs": 2}}]}},
+        "seeds": [1, 2],
+    }
+    run = RunFolder(Recipe.model_validate(values), tmp_path, tmp_path / "run")
+    for split, (questions, labels) in {**TEXTS, "train": (["a", "a"], [1, 0]), "dev": (["b"], [1])}.items():
+        passages = [f"{split} {place}" for place in range(len(labels))]
+        table = pair_table(questions, passages, labels, "-", questions)
+        write_corpus(run.corpus_folder(f"toy/{split}"), run.labels("toy"), [table])
+    write_manifest(run.corpus_artifact("toy"), "collect/toy", {}, {}, {"train": {"duplicates": 3}}, 1)
+    for row in measured_rows(run):
+        for place, folder in enumerate(row.made_by):
+            folder.mkdir(parents=True, exist_ok=True)
+            seconds = {"t1": 3, "t2": 5}.get(folder.name, 10 * place + row.seed)
+            write_manifest(folder, "made", {}, {}, {}, seconds)
+        for key in row.keys:
+            folder = run.predictions_folder("toy", key)
+            folder.mkdir(parents=True, exist_ok=True)
+            for split, yes in LIKELY.get(key, LIKELY["student"]).items():
+                both = np.array([[1 - p, p] for p in yes])
+                (folder / f"{split}.safetensors").write_bytes(save({"probabilities": both}))
+            size = {"teacher-t1": 10, "teacher-t2": 20}.get(key, 3)
+            write_manifest(folder, "evaluate", {}, {}, {"parameters": size, "bytes": 4 * size}, 1)
+    return run
+
+
+def test_a_report_worked_by_hand(made_by_hand: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    speeds = {
+        ("toy", row.keys): replace(SPEED, pairs_per_second=float(place))
+        for place, row in enumerate(measured_rows(made_by_hand))
+    }
+    monkeypatch.setattr("tmkd.flow.report._speeds", lambda run, rows: speeds)
+    assert report(made_by_hand, tmp_path) == {"rows": 10}
+    told = json.loads((tmp_path / "report.json").read_text())
+    assert (told["name"], told["seeds"]) == ("hand", [1, 2])
+    keys = ("row", "split", "accuracy", "auc", "mrr", "parameters", "bytes", "pairs_per_second", "seed")
+    assert [[row[key] for key in keys] for row in told["rows"]] == [
+        # Of 3 × 2 couples of test, t1 has 5 in the right order, t2 three, their mean four.
+        ["t1", "test", 3 / 5, 5 / 6, 3 / 4, 10, 40, 0, 7],
+        ["t1", "more", 1, 1, 1, 10, 40, 0, 7],
+        ["t2", "test", 1 / 5, 3 / 6, 3 / 4, 20, 80, 1, 1],
+        ["t2", "more", 0, 0, 1 / 2, 20, 80, 1, 1],
+        ["ensemble", "test", 4 / 5, 4 / 6, 3 / 4, 30, 120, 2, 7],
+        ["ensemble", "more", 1, 1, 1, 30, 120, 2, 7],
+        *(
+            row
+            for seed, speed in ((1, 3), (2, 4))
+            for row in (
+                ["two", "test", 1, 1, 1, 3, 12, speed, seed],
+                ["two", "more", 0, 0, 1 / 2, 3, 12, speed, seed],
+            )
+        ),
+    ]
+    # One relevant passage a question: AP is its reciprocal rank, DCG 1 / log2(1 + rank).
+    assert [row["map"] for row in told["rows"]] == [row["mrr"] for row in told["rows"]]
+    assert told["rows"][0]["ndcg_10"] == pytest.approx((1 + 1 / np.log2(3)) / 2)
+    assert {(row["row"], row["seconds_to_make"]) for row in told["rows"]} == {
+        ("t1", 3),
+        ("t2", 5),
+        ("ensemble", 8),
+        ("two", 1 + 11),  # both stages of seed 1
+        ("two", 2 + 12),
+    }
+    assert [one["name"] for one in told["data"]] == ["toy/train", "toy/dev", "toy/test", "toy/more"]
+    assert {name: speed["pairs_per_second"] for name, speed in told["speeds"].items()} == {
+        "t1": 0, "t2": 1, "ensemble": 2, "two": 4,
+    }  # fmt: skip
+    assert told["notes"] == ["toy: train duplicates 3"]
+    assert "hand" in (tmp_path / "report.html").read_text()
 
 
 def test_rows_come_in_order_with_their_members(finished_world: World) -> None:
