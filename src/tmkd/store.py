@@ -45,12 +45,12 @@ def digest_path(path: Path) -> str:
     return digest_json(files)
 
 
-def digest_json(value: Any) -> str:
+def digest_json(value: object) -> str:
     """SHA-256 of a value's canonical JSON (sorted keys, no spaces), 64 hexadecimal digits."""
     return digest_bytes(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())
 
 
-def json_bytes(value: Any) -> bytes:
+def json_bytes(value: object) -> bytes:
     """JSON file of a value, UTF-8: one space of indentation, a line feed at the end."""
     return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
 
@@ -167,7 +167,7 @@ def state(folder: Path, step: str, inputs: Mapping[str, str], settings: Mapping[
     return State("done", seconds=manifest.seconds)
 
 
-def _differences(old: Any, new: Any, path: str = "") -> list[str]:
+def _differences(old: object, new: object, path: str = "") -> list[str]:
     """Dotted paths at which two JSON values differ."""
     if isinstance(old, dict) and isinstance(new, dict):
         return [

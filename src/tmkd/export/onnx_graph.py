@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
@@ -36,7 +37,7 @@ class Graph:
         self._constants: dict[str, onnx.TensorProto] = {}
         self._quantised: dict[tuple[str, bool], tuple[str, str]] = {}
 
-    def constant(self, value: Any, name: str = "") -> str:
+    def constant(self, value: npt.ArrayLike, name: str = "") -> str:
         """Add a constant tensor; returns its name. A given name is written once: `tmkd.bundle.kernel` looks it up."""
         name = name or f"c{len(self._constants)}"
         if name not in self._constants:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
 from tmkd.data.text import PairTokenizer
@@ -121,7 +121,7 @@ def check_body(encoder: PreTrainedModel, pool: Pool, tokenizer: PairTokenizer, f
     refuse_padding(vectors, tokenizer.settings.max_length, f"{folder}: cannot be a student's encoder")
 
 
-def _shorten(config: Any, layers: int, folder: Path) -> None:
+def _shorten(config: PreTrainedConfig, layers: int, folder: Path) -> None:
     own = getattr(config, "num_hidden_layers", None)
     if own is None:
         raise TmkdError(f"{folder}: a {config.model_type} has no layers to take from")

@@ -30,7 +30,7 @@ from tmkd.store import json_bytes, write_atomic
 SAMPLE = 2048  # pairs on which neurons' outputs are measured
 
 
-def write_narrow(base: Path, student: StudentSpec, pairs: Sequence[tuple[str, str]], folder: Path) -> dict[str, Any]:
+def write_narrow(base: Path, student: StudentSpec, pairs: Sequence[tuple[str, str]], folder: Path) -> dict[str, int]:
     """Write the bottom layers of the encoder in `base`, pruned to the sizes of `student`, as a pretrained folder.
 
     Neurons and word pieces are chosen by their use in `pairs`, (question, passage). Returns the counts of word pieces

@@ -63,7 +63,7 @@ def message_of(error: ValidationError, path: Path, node: yaml.Node, changes: Ite
     return f"{where}: {key}: {wanted}; {_found(problem['input'], problem['type'])}"
 
 
-def short(value: Any) -> str:
+def short(value: object) -> str:
     """A value as YAML has it, cut to fit into a line."""
     text = yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("\n").removesuffix("\n...")
     text = f"'{value}'" if isinstance(value, str) else text
@@ -130,7 +130,7 @@ def _own_or_shared(node: yaml.Node, location: list[Any]) -> list[Any]:
     return elsewhere if _deepest(node, elsewhere)[1] == len(elsewhere) else location
 
 
-def _is_branch(part: Any) -> bool:
+def _is_branch(part: object) -> bool:
     """Pydantic names the branch of a union or a wrapper it tried; that is no key of the recipe."""
     return isinstance(part, str) and ("[" in part or part in {"literal", "tuple"} or part.startswith("function-"))
 
@@ -149,7 +149,7 @@ def _wanted(problem: Any) -> str:
     return _WANTED.get(problem["type"], problem["msg"]).format(**problem.get("ctx", {}))
 
 
-def _found(value: Any, kind: str) -> str:
+def _found(value: object, kind: str) -> str:
     """What stands there instead; YAML makes something else than text of a bare no, 1 or 2024-01-01."""
     if kind == "string_type" and isinstance(value, bool | int | float | date):
         return f"YAML reads this as {short(value)}, not as text, so put it in quotes"

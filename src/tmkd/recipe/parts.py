@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -49,7 +49,7 @@ class VotesSpec(Spec):
         return self
 
 
-def _as_words(value: Any) -> Any:
+def _as_words(value: object) -> object:
     """Let one value stand for a list of one, and numbers for the digits a file has."""
     values = value if isinstance(value, list | tuple) else [value]
     return [str(one) if isinstance(one, int) and not isinstance(one, bool) else one for one in values]
@@ -109,12 +109,12 @@ class SourceSpec(Spec):
 
     @model_validator(mode="before")
     @classmethod
-    def _from_name(cls, value: Any) -> Any:
+    def _from_name(cls, value: object) -> object:
         """Let `file.tsv` stand for `{file: file.tsv}`."""
         return {"file": value} if isinstance(value, str) else value
 
 
-def _as_sources(value: Any) -> Any:
+def _as_sources(value: object) -> object:
     """Let one source stand for a list of one."""
     return value if value is None or isinstance(value, list | tuple) else [value]
 

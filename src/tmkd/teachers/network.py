@@ -14,6 +14,7 @@ from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
     BertForSequenceClassification,
+    PreTrainedConfig,
     PreTrainedModel,
     RobertaForSequenceClassification,
 )
@@ -119,7 +120,9 @@ def open_model(folder: Path, name: str, **changes: Any) -> PreTrainedModel:
     return opened
 
 
-def match_classes(config: Any, labels: LabelSet, classes: Mapping[str, str], name: str) -> tuple[int, ...] | None:
+def match_classes(
+    config: PreTrainedConfig, labels: LabelSet, classes: Mapping[str, str], name: str
+) -> tuple[int, ...] | None:
     """For each of our label names, the model's output index; None for a one-logit model of a two-class task."""
     count = int(config.num_labels)
     if count == 1:

@@ -202,13 +202,13 @@ class _Loop(Trainer):
         self.network, self._steps = model, steps
         self.losses: list[float] = []  # of the steps since the last progress line
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler[int]:
+    def _get_train_sampler(self, train_dataset: object = None) -> torch.utils.data.Sampler[int]:
         return torch.utils.data.SequentialSampler(self._steps)  # it has its own order
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         return 0  # not counted
 
-    def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: object = None) -> Tensor:
         """One optimiser step's forward and backward; returns the mean loss of its pairs."""
         self.network.train()
         rows = inputs["rows"]

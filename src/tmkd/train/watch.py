@@ -6,12 +6,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from tmkd.errors import optional_import
 from tmkd.progress import clock
@@ -42,10 +41,12 @@ class Watch(TrainerCallback):
         self.title, self.started = title, started
         self.first, self.begun, self.printed, self.waited = 0, 0.0, 0.0, 0.0
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
         self.first, self.begun, self.printed = state.global_step, time.monotonic(), time.monotonic()
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         step = state.global_step
         epoch, within = divmod(step, self.steps.per_epoch)
         if self.dev is not None and within == 0 and len(self.best.scores) < epoch:
@@ -55,7 +56,7 @@ class Watch(TrainerCallback):
         if step == len(self.steps):
             control.should_save = False  # the caller is about to save the model itself
 
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         seal(Path(args.output_dir) / f"checkpoint-{state.global_step}", time.monotonic() - self.started)
 
     def _measure(self, dev: Callable[[], float]) -> None:
