@@ -43,23 +43,78 @@ def test_a_given_header_makes_the_first_line_a_row(tmp_path: Path) -> None:
     assert read_rows(tmp_path / "a.tsv", header=("id", "text")).to_pydict() == {"id": ["1"], "text": ["x"]}
 
 
-def test_a_missing_key_of_json_is_null_and_other_values_are_json(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_text('{"a": null, "b": [1, "x"]}\n{"c": true}\n')
-    assert read_rows(tmp_path / "a.jsonl").to_pydict() == {
-        "a": [None, None],
-        "b": ['[1, "x"]', None],
-        "c": [None, "true"],
-    }
+def test_a_missing_key_of_json_is_null_as_is_nan_and_other_values_are_json(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"a": null, "b": 1.5}\n{"c": true, "b": NaN}\n')
+    assert read_rows(tmp_path / "a.jsonl").to_pydict() == {"a": [None, None], "b": ["1.5", None], "c": [None, "true"]}
 
 
 @pytest.mark.parametrize(
     ("line", "problem"),
-    [("[]", "row 2 is not a JSON object"), ("{", r"row 2 is not valid JSON \(Expect"), ("", "row 2 is not valid JSON")],
+    [("[]", "row 2 is not a JSON object"), ("{", r"row 2 is not valid JSON \(Expect")],
 )
 def test_a_faulty_line_of_jsonl_is_named(tmp_path: Path, line: str, problem: str) -> None:
     (tmp_path / "a.jsonl").write_text(f"{{}}\n{line}\n{{}}\n")
     with pytest.raises(TmkdError, match=rf"a\.jsonl: {problem}"):
         read_rows(tmp_path / "a.jsonl")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r\r\n", "\n\n", "\r\n \r\n"])
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("a.csv", ("q,n", "a,1", 'b,"2"')),
+        ("a.tsv", ("q\tn", "a\t1", "b\t2")),
+        ("a.jsonl", ('{"q": "a", "n": 1}', '{"q": "b", "n": 2}')),
+    ],
+)
+def test_every_line_end_is_read_and_blank_lines_are_no_rows(
+    tmp_path: Path, name: str, lines: tuple[str, ...], end: str
+) -> None:
+    (tmp_path / name).write_bytes(end.join(("", *lines, "")).encode())
+    assert read_rows(tmp_path / name).to_pydict() == {"q": ["a", "b"], "n": ["1", "2"]}
+
+
+def test_rows_of_blank_fields_are_no_rows_and_blank_lines_in_quotes_are_text(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('q,n\n,\n"a\n\nb",1\n , \n,2\n')  # Excel leaves rows of commas
+    assert read_rows(tmp_path / "a.csv").to_pydict() == {"q": ["a\n\nb", ""], "n": ["1", "2"]}
+    (tmp_path / "a.txt").write_text("one\n\ntwo\n")
+    assert read_rows(tmp_path / "a.txt", "q").to_pydict() == {"q": ["one", "two"]}
+
+
+def test_byte_order_marks_are_no_text_at_the_start_between_joined_files_and_in_column_names(tmp_path: Path) -> None:
+    for name, content in (
+        ("a.csv", '\ufeff\ufeff"q",n\n\ufeffa,1\n'),
+        ("a.tsv", "\ufeffq\tn\r\n\ufeffa\t1\r\n"),
+        ("a.jsonl", '\ufeff{"\ufeffq": "a", "n": 1}\n\ufeff{"\ufeffq": "b", "n": 1}\n'),
+    ):
+        (tmp_path / name).write_bytes(content.encode())
+        rows = read_rows(tmp_path / name)
+        assert (rows.column_names, rows["q"][0].as_py()) == (["q", "n"], "a")
+    pq.write_table(pa.table({"\ufeffq": ["a"]}), tmp_path / "a.parquet")
+    assert read_rows(tmp_path / "a.parquet").column_names == ["q"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.txt"])
+def test_other_unicode_encodings_are_refused_by_name(tmp_path: Path, name: str, encoding: str) -> None:
+    (tmp_path / name).write_bytes("q,n\na,1\n".encode(encoding))
+    with pytest.raises(TmkdError, match=r"UTF-16 or UTF-32, or no text at all; save it as UTF-8"):
+        read_rows(tmp_path / name, "q")
+
+
+def test_a_field_may_be_a_whole_document_and_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "rain water, " * 400_000
+    (tmp_path / "a.csv").write_text(f'q,n\n"{text}",1\n')
+    assert read_rows(tmp_path / "a.csv")["q"].to_pylist() == [text]
+    monkeypatch.setattr("tmkd.data.tables.MAX_FIELD_LENGTH", 1_000)
+    with pytest.raises(TmkdError, match=r"a\.csv: line 2 is not CSV \(a field has more than 1,000 characters; is a"):
+        read_rows(tmp_path / "a.csv")
+
+
+def test_an_unclosed_quotation_mark_is_named_by_the_line_it_stands_in(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('q,n\na,1\n"b,2\nc,3\nd,4\n')
+    with pytest.raises(TmkdError, match=r"a\.csv: lines 3 to 5 are not CSV \(a quotation mark is not closed\)"):
+        read_rows(tmp_path / "a.csv")
 
 
 def test_rows_are_selected_by_every_condition(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tmkd.data.columns import CellError, numbers, strings
 from tmkd.data.labels import LabelSet
 from tmkd.data.layouts import read_layout
 from tmkd.data.messages import short
@@ -44,9 +45,9 @@ def read_source(
     """Read a file of pairs, or of questions or passages alone (`need`), in the file's order.
 
     Pairs are a table of pairs.SCHEMA. Single texts have columns `need` and source; passages also url (or null),
-    questions also group and count (float64, frequency; 1 without such a column), and may be empty. Labels are class
-    names or indices; null, empty and -1 mean none. With a threshold the label column is a score, and the positive of
-    the two classes is a score above it. Texts are stripped. Raises: TmkdError naming file and row.
+    questions also group and count (float64, frequency; 1 without such a column), and may be empty. Labels are
+    read by `LabelSet.read`. With a threshold the label column is a score, and the positive of the two classes is a
+    score above it. Texts are stripped. Raises: TmkdError naming file and row.
     """
     file = _File(source, base, need)
     texts = {name: file.texts(name, need) for name in need}
@@ -124,16 +125,6 @@ def _row_name(table: pa.Table, row: int) -> str:
     return f"{sources[row]}: row {sources.count(sources[row])}"
 
 
-def _first_non_text(values: pa.ChunkedArray) -> int:
-    """Find the first row that is not UTF-8 text."""
-    for row, value in enumerate(values):
-        try:
-            value.cast(pa.string()).as_py()
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError):
-            return row
-    return 0
-
-
 class _File:
     """A source file: its rows, and our columns found in them."""
 
@@ -177,15 +168,10 @@ class _File:
 
     def strings(self, column: str) -> pa.ChunkedArray:
         """Read a column of any type as valid UTF-8 strings."""
-        values = self.rows[column]
-        if pa.types.is_dictionary(values.type):  # a cast would convert the whole dictionary once per chunk
-            values = pa.chunked_array([one.dictionary_decode() for one in values.chunks], values.type.value_type)
         try:
-            texts = values.cast(pa.string())
-            texts.validate(full=True)  # pyarrow does not check Parquet strings for UTF-8
-            return texts
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            raise self.error(_first_non_text(values), f"column {column} ({values.type}) is not UTF-8 text") from None
+            return strings(self.rows[column], column)
+        except CellError as error:
+            raise self.error(error.row, str(error)) from None
 
     def optional(self, name: str) -> list[str | None]:
         """Read an optional column; None for missing values."""
@@ -207,19 +193,10 @@ class _File:
         """Read a column of numbers, float64 (rows,); NaN for missing values."""
         if column not in self.rows.column_names:
             raise self.missing(f"column '{column}'")
-        values = self.rows[column]
-        if not pa.types.is_string(values.type) and not pa.types.is_dictionary(values.type):
-            try:
-                return np.asarray(values.cast(pa.float64()).to_numpy(), dtype=np.float64)
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-                raise TmkdError(f"{self.path}: column {column} has {values.type}, not numbers") from None
-        found = np.full(len(values), np.nan)
-        for row, text in enumerate(self.strings(column).to_pylist()):
-            try:
-                found[row] = float(text) if text and text.strip() else np.nan
-            except ValueError:
-                raise self.error(row, f"'{short(text)}' in column {column} is not a number") from None
-        return found
+        try:
+            return numbers(self.rows[column], column)
+        except CellError as error:
+            raise self.error(error.row, str(error)) from None
 
     def labels(self, labels: LabelSet, asked: Asked, name: str = "label") -> list[int | None] | None:
         """Read class indices from the label (or vote) column; None for unlabelled rows."""
@@ -237,18 +214,24 @@ class _File:
         return found
 
     def _class_indices(self, column: str, labels: LabelSet, name: str) -> list[int | None]:
-        known: dict[str | None, int | None] = {None: None, "": None, "-1": None}
-        known |= {str(index): index for index in range(len(labels.names))}
-        # pandas writes integer columns with missing values as floats.
-        known |= {f"{index}.0": index for index in range(len(labels.names))}
-        known |= {word: index for index, word in enumerate(labels.names)}
+        known: dict[str | None, int | None] = {}
         found: list[int | None] = []
-        for row, value in enumerate(self.strings(column).to_pylist()):
-            word = value.strip() if value is not None else None
+        for row, word in enumerate(self.strings(column).to_pylist()):
             if word not in known:
-                choice = f"{', '.join(labels.names)} or 0 to {len(labels.names) - 1}"
-                raise self.error(row, f"{name} '{short(word or '')}' is none of task {labels.task}'s: {choice}")
+                try:
+                    known[word] = labels.read(word)
+                except ValueError:
+                    choice = f"{', '.join(labels.names)} or 0 to {len(labels.names) - 1}"
+                    raise self.error(
+                        row, f"{name} '{short(word)}' is none of task {labels.task}'s: {choice}; empty for no label"
+                    ) from None
             found.append(known[word])
+        whole = {(word or "").strip().lstrip("+").partition(".")[0] for word in known}
+        if len(labels.names) == 2 and whole == {"-1", "1"} and set(known.values()) == {None, 1}:
+            raise self.error(
+                found.index(None),
+                f"{name}s are -1 and 1, and -1 means no label: write 0 for {labels.names[0]}, or empty for no label",
+            )
         return found
 
     def _thresholded(self, column: str, labels: LabelSet) -> list[int | None]:

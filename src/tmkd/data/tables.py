@@ -5,24 +5,34 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tmkd.data.columns import MIXED, CellError, Nested, strings
 from tmkd.data.jsonl import LineError, json_objects
 from tmkd.data.messages import short
+from tmkd.data.utf8 import MARK, without_mark
 from tmkd.errors import TmkdError
+
+if TYPE_CHECKING:
+    from _csv import Reader
+
+MAX_FIELD_LENGTH = 32_000_000  # characters of a CSV field; bounds how far an unclosed quotation mark reaches
 
 
 def read_rows(path: Path, single: str | None = None, header: Sequence[str] = ()) -> pa.Table:
     """Read all columns of a file: Parquet types as stored, text formats as strings, null for missing JSON keys.
 
     `single` names the one column of a .txt file, a row per line; without it .txt is an error. `header` names the
-    columns of a CSV or TSV file without a header line.
+    columns of a CSV or TSV file without a header line. Blank lines, and rows with nothing but blank fields, are no
+    rows and are not counted; byte-order marks are no text.
     Raises: TmkdError when the file is missing, empty, not UTF-8 or damaged, naming line or row (a header is not
     counted).
     """
@@ -37,6 +47,7 @@ def read_rows(path: Path, single: str | None = None, header: Sequence[str] = ())
     rows = _parquet(path) if kind == ".parquet" else _from_text(path, kind, _text(path), single or "", header)
     if not rows.num_rows:
         raise TmkdError(f"{path}: empty, it has no rows")
+    rows = rows.rename_columns([name.removeprefix("\ufeff") for name in rows.column_names])
     if len(set(rows.column_names)) != rows.num_columns:
         raise TmkdError(f"{path}: a column occurs twice: {', '.join(rows.column_names)}")
     return rows
@@ -52,9 +63,9 @@ def rows_where(path: Path, rows: pa.Table, where: Mapping[str, Sequence[str]]) -
         if column not in rows.column_names:
             raise TmkdError(f"{path}: no column '{column}' (where); it has {', '.join(rows.column_names)}")
         try:
-            values = rows[column].cast(pa.string())
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            raise TmkdError(f"{path}: column {column} ({rows[column].type}) is not text (where)") from None
+            values = strings(rows[column], column)
+        except CellError as error:
+            raise TmkdError(f"{path}: row {error.row + 1}: {error} (where)") from None
         kept &= pc.is_in(values, value_set=pa.array(wanted, pa.string())).to_numpy()
     if not kept.any():
         condition = ", ".join(f"{column}: {' or '.join(wanted)}" for column, wanted in where.items())
@@ -62,10 +73,16 @@ def rows_where(path: Path, rows: pa.Table, where: Mapping[str, Sequence[str]]) -
     return np.flatnonzero(kept)
 
 
+def csv_rows(lines: Iterable[str]) -> Reader:
+    """Parse CSV strictly, with fields of at most MAX_FIELD_LENGTH characters."""
+    csv.field_size_limit(MAX_FIELD_LENGTH)  # of the whole process: set again at every use
+    return csv.reader(lines, strict=True)
+
+
 def _text(path: Path) -> str:
-    data = path.read_bytes()
+    data = without_mark(path.read_bytes(), str(path))
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode().replace(f"\n{MARK}", "\n")  # files that were joined end to end have marks inside
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise TmkdError(f"{path}: line {line} is not UTF-8 ({error.reason}); save the file as UTF-8") from None
@@ -84,8 +101,8 @@ def _from_text(path: Path, kind: str, text: str, single: str, header: Sequence[s
 
 
 def _lines(text: str) -> list[str]:
-    """Split into lines at \\n or \\r\\n only, not at Unicode's other separators; drop blank lines at the end."""
-    return [line.removesuffix("\r") for line in text.rstrip("\r\n ").split("\n")]
+    """Split into lines at \\n, \\r\\n or \\r\\r\\n only, not at Unicode's other separators; drop blank lines."""
+    return [line.rstrip("\r") for line in text.split("\n") if line.strip()]
 
 
 def _parquet(path: Path) -> pa.Table:
@@ -96,20 +113,27 @@ def _parquet(path: Path) -> pa.Table:
 
 
 def _csv(path: Path, text: str) -> list[list[str]]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv_rows(io.StringIO(text, newline=""))
     rows: list[list[str]] = []
+    line = 1
     try:
-        rows.extend(reader)
+        for row in reader:
+            rows.append(row)
+            line = reader.line_num + 1
     except csv.Error as error:
-        raise TmkdError(f"{path}: line {reader.line_num} is not CSV ({error})") from None
-    while not rows[-1]:
-        rows.pop()
+        problem = str(error)
+        if "field limit" in problem:
+            problem = f"a field has more than {MAX_FIELD_LENGTH:,} characters; is a quotation mark not closed?"
+        elif "unexpected end" in problem:
+            problem = "a quotation mark is not closed"
+        where = f"line {line} is" if line == reader.line_num else f"lines {line} to {reader.line_num} are"
+        raise TmkdError(f"{path}: {where} not CSV ({problem})") from None
     return rows
 
 
 def _delimited(path: Path, rows: list[list[str]]) -> pa.Table:
     """Build a table of strings from a header and rows of the same length; TSV has no quoting, as in GLUE."""
-    header, *rest = rows
+    header, *rest = (row for row in rows if any(field.strip() for field in row))
     for number, row in enumerate(rest, start=1):
         if len(row) != len(header):
             raise TmkdError(
@@ -120,22 +144,30 @@ def _delimited(path: Path, rows: list[list[str]]) -> pa.Table:
 
 
 def _jsonl(path: Path, text: str) -> pa.Table:
-    rows: list[dict[str, str | None]] = []
+    rows: list[dict[str, str | Nested | None]] = []
     for number, row in enumerate(json_objects(_lines(text)), start=1):
         if isinstance(row, LineError):
             raise TmkdError(f"{path}: row {number} is {row}")
         try:
-            rows.append({_json_text(name) or "": _json_text(value) for name, value in row.items()})
+            rows.append({str(_json_value(name)): _json_value(value) for name, value in row.items()})
         except (ValueError, RecursionError) as error:
             raise TmkdError(f"{path}: row {number} is not valid JSON ({short(str(error), 100)})") from None
     names = dict.fromkeys(name for row in rows for name in row)
-    return pa.table({name: pa.array([row.get(name) for row in rows], pa.string()) for name in names})
+    return pa.table({name: _json_column([row.get(name) for row in rows]) for name in names})
 
 
-def _json_text(value: object) -> str | None:
-    """Convert a JSON value to text: strings as they are, other values as JSON."""
-    if value is None:
+def _json_value(value: object) -> str | Nested | None:
+    """Convert a JSON value: strings as they are, numbers and booleans as JSON; NaN, as pandas writes it, is null."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
+    if isinstance(value, list | dict):
+        return Nested("a list" if isinstance(value, list) else "an object")
     text = value if isinstance(value, str) else json.dumps(value)
     text.encode()  # JSON can spell lone surrogates, which are not text; the error is a ValueError
     return text
+
+
+def _json_column(values: list[str | Nested | None]) -> pa.Array:
+    if not any(isinstance(value, Nested) for value in values):
+        return pa.array(values, pa.string())
+    return pa.array([{"nested": one.kind} if isinstance(one, Nested) else {"text": one} for one in values], MIXED)
