@@ -17,7 +17,10 @@ class Rules(NamedTuple):
 
 # By the first part of a step's name: collect, index, questions, teach, score, start, distill, evaluate, export, …
 _SPECIALS = "a special token's name in a text, such as [SEP], is text"
+_TABLES = "blank lines, byte-order marks, lists and objects, and marks for no label in files of rows"
 RULES: dict[str, Rules] = {
+    "collect": Rules(1, _TABLES),
+    "questions": Rules(1, _TABLES),
     "teach": Rules(1, f"{_SPECIALS}; a model is opened whole or refused"),
     "start": Rules(1, _SPECIALS),
     "distill": Rules(1, _SPECIALS),
