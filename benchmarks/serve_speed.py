@@ -29,6 +29,7 @@ from onnx import TensorProto, helper
 from transformers import AutoModelForSequenceClassification, BertConfig, BertForSequenceClassification, BertModel
 
 from tmkd.bundle import Ranker
+from tmkd.bundle.fair_queue import FairQueue
 from tmkd.bundle.kernel import Kernel
 from tmkd.bundle.kernel_library import Int8Linear, kernel_level
 from tmkd.bundle.kernel_weights import aligned
@@ -201,9 +202,8 @@ def large(pairs: Pairs, ranker: Ranker, repeats: int, threads: int) -> None:
 def encoder(graph: bytes, ranker: Ranker, threads: int) -> Callable[[TokenIds], object]:
     """The ranker's engine with an int8 graph: token ids → logits."""
     if ranker.engine == "kernel":
-        return Kernel(graph, "int8", threads).logits
-    session, pad_id = Session(graph, "int8", threads), ranker.bundle.text.pad_id
-    return lambda tokens: session.logits(tokens, pad_id)
+        return FairQueue(Kernel(graph, "int8"), threads).logits
+    return FairQueue(Session(graph, "int8", ranker.bundle.text.pad_id), threads).logits
 
 
 def bert_3() -> Student:

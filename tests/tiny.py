@@ -99,8 +99,8 @@ def write_tokenizer(folder: Path) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps({**told, "cls_token": "[CLS]", "sep_token": "[SEP]"}))
 
 
-def write_encoder(folder: Path, seed: int = 7) -> Path:
-    """A BERT of random weights as a normal pretrained folder: two layers of width 16."""
+def write_encoder(folder: Path, seed: int = 7, width: int = 16) -> Path:
+    """A BERT of random weights as a normal pretrained folder: two layers."""
     import torch
     from transformers import BertConfig, BertModel
 
@@ -108,8 +108,8 @@ def write_encoder(folder: Path, seed: int = 7) -> Path:
 
     torch.manual_seed(seed)
     config = BertConfig(
-        vocab_size=len(WORDS), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
-        max_position_embeddings=64, initializer_range=0.2,
+        vocab_size=len(WORDS), hidden_size=width, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=2 * width, max_position_embeddings=64, initializer_range=0.2,
     )  # fmt: skip
     with quiet():
         BertModel(config).save_pretrained(folder)

@@ -37,10 +37,10 @@ def make_distinct(student: Student, factor: float) -> None:
             linear.get_parameter("weight").mul_(factor)
 
 
-def write_bundle(folder: Path, labels: LabelSet = LABELS) -> tuple[Path, Path]:
-    """The folders of a student and of its bundle."""
+def write_bundle(folder: Path, labels: LabelSet = LABELS, width: int = 16) -> tuple[Path, Path]:
+    """The folders of a student and of its bundle; of a width of 64 our own kernel runs it."""
     (folder / "base").mkdir()
-    base = tiny.write_encoder(folder / "base")
+    base = tiny.write_encoder(folder / "base", width=width)
     headers = (Header("toy/gold", None), Header("toy/ann", "aa"))
     student = Student.start(base, 2, "pooler", labels, headers, 32, seed=1)
     with torch.no_grad():

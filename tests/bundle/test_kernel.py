@@ -21,6 +21,7 @@ import tiny
 from tiny_bundle import checks, make_distinct
 from tmkd.bundle import Ranker, kernel, kernel_library
 from tmkd.bundle import ranker as ranker_module
+from tmkd.bundle.fair_queue import FairQueue
 from tmkd.bundle.kernel import Kernel, kernel_fault
 from tmkd.bundle.kernel_library import CPU_LEVELS, kernel_level
 from tmkd.bundle.kernel_weights import unsuitable
@@ -122,8 +123,8 @@ def test_probabilities_are_those_of_the_int8_weights(tmp_path: Path, shape: dict
     student = student_of(tmp_path, **shape)
     graph = graph_of(student).SerializeToString()
     tokens = random_ids([3, 4, 15, 16, 17, 31, 32, 33, 47, 48, 49, 64, 65, 100] * 4)
-    exact = np.exp(Session(student_graph(dequantised(student)).SerializeToString(), "fp32", 1).logits(tokens, 0))
-    ours = np.exp(Kernel(graph, "int8", 2, level).logits(tokens))
+    exact = np.exp(Session(student_graph(dequantised(student)).SerializeToString(), "fp32", 0).logits(tokens))
+    ours = np.exp(Kernel(graph, "int8", level).logits(tokens))
     # Activations are 16-bit codes; attention and the last layer's first token are bf16.
     assert np.abs(ours - exact).mean() < 0.004
     assert np.abs(ours - exact).max() < 0.015
@@ -134,7 +135,7 @@ def test_probabilities_are_those_of_the_int8_weights(tmp_path: Path, shape: dict
 @pytest.mark.skipif(kernel_level() < 2, reason="no AMX")
 def test_both_levels_give_the_same(graph: bytes) -> None:
     tokens = random_ids([5, 20, 40, 80] * 8)
-    amx, avx512 = (np.exp(Kernel(graph, "int8", 1, level).logits(tokens)) for level in (2, 1))
+    amx, avx512 = (np.exp(Kernel(graph, "int8", level).logits(tokens)) for level in (2, 1))
     # Sums of bf16 products differ in their last bit.
     assert np.abs(amx - avx512).mean() < 0.001
 
@@ -146,7 +147,7 @@ def test_both_levels_give_the_same(graph: bytes) -> None:
 def test_a_pair_alone_is_the_same_to_the_bit_as_in_any_batch(
     graph: bytes, level: int, lengths: list[int], threads: int
 ) -> None:
-    encoder, tokens = Kernel(graph, "int8", threads, level), random_ids(lengths)
+    encoder, tokens = FairQueue(Kernel(graph, "int8", level), threads), random_ids(lengths)
     together = encoder.logits(tokens)
     some = sorted({0, len(lengths) // 2, len(lengths) - 1})
     np.testing.assert_array_equal(together[some], np.concatenate([encoder.logits(tokens.take([at])) for at in some]))
@@ -162,15 +163,15 @@ def test_attention_scores_may_be_far_apart(tmp_path: Path, level: int) -> None:
                 100
             )
     graph, tokens = graph_of(student).SerializeToString(), random_ids([30, 64, 90] * 8)
-    exact = np.exp(Session(student_graph(dequantised(student)).SerializeToString(), "fp32", 1).logits(tokens, 0))
-    assert np.abs(np.exp(Kernel(graph, "int8", 1, level).logits(tokens)) - exact).mean() < 0.02
+    exact = np.exp(Session(student_graph(dequantised(student)).SerializeToString(), "fp32", 0).logits(tokens))
+    assert np.abs(np.exp(Kernel(graph, "int8", level).logits(tokens)) - exact).mean() < 0.02
 
 
 @here
 @levels
 def test_pairs_longer_than_a_group_of_tokens(graph: bytes, level: int) -> None:
-    tokens, encoder = random_ids([600, 3, 513, 512, 511, 699, 1, 2]), Kernel(graph, "int8", 2, level)
-    theirs = np.exp(Session(graph, "int8", 1).logits(tokens, 0))
+    tokens, encoder = random_ids([600, 3, 513, 512, 511, 699, 1, 2]), FairQueue(Kernel(graph, "int8", level), 2)
+    theirs = np.exp(Session(graph, "int8", 0).logits(tokens))
     ours = np.exp(encoder.logits(tokens))
     assert np.abs(ours - theirs).max() < 0.05
     alone = np.concatenate([np.exp(encoder.logits(tokens.take([at]))) for at in range(len(tokens.lengths))])
@@ -179,7 +180,7 @@ def test_pairs_longer_than_a_group_of_tokens(graph: bytes, level: int) -> None:
 
 @here
 def test_several_threads_may_use_one_kernel(graph: bytes) -> None:
-    encoder, tokens = Kernel(graph, "int8", 2), random_ids([30, 40, 50] * 30)
+    encoder, tokens = FairQueue(Kernel(graph, "int8"), 2), random_ids([30, 40, 50] * 30)
     expected = encoder.logits(tokens)
     with ThreadPoolExecutor(4) as pool:
         for answer in pool.map(lambda _: encoder.logits(tokens), range(12)):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tmkd.bundle.fair_queue import FairQueue
 from tmkd.bundle.session import TOKEN_BUDGET, Session
 from tmkd.data.tokens import TokenIds
 from tmkd.errors import TmkdError
@@ -24,19 +25,19 @@ def sums(scale: float = 1.0) -> bytes:
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_logits_come_in_the_order_of_the_pairs_whatever_the_threads(threads: int) -> None:
     assert sum(map(len, IDS)) > TOKEN_BUDGET  # several batches on one thread too
-    logits = Session(sums(), "s", threads).logits(TOKENS, 0)
+    logits = FairQueue(Session(sums(), "s", 0), threads).logits(TOKENS)
     assert logits[:, 0].tolist() == [ids.sum() for ids in IDS]
 
 
 def test_no_pairs_have_no_logits() -> None:
-    assert Session(sums(), "s", 2).logits(TOKENS.take([]), 0).shape == (0, 1)
+    assert FairQueue(Session(sums(), "s", 0), 2).logits(TOKENS.take([])).shape == (0, 1)
 
 
 def test_a_logit_that_is_not_finite_is_an_error_with_the_name() -> None:
     with pytest.raises(TmkdError, match="mine: a logit is not finite; export the bundle again"):
-        Session(sums(float("inf")), "mine", 1).logits(TOKENS, 0)
+        Session(sums(float("inf")), "mine", 0).logits(TOKENS)
 
 
 def test_bytes_that_are_no_graph_are_an_error_with_the_name() -> None:
     with pytest.raises(TmkdError, match="mine: onnxruntime cannot open the graph: "):
-        Session(b"torn", "mine")
+        Session(b"torn", "mine", 0)

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from tokenizers import Tokenizer
 
+from tmkd.bundle.fair_queue import FairQueue, GraphRunner
 from tmkd.bundle.format import GRAPHS, Engine, Precision, check_file, read_bundle, tokenizer_file
 from tmkd.bundle.kernel import Kernel, kernel_fault
 from tmkd.bundle.processor import own_precision
 from tmkd.bundle.session import Session
 from tmkd.data.text import PairTokenizer
-from tmkd.data.tokens import TokenIds
 from tmkd.errors import TmkdError, first_line
 from tmkd.ranking import Predictions, Probabilities, RankedPassage, predictions, ranking
 
-_AT_ONCE = 4096  # pairs tokenised together: bounds memory
+_AT_ONCE = 1024  # pairs tokenised together: bounds memory, and how long another caller waits for the tokenizer
 
 
 class Ranker:
-    """A served student. Safe to call from several threads; a pair's score depends on that pair alone.
+    """A served student. A pair's score depends on that pair alone.
+
+    Safe to call from several threads, whose requests `queue` serves in turns, and in a forked process.
 
     `precision` is fp32, int8 or None: int8 if the processor's int8 products are exact and an engine that kept the int8
     graph's limits runs here, else fp32. `engine` is kernel (our own, for int8), onnxruntime or None: the first of the
@@ -41,12 +42,12 @@ class Ranker:
         self.folder = Path(folder)
         self.bundle = read_bundle(self.folder)
         self.precision, self.engine, graph = self._chosen(precision, engine)
-        self._logits: Callable[[TokenIds], npt.NDArray[np.float32]]
+        runner: GraphRunner
         if self.engine == "kernel":
-            self._logits = Kernel(graph, self.folder, threads).logits
+            runner = Kernel(graph, self.folder)
         else:
-            session, pad_id = Session(graph, self.folder, threads), self.bundle.text.pad_id
-            self._logits = lambda tokens: session.logits(tokens, pad_id)
+            runner = Session(graph, self.folder, self.bundle.text.pad_id)
+        self.queue = FairQueue(runner, threads)
         self.tokenizer = PairTokenizer(_tokenizer(tokenizer_file(self.folder)), self.bundle.text)
 
     def _chosen(self, precision: Precision | None, engine: Engine | None) -> tuple[Precision, Engine, bytes]:
@@ -73,7 +74,7 @@ class Ranker:
         for start in range(0, len(pairs), _AT_ONCE):
             part = pairs[start : start + _AT_ONCE]
             tokens = self.tokenizer.encode([question for question, _ in part], [passage for _, passage in part])
-            logits[start : start + len(part)] = self._logits(tokens)
+            logits[start : start + len(part)] = self.queue.logits(tokens)
         return np.exp(logits)
 
     def predict(self, pairs: Sequence[tuple[str, str]]) -> Predictions:

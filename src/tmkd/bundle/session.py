@@ -1,16 +1,15 @@
-"""ONNX Runtime session of one graph: batches of pairs of similar length, one thread a batch."""
+"""ONNX Runtime session of one graph: batches of pairs of similar length, each computed by the calling thread."""
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from tmkd.bundle.fair_queue import MOST_PAIRS
 from tmkd.data.tokens import TokenIds
 from tmkd.errors import TmkdError, first_line, optional_import
-from tmkd.machine import cores
 
 TOKEN_BUDGET = 512  # padded ids a batch: the activations between two layers then fit a core's cache
 # Fusions of onnxruntime that are slower than the operators they replace (docs/speed.md).
@@ -20,11 +19,10 @@ SLOWER_FUSED = ["BiasGeluFusion"]
 class Session:
     """A graph (the bytes of an ONNX file) ready to run. Safe to call from several threads. Errors call it `name`.
 
-    `threads` batches are computed side by side (default: all cores). Raises: TmkdError when onnxruntime is missing or
-    cannot open the graph.
+    Raises: TmkdError when onnxruntime is missing or cannot open the graph.
     """
 
-    def __init__(self, graph: bytes, name: str | Path, threads: int | None = None) -> None:
+    def __init__(self, graph: bytes, name: str | Path, pad_id: int) -> None:
         with optional_import("a bundle needs", "onnxruntime"):
             import onnxruntime
         options = onnxruntime.SessionOptions()
@@ -38,30 +36,29 @@ class Session:
         except Exception as error:  # onnxruntime's exceptions have no base class of their own
             raise TmkdError(f"{name}: onnxruntime cannot open the graph: {first_line(error)}") from None
         self.name = name
-        self.threads = threads or cores()
+        self.pad_id = pad_id
         self.classes = int(self._session.get_outputs()[0].shape[1])
-        self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="tmkd")
 
-    def logits(self, tokens: TokenIds, pad_id: int) -> npt.NDArray[np.float32]:
-        """Logarithm of Eq. 6, float32 (pairs, classes).
+    def parts(self, tokens: TokenIds, threads: int) -> list[npt.NDArray[np.int64]]:
+        """Split pairs into batches of like lengths, of at most TOKEN_BUDGET padded ids: their indices, largest first."""
+        # Few pairs are cut into more batches, for about equal work on every core: three batches for two (docs/log.md).
+        batches = 1.0 if threads == 1 else 1.5 * threads
+        share = max(int(tokens.lengths.sum() / batches), 1)
+        cut = [
+            indices[start : start + MOST_PAIRS]
+            for indices in tokens.batches(min(TOKEN_BUDGET, share))
+            for start in range(0, len(indices), MOST_PAIRS)
+        ]
+        # By padded ids; the last pair is the longest.
+        return sorted(cut, key=lambda indices: len(indices) * int(tokens.lengths[indices[-1]]), reverse=True)
+
+    def logits(self, tokens: TokenIds) -> npt.NDArray[np.float32]:
+        """Logarithm of Eq. 6 of one batch, padded to its longest pair, float32 (pairs, classes).
 
         Raises: TmkdError when a logit is not finite.
         """
-        logits = np.empty((len(tokens.lengths), self.classes), dtype=np.float32)
-        # Few pairs are cut into more batches, for about equal work on every core: three batches for two (docs/log.md).
-        batches = 1.0 if self.threads == 1 else 1.5 * self.threads
-        share = max(int(tokens.lengths.sum() / batches), 1)
-
-        def run(indices: npt.NDArray[np.int64]) -> None:
-            logits[indices] = self._session.run(None, tokens.pad(indices, pad_id))[0]
-
-        largest_first = sorted(
-            tokens.batches(min(TOKEN_BUDGET, share)),
-            key=lambda indices: len(indices) * int(tokens.lengths[indices[-1]]),  # padded ids; the last pair is longest
-            reverse=True,
-        )
-        for _ in self._pool.map(run, largest_first):
-            pass
+        inputs = tokens.pad(np.arange(len(tokens.lengths)), self.pad_id)
+        logits: npt.NDArray[np.float32] = self._session.run(None, inputs)[0]
         if not np.isfinite(logits).all():
             raise TmkdError(f"{self.name}: a logit is not finite; export the bundle again")
         return logits

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from tmkd.bundle.fair_queue import FairQueue
 from tmkd.bundle.format import ENGINES, GRAPHS, REPORT, Bundle, Engine, Precision
 from tmkd.bundle.kernel import Kernel, kernel_fault
 from tmkd.bundle.session import Session
@@ -51,15 +52,18 @@ def export_bundle(
     }
     report: dict[str, Any] = {"calibration_pairs": len(calibration), "fp32": [], "int8": [], "kernel": []}
     faults: dict[Engine, list[str]] = {"onnxruntime": []}
-    sessions = {precision: Session(graph.SerializeToString(), precision) for precision, graph in graphs.items()}
+    sessions = {
+        precision: FairQueue(Session(graph.SerializeToString(), precision, pad_id))
+        for precision, graph in graphs.items()
+    }
     int8_graph = graphs["int8"].SerializeToString()
-    kernel = None if kernel_fault(int8_graph) else Kernel(int8_graph, "int8")
+    kernel = None if kernel_fault(int8_graph) else FairQueue(Kernel(int8_graph, "int8"))
     if kernel is not None:
         faults["kernel"] = []
     for check in checks:
         tokens = tokenizer.encode(check.questions, check.passages)
         expected = student.predict_proba(list(zip(check.questions, check.passages, strict=True)))
-        fp32, int8 = (np.exp(sessions[precision].logits(tokens, pad_id)) for precision in ("fp32", "int8"))
+        fp32, int8 = (np.exp(sessions[precision].logits(tokens)) for precision in ("fp32", "int8"))
         report["fp32"].append(compare(expected, fp32, check, positive))
         report["int8"].append(compare(fp32, int8, check, positive))
         differences = fp32_faults(report["fp32"][-1])
