@@ -1,4 +1,4 @@
-"""Fair queue of scoring requests: parts of a few pairs, round-robin over the requests, computed by a thread per core."""
+"""Fair queue of scoring requests: parts of a few pairs, in turns over the requests, computed by a thread per core."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class FairQueue:
             future.cancel()  # the waiting was interrupted: the parts not yet begun are withdrawn
 
     def submit(self, tokens: TokenIds, block: bool = True) -> Future[Logits]:
-        """Queue a request. `cancel()` of its future withdraws the parts not yet begun; a failed part withdraws them too.
+        """Queue a request. Its future's `cancel()` withdraws the parts not yet begun; a failed part withdraws them too.
 
         Where MOST_WAITING token ids wait already, waits for room. Raises: queue.Full then, without `block`.
         """
@@ -161,9 +161,7 @@ def _follow_forks(one: FairQueue) -> None:
     """Call the queue's hooks at each fork while it lives."""
     if not hasattr(os, "register_at_fork"):  # no system with fork
         return
-    hooks = [
-        weakref.WeakMethod(hook) for hook in (one._before_fork, one._after_fork_in_parent, one._after_fork_in_child)
-    ]
+    hooks = map(weakref.WeakMethod, (one._before_fork, one._after_fork_in_parent, one._after_fork_in_child))
 
     def call(hook: weakref.WeakMethod) -> None:
         method = hook()

@@ -40,7 +40,7 @@ class Session:
         self.classes = int(self._session.get_outputs()[0].shape[1])
 
     def parts(self, tokens: TokenIds, threads: int) -> list[npt.NDArray[np.int64]]:
-        """Split pairs into batches of like lengths, of at most TOKEN_BUDGET padded ids: their indices, largest first."""
+        """Split pairs into batches of like lengths, at most TOKEN_BUDGET padded ids each: indices, largest first."""
         # Few pairs are cut into more batches, for about equal work on every core: three batches for two (docs/log.md).
         batches = 1.0 if threads == 1 else 1.5 * threads
         share = max(int(tokens.lengths.sum() / batches), 1)
