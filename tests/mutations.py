@@ -50,6 +50,7 @@ CALCULATED = {
 }
 EQUALS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod)  # bind as tightly as what they become
 SIMPLE = (ast.Name, ast.Constant, ast.Attribute, ast.Call, ast.Subscript, ast.List, ast.Dict, ast.Set)
+CHANGED_THEMSELVES = (ast.Compare, ast.BoolOp, ast.UnaryOp)
 LEFT_OUT = {"annotation", "returns", "decorator_list", "bases", "type_params"}  # parts of a node without a result
 SKIPPED = (ast.JoinedStr, ast.Import, ast.ImportFrom, ast.Assert, ast.expr_context)
 
@@ -196,7 +197,9 @@ class Source:
             case ast.comprehension(ifs=conditions):
                 for condition in conditions:
                     yield self._put("condition dropped", condition, "True")
-            case ast.If(test=test) | ast.IfExp(test=test) if not isinstance(test, ast.Compare | ast.BoolOp):
+            case ast.If(test=test) | ast.IfExp(test=test) if not isinstance(
+                test, ast.Compare | ast.BoolOp | ast.UnaryOp
+            ):
                 yield self._put("condition negated", test, f"not {self._inner(test)}")
             case ast.Expr(value=ast.Call() | ast.Yield() | ast.YieldFrom()) | ast.AugAssign() | ast.Raise():
                 yield self._put("statement dropped", node, "pass")

@@ -4,6 +4,7 @@ import errno
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def train(model: nn.Module, work: Path, examples: Examples = GOLDEN, **changes: 
     training = Training(
         changes.pop("settings", SETTINGS),
         changes.pop("alpha", 0.0 if examples.soft is None else 0.5),
-        seed=3,
+        changes.pop("seed", 3),
         hardware=Hardware("cpu", changes.pop("precision", "fp32")),
     )
     forward, dev = changes.pop("forward", header_logits), changes.pop("dev", None)
@@ -229,6 +230,72 @@ def test_a_gradient_longer_than_the_limit_is_cut_to_it(tmp_path: Path) -> None:
     assert cut[0][1] == pytest.approx(limit, rel=1e-4)
     assert max(norm for _, norm in cut) <= limit * 1.0001
     assert max(norm for _, norm in free) > limit
+
+
+def test_the_seed_draws_what_is_dropped_out(tmp_path: Path) -> None:
+    def weights(seed: int, dropout: float) -> Tensor:
+        model = student(1, dropout)
+        whole = SETTINGS.model_copy(update={"batch": PAIRS, "dropout": dropout})  # so that the order is no difference
+        train(model, tmp_path / f"{seed} {dropout}", settings=whole, seed=seed)
+        return model.headers.linears[0].get_parameter("weight").detach()
+
+    torch.testing.assert_close(weights(3, 0.0), weights(4, 0.0), atol=1e-4, rtol=0)
+    assert (weights(3, 0.5) - weights(4, 0.5)).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(("precision", "kind"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_the_precision_is_that_of_the_forward_pass(tmp_path: Path, precision: str, kind: torch.dtype) -> None:
+    seen: set[torch.dtype] = set()
+
+    def forward(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        seen.add(torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32)
+        return header_logits(model, batch)
+
+    train(student(1), tmp_path, forward=forward, precision=precision)
+    assert seen == {kind}
+
+
+def test_all_that_decides_a_fit_tells_it_from_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    claimed: list[str] = []
+
+    def claim(work: Path, fingerprint: str) -> None:
+        claimed.append(fingerprint)
+        raise Killed
+
+    monkeypatch.setattr("tmkd.train.loop.claim_workdir", claim)
+
+    def fingerprint(examples: Examples = BOTH, model: Student | None = None, **changes: Any) -> str:
+        with pytest.raises(Killed):
+            train(model or student(3), tmp_path, examples, **changes)
+        return claimed[-1]
+
+    moved = student(3)
+    with torch.no_grad():
+        next(moved.parameters()).add_(1e-3)
+    ids = [one.copy() for one in IDS]
+    ids[-1][-1] += 1
+    cut_elsewhere = [IDS[0][:-1], np.concatenate([IDS[0][-1:], IDS[1]]), *IDS[2:]]
+    others = [
+        fingerprint(seed=4),
+        fingerprint(alpha=0.4),
+        fingerprint(precision="bf16"),
+        fingerprint(settings=SETTINGS.model_copy(update={"epochs": 4})),
+        fingerprint(replace(BOTH, labels=1 - LABELS)),
+        fingerprint(replace(BOTH, soft=SOFT + 1)),
+        *(
+            fingerprint(replace(BOTH, tokens=TokenIds.of(other, [np.zeros_like(one) for one in other])))
+            for other in (ids, cut_elsewhere)
+        ),
+        fingerprint(model=moved),
+    ]
+    assert len({fingerprint(), *others}) == 1 + len(others)
+    saved_more_often = SETTINGS.model_copy(update={"checkpoint_steps": 1, "tensorboard": True})
+    assert fingerprint() == fingerprint(settings=saved_more_often)
+
+
+def test_the_time_before_a_kill_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tmkd.train.loop.newest", lambda work: (None, 1000.0))
+    assert 1000 < train(student(1), tmp_path).seconds < 1900
 
 
 def test_the_epoch_best_on_dev_is_kept(tmp_path: Path) -> None:
