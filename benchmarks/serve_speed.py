@@ -30,6 +30,7 @@ from transformers import AutoModelForSequenceClassification, BertConfig, BertFor
 
 from tmkd.bundle import Ranker
 from tmkd.bundle.fair_queue import FairQueue
+from tmkd.bundle.graph import Graph
 from tmkd.bundle.kernel import Kernel
 from tmkd.bundle.kernel_library import Int8Linear, kernel_level
 from tmkd.bundle.kernel_weights import aligned
@@ -39,7 +40,7 @@ from tmkd.data.sources import read_source
 from tmkd.data.tokens import TokenIds
 from tmkd.evaluate.speed import in_turns, wall_time
 from tmkd.export.compat import export_compat
-from tmkd.export.onnx_graph import Graph
+from tmkd.export.onnx_graph import onnx_model
 from tmkd.export.student_graph import round_layers, student_graph
 from tmkd.machine import machine_line
 from tmkd.network import Student
@@ -287,14 +288,14 @@ def compiled_primitives() -> ctypes.CDLL:
 def onnxruntime_rate(inner: int, outer: int, threads: int, repeats: int) -> float:
     """Operations per second of onnxruntime's uint8 × int8 → fp32 with 2,048 rows, on all threads."""
     rng = np.random.default_rng(1)
-    graph = Graph(int8=True)
+    graph = Graph({})
     scale, zero = graph.constant(np.float32(1)), graph.constant(np.uint8(128))
     weight = graph.constant(rng.integers(-127, 127, (inner, outer), dtype=np.int8))
     zeros = graph.constant(np.zeros(outer, dtype=np.int8))
     left = graph.node("DequantizeLinear", "rows", scale, zero)
     right = graph.node("DequantizeLinear", weight, graph.constant(np.ones(outer, np.float32)), zeros, axis=1)
     output = graph.node("MatMul", left, right)
-    model = graph.model([], output, outer)
+    model = onnx_model(graph, [], output, outer)
     model.graph.input.append(helper.make_tensor_value_info("rows", TensorProto.UINT8, [2048, inner]))
     values = rng.integers(0, 255, (2048, inner), dtype=np.uint8)
     options = onnxruntime.SessionOptions()

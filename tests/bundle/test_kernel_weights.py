@@ -1,4 +1,4 @@
-"""Weights in the kernel's layout: the tiles that src/kernel/tiles.h draws, alignment, the Hadamard matrix."""
+"""Weights in the kernel's layout: the tiles that src/kernel/tiles.h draws, alignment."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tmkd.bundle.kernel_weights import HADAMARD_SIZE, aligned, bf16_tiles, hadamard, int8_tiles
+from tmkd.bundle.kernel_weights import aligned, bf16_tiles, int8_tiles
 
 
 def test_int8_tiles_hold_four_inputs_of_an_output_side_by_side() -> None:
@@ -26,13 +26,6 @@ def test_bf16_tiles_hold_two_inputs_of_an_output_side_by_side() -> None:
     assert tiles.shape == (2, 2, 16, 16, 2)
     assert tiles[0, 0, 0, :2].tolist() == [[weight[0, 0], weight[1, 0]], [weight[0, 1], weight[1, 1]]]
     assert tiles[1, 1, 15, 3].tolist() == [weight[62, 19], weight[63, 19]]
-
-
-def test_the_hadamard_matrix_is_symmetric_and_orthonormal() -> None:
-    matrix = hadamard()
-    np.testing.assert_array_equal(matrix, matrix.T)
-    np.testing.assert_array_equal(matrix @ matrix, np.eye(HADAMARD_SIZE))
-    assert set(np.abs(matrix).ravel().tolist()) == {0.25}
 
 
 def test_aligned_copies_begin_at_a_multiple_of_64() -> None:

@@ -23,12 +23,16 @@ VALUES: dict[str, np.ndarray] = {
 }
 
 
+def written(graph: onnx.GraphProto) -> onnx.ModelProto:
+    return helper.make_model(graph, producer_name="tests", opset_imports=[helper.make_opsetid("", 20)])
+
+
 def model() -> onnx.ModelProto:
     """A model of constants and one node, for a reader has to pass over what it does not look for."""
     constants = [numpy_helper.from_array(value, name) for name, value in VALUES.items()]
     node = helper.make_node("LeakyRelu", ["fp32"], ["out"], alpha=0.1)
     output = helper.make_tensor_value_info("out", onnx.TensorProto.FLOAT, [2, 3])
-    made = helper.make_model(helper.make_graph([node], "graph", [], [output], constants), producer_name="tests")
+    made = written(helper.make_graph([node], "graph", [], [output], constants))
     helper.set_model_props(made, {"heads": "12", "activation": "gelu", "empty": ""})
     return made
 
@@ -44,7 +48,7 @@ def test_every_constant_and_setting_is_found() -> None:
 
 def test_a_kind_of_number_it_does_not_know_is_told() -> None:
     double = numpy_helper.from_array(np.zeros(2), "double")
-    made = helper.make_model(helper.make_graph([], "graph", [], [], [double]))
+    made = written(helper.make_graph([], "graph", [], [], [double]))
     with pytest.raises(ValueError, match="constant 'double' has the unknown data type 11"):
         read_constants(made.SerializeToString())
 

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from tmkd.bundle.fair_queue import FairQueue
+from tmkd.bundle.graph import INPUTS, Graph
 from tmkd.bundle.session import TOKEN_BUDGET, Session
 from tmkd.data.tokens import TokenIds
 from tmkd.errors import TmkdError
-from tmkd.export.onnx_graph import INPUTS, Graph
+from tmkd.export.onnx_graph import onnx_model
 
 RNG = np.random.default_rng(0)
 IDS = [RNG.integers(1, 9, length) for length in (3, 400, 1, 60, 300, 400, 5)]
@@ -16,10 +17,11 @@ TOKENS = TokenIds.of(IDS, [np.zeros_like(ids) for ids in IDS])
 
 def sums(scale: float = 1.0) -> bytes:
     """A graph whose one logit is a pair's sum of ids, times `scale`."""
-    graph = Graph(int8=False)
+    graph = Graph({})
     ids = graph.node("Cast", INPUTS[0], to=1)
     total = graph.node("ReduceSum", ids, graph.constant(np.array([1])), keepdims=1)
-    return graph.model(INPUTS, graph.node("Mul", total, graph.constant(np.float32(scale))), 1).SerializeToString()
+    output = graph.node("Mul", total, graph.constant(np.float32(scale)))
+    return onnx_model(graph, INPUTS, output, 1).SerializeToString()
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])

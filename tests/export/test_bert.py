@@ -8,9 +8,11 @@ import pytest
 import torch
 
 import tiny
+from tmkd.bundle.bert_graph import BertSettings, bert_vector
+from tmkd.bundle.graph import INPUTS, Graph
 from tmkd.errors import TmkdError
-from tmkd.export.bert import bert_vector, int8_layers
-from tmkd.export.onnx_graph import INPUTS, Graph
+from tmkd.export.bert import bert_constants, bert_settings, int8_layers
+from tmkd.export.onnx_graph import onnx_model
 from tmkd.network.encoder import Pool, bottom_layers, represent
 
 IDS = np.array([[2, 7, 3, 8, 3], [2, 9, 3, 3, 0]])
@@ -25,8 +27,9 @@ def test_the_vector_is_the_encoders(tmp_path: Path, pool: Pool) -> None:
             if "bias" in name:
                 weight.normal_(std=0.3)  # BERT's own are 0, and none would be missed
         expected = represent(encoder, pool, *(torch.from_numpy(BATCH[name]) for name in INPUTS))
-    graph = Graph(int8=False)
-    model = graph.model(INPUTS, bert_vector(graph, encoder, pool, {}), expected.shape[1])
+    graph = Graph(bert_constants(encoder, pool, {}, int8=False))
+    vector, width = bert_vector(graph, BertSettings.of(bert_settings(encoder)))
+    model = onnx_model(graph, INPUTS, vector, width)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     np.testing.assert_allclose(session.run(None, BATCH)[0], expected.numpy(), atol=1e-5)
 
@@ -40,4 +43,4 @@ def test_an_activation_without_an_operator_is_refused(tmp_path: Path) -> None:
     encoder = bottom_layers(tiny.write_encoder(tmp_path), 1, "first")
     encoder.config.hidden_act = "silu"
     with pytest.raises(TmkdError, match="whose activation is silu has no ONNX export; gelu, gelu_new"):
-        bert_vector(Graph(int8=False), encoder, "first", {})
+        bert_settings(encoder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kernel_build import Build, empty, exact_gelu
-from tmkd.bundle.kernel_weights import hadamard
+from tmkd.bundle.graph import hadamard
 
 GELU, POWER_OF_TWO, TANH, HADAMARD = range(4)
 

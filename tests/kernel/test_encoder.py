@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from kernel_build import Build, aligned, empty, exact_gelu
+from tmkd.bundle.graph import Constants, hadamard
 from tmkd.bundle.kernel_library import Batch
-from tmkd.bundle.kernel_weights import Weights, hadamard
-from tmkd.bundle.onnx_reader import Constants
+from tmkd.bundle.kernel_weights import Weights
 
 VOCABULARY, POSITIONS, TYPES, WIDTH, HEADS, FFN, LAYERS, HEADERS = 50, 600, 2, 64, 2, 128, 3, 6
 SETTINGS = {"layers": str(LAYERS), "heads": str(HEADS), "epsilon": "1e-12", "activation": "gelu", "headers": "3"}
@@ -27,7 +27,7 @@ def random_constants(seed: int) -> Constants:
     def int8(name: str, inputs: int, outputs: int) -> Constants:
         codes = rng.integers(-127, 128, (inputs, outputs), dtype=np.int8)
         scales = rng.uniform(0.5, 1.5, outputs).astype(np.float32) / np.float32(73 * inputs**0.5)  # outputs of about 1
-        return {f"{name}.steps": codes, f"{name}.scales": scales, f"{name}.bias": normal(outputs)}
+        return {f"{name}.codes": codes, f"{name}.scales": scales, f"{name}.bias": normal(outputs)}
 
     def fp32(name: str, inputs: int, outputs: int) -> Constants:
         return {f"{name}.weight": normal(inputs, outputs, scale=inputs**-0.5), f"{name}.bias": normal(outputs)}
@@ -37,11 +37,11 @@ def random_constants(seed: int) -> Constants:
 
     words = rng.integers(-127, 128, (VOCABULARY, WIDTH), dtype=np.int8)
     constants = {
-        "words.steps": words,
+        "words.codes": words,
         "words.scales": rng.uniform(0.5, 1.5, (VOCABULARY, WIDTH // 64, 1)).astype(np.float32) / np.float32(73),
         "positions": normal(POSITIONS, WIDTH),
         "types": normal(TYPES, WIDTH),
-        "turn": hadamard(),
+        "hadamard": hadamard(),
         **norm("embeddings.LayerNorm"),
         **fp32("pooler", WIDTH, WIDTH),
         **fp32("headers", WIDTH, HEADERS),
@@ -57,8 +57,8 @@ def random_constants(seed: int) -> Constants:
         constants |= linear(f"{name}.intermediate.dense", WIDTH, FFN)
         constants |= linear(f"{name}.output.dense", FFN, WIDTH)
         if number == 1:  # one layer without outlier neurons, one with
-            constants |= fp32(f"{name}.intermediate.loud", WIDTH, 4)
-            constants[f"{name}.output.loud.weight"] = normal(4, WIDTH)
+            constants |= fp32(f"{name}.intermediate.outliers", WIDTH, 4)
+            constants[f"{name}.output.outliers.weight"] = normal(4, WIDTH)
     return constants
 
 
@@ -87,15 +87,15 @@ class ExactBert:
             attended = self.norm(f"{name}.attention.output.LayerNorm", attended)
             neurons = exact_gelu(self.linear(f"{name}.intermediate.dense", attended, rotated=True))
             fed = self.linear(f"{name}.output.dense", neurons) + attended
-            if f"{name}.output.loud.weight" in c:
-                outliers = exact_gelu(self.linear(f"{name}.intermediate.loud", attended))
-                fed += outliers @ c[f"{name}.output.loud.weight"]
+            if f"{name}.output.outliers.weight" in c:
+                outliers = exact_gelu(self.linear(f"{name}.intermediate.outliers", attended))
+                fed += outliers @ c[f"{name}.output.outliers.weight"]
             hidden = self.norm(f"{name}.output.LayerNorm", fed)
         return self.linear("headers", np.tanh(self.linear("pooler", hidden)))[0]
 
     def embeddings(self, ids: np.ndarray, types: np.ndarray) -> np.ndarray:
         c = self.constants
-        words = c["words.steps"].reshape(VOCABULARY, -1, 64) * c["words.scales"]
+        words = c["words.codes"].reshape(VOCABULARY, -1, 64) * c["words.scales"]
         summed: np.ndarray = words.reshape(VOCABULARY, WIDTH)[ids] + c["positions"][: len(ids)] + c["types"][types]
         return summed
 
@@ -105,7 +105,7 @@ class ExactBert:
             return np.asarray(rows @ self.constants[f"{name}.weight"] + bias)
         if rotated:
             rows = (rows.reshape(len(rows), -1, 16) @ hadamard()).reshape(rows.shape)
-        return np.asarray(rows @ self.constants[f"{name}.steps"] * self.constants[f"{name}.scales"] + bias)
+        return np.asarray(rows @ self.constants[f"{name}.codes"] * self.constants[f"{name}.scales"] + bias)
 
     def norm(self, name: str, rows: np.ndarray) -> np.ndarray:
         away = rows - rows.mean(axis=1, keepdims=True)

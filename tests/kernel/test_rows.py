@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from kernel_build import Build, QuantisedRows, aligned, codes_of, empty, exact_gelu
+from tmkd.bundle.graph import hadamard
 from tmkd.bundle.kernel_library import OUTLIERS, LayerNorm, Outliers
-from tmkd.bundle.kernel_weights import hadamard
 
 EPSILON = 1e-12
 

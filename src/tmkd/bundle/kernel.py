@@ -14,7 +14,8 @@ import numpy.typing as npt
 from tmkd.bundle.fair_queue import MOST_PAIRS
 from tmkd.bundle.kernel_library import CPU_LEVELS, Batch, kernel_level, open_library, warn_of_unused_processor
 from tmkd.bundle.kernel_weights import Weights, unsuitable
-from tmkd.bundle.onnx_reader import read_constants
+from tmkd.bundle.network_graph import check_graph
+from tmkd.bundle.onnx_reader import read_constants, read_graph
 from tmkd.data.tokens import TokenIds
 from tmkd.errors import TmkdError
 
@@ -37,7 +38,9 @@ class Kernel:
         self.level = level or kernel_level()
         self._library, _ = open_library()
         try:
-            self._weights = Weights(*read_constants(graph))
+            content = read_graph(graph)
+            check_graph(content)
+            self._weights = Weights(content.constants, content.settings)
         except (KeyError, ValueError) as error:
             raise TmkdError(f"{name}: a damaged int8 graph ({error}); export the bundle again") from None
         self.classes = self._weights.classes

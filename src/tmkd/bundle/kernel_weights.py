@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from functools import reduce
-
 import numpy as np
 
+from tmkd.bundle.graph import HADAMARD_SIZE, Constants, hadamard
 from tmkd.bundle.kernel_library import OUTLIERS, Bf16Linear, Int8Linear, LastLayer, Layer, LayerNorm, Model, Outliers
-from tmkd.bundle.onnx_reader import Constants
 
 _TILE, _TILE_BF16, _TILE_INT8, _BLOCK_OUTPUTS = 16, 32, 64, 32  # as in tiles.h
 # The zero points of 8-bit activations. The kernel's 16-bit codes have them in the upper byte (ZERO_POINT and
 # GELU_ZERO_POINT in rows.h).
 _ZERO_POINT, _GELU_ZERO_POINT = 128, 16
 
-HADAMARD_SIZE = 16  # neighbouring channels of a hidden state that are rotated together before quantisation
-
-_TABLES = ("words.steps", "positions", "types")  # of embeddings
+_TABLES = ("words.codes", "positions", "types")  # of embeddings
 
 Settings = dict[str, str]
 
@@ -25,17 +21,19 @@ def unsuitable(constants: Constants, settings: Settings) -> str | None:
     """Why the kernel cannot compute this graph, or None if it can."""
     if "heads" not in settings:
         return "its body is no BERT"
-    if "words.steps" not in constants:
+    if "words.codes" not in constants:
         return "its weights are not int8"
-    width, heads, layers = constants["words.steps"].shape[1], int(settings["heads"]), int(settings["layers"])
+    width, heads, layers = constants["words.codes"].shape[-1], int(settings["heads"]), int(settings["layers"])
     if settings["activation"] != "gelu":
         return f"its activation is {settings['activation']}, not gelu"
+    if layers > len(constants):  # before anything is repeated so often
+        raise ValueError(f"{layers} layers do not have {len(constants)} constants")
     if layers < 1 or heads < 1 or width % heads or width % _TILE_INT8 or width // heads % _TILE_BF16:
         return f"{width} channels in {heads} heads are no multiples of {_TILE_INT8} and {_TILE_BF16}"
-    if not np.array_equal(constants.get("turn", ()), hadamard()):
+    if not np.array_equal(constants.get("hadamard", ()), hadamard()):
         return f"its hidden states are not rotated by the Hadamard matrix of size {HADAMARD_SIZE}"
     for layer in range(layers):
-        if len(constants.get(f"encoder.layer.{layer}.intermediate.loud.bias", np.empty(OUTLIERS))) != OUTLIERS:
+        if len(constants.get(f"encoder.layer.{layer}.intermediate.outliers.bias", np.empty(OUTLIERS))) != OUTLIERS:
             return f"a feed-forward has another number of outlier neurons than {OUTLIERS}"
     return None
 
@@ -120,9 +118,9 @@ class _Packer:
 
     def _outliers(self, name: str, width: int) -> Outliers:
         none = np.zeros((OUTLIERS, width), dtype=np.float32)
-        up = self._constants.get(f"{name}.intermediate.loud.weight", none.T)
-        bias = self._constants.get(f"{name}.intermediate.loud.bias", none[:, 0])
-        down = self._constants.get(f"{name}.output.loud.weight", none)
+        up = self._constants.get(f"{name}.intermediate.outliers.weight", none.T)
+        bias = self._constants.get(f"{name}.intermediate.outliers.bias", none[:, 0])
+        down = self._constants.get(f"{name}.output.outliers.weight", none)
         return Outliers(
             up_weight=self._keep(up.T, np.float32, OUTLIERS, width),
             up_bias=self._keep(bias, np.float32, OUTLIERS),
@@ -135,7 +133,9 @@ class _Packer:
         scales, bias = np.zeros((2, outputs), dtype=np.float32)
         at = 0
         for name in names:
-            own = self._constants[f"{name}.steps"].T
+            own = self._constants[f"{name}.codes"].T
+            if own.dtype != np.int8:
+                raise ValueError(f"{name}.codes is {own.dtype}, not int8")
             rows = slice(at, at + len(own))
             codes[rows, : own.shape[1]] = own
             scales[rows] = self._vector(f"{name}.scales", len(own)) * _log2_factor(name)
@@ -156,6 +156,8 @@ class _Packer:
         """A layer that the graph computes in fp32, as bf16; padded with zeros to `inputs` and `outputs`."""
         weight, bias = np.zeros((inputs, outputs), dtype=np.float32), np.zeros(outputs, dtype=np.float32)
         own = self._constants[f"{name}.weight"]
+        if own.dtype != np.float32:
+            raise ValueError(f"{name}.weight is {own.dtype}, not float32")
         weight[: own.shape[0], : own.shape[1]] = own * _log2_factor(name)
         bias[: own.shape[1]] = self._vector(f"{name}.bias", own.shape[1]) * _log2_factor(name)
         tiles = bf16_tiles(weight)
@@ -171,9 +173,10 @@ class _Packer:
         return LayerNorm(*(self._keep(part, np.float32, width) for part in parts))
 
     def _vector(self, name: str, length: int) -> np.ndarray:
-        if self._constants[name].shape != (length,):
-            raise ValueError(f"{name} is {self._constants[name].shape}, not ({length},)")
-        return self._constants[name]
+        vector = self._constants[name]
+        if vector.shape != (length,) or vector.dtype != np.float32:
+            raise ValueError(f"{name} is {vector.dtype} {vector.shape}, not float32 ({length},)")
+        return vector
 
     def _keep(self, array: np.ndarray, kind: type[np.generic], *shape: int) -> int:
         """The address of an aligned copy in `arrays`."""
@@ -197,16 +200,6 @@ def bf16_tiles(weight: np.ndarray) -> np.ndarray:
     bits = weight.view(np.uint32)
     halves = ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)  # to nearest, ties to even
     return halves.reshape(inputs // _TILE_BF16, _TILE, 2, outputs // _TILE, _TILE).transpose(3, 0, 1, 4, 2)
-
-
-def hadamard() -> np.ndarray:
-    """Orthonormal Hadamard matrix, float32 (HADAMARD_SIZE, HADAMARD_SIZE).
-
-    Hidden states are rotated by it before quantisation, so an outlier channel is spread over its neighbours (QuaRot,
-    arXiv 2404.00456).
-    """
-    signs = reduce(lambda one, two: np.kron(one, two), [np.array([[1, 1], [1, -1]])] * 4)
-    return (signs / HADAMARD_SIZE**0.5).astype(np.float32)
 
 
 def aligned(array: np.ndarray) -> np.ndarray:

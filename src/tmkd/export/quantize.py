@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
-from tmkd.bundle.kernel_weights import HADAMARD_SIZE, hadamard
+from tmkd.bundle.graph import HADAMARD_SIZE, INT8_MAX, hadamard
 from tmkd.network import Student
 from tmkd.network.layer_inputs import layer_inputs
 
-INT8_MAX = 127  # codes are −127 to 127
 OUTLIERS = 4  # neurons of a feed-forward that stay fp32
 DAMPING = 0.01  # of the mean diagonal, added to it: calibration pairs are few, and some inputs hardly vary
 
