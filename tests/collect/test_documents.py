@@ -146,6 +146,23 @@ def test_what_utf8_cannot_hold_is_replaced() -> None:
     assert to_document(Record("u\ud800", "\0t", "a\ud800b\0c\udc80"), None) == Document("u?", "t", "a?b c?")
 
 
+def test_invisible_characters_are_taken_out_of_title_and_text() -> None:
+    page = "<title>Spec&shy;trum</title><p>" + "The elec&shy;tro&#8203;mag&shy;net is strong and old. " * 5
+    document = to_document(Record("u", "", page.encode()), None)
+    assert isinstance(document, Document)
+    assert document.title == "Spectrum"
+    assert document.text.startswith("The electromagnet is strong")
+    farsi = to_document(Record("u", "", "او می\u200cخواهد\u00ad برود"), None)
+    assert isinstance(farsi, Document)
+    assert farsi.text == "او می\u200cخواهد برود"
+
+
+def test_the_language_of_a_text_without_spaces_is_checked() -> None:
+    text = "因为空气分子散射的蓝光比红光多得多，所以我们从各个方向看到的都是蓝光。" * 3
+    assert to_document(Record("u", "", text), "en") == "another language"
+    assert isinstance(to_document(Record("u", "", text), "zh"), Document)
+
+
 def test_a_title_is_cut_to_300_characters() -> None:
     made = to_document(Record("u", "x" * 1_000, "text"), None)
     assert isinstance(made, Document)

@@ -64,6 +64,13 @@ def test_short_passages_are_left_out_and_counted(world: Path) -> None:
     assert facts["left_out"] == {"passages too short": 3}
 
 
+def test_characters_count_as_words_where_there_are_no_spaces(world: Path) -> None:
+    text = "因为空气分子散射的蓝光比红光多得多。"
+    (world / "pages.jsonl").write_text(json.dumps({"url": "u", "text": text * 20}))
+    assert collect(world, documents="pages.jsonl", shortest=8)["passages"] == 4
+    assert TantivyIndex(world / "out").search("蓝光比红光", 1)[0].url == "u"
+
+
 def test_nearly_repeated_pages_are_left_out_unless_near_is_off(world: Path) -> None:
     twin = {"url": "u9", "text": SENTENCES[0] + " "}
     (world / "pages.jsonl").write_text("\n".join(map(json.dumps, [{"url": "u0", "text": SENTENCES[0]}, twin])))

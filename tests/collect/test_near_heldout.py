@@ -23,7 +23,13 @@ def test_two_wordings_of_a_question_have_one_gist(one: str, other: str) -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("why is the sky blue", "how is the sky blue"), ("what is 20 percent of 50", "what is 20 percent of 60")],
+    [
+        ("why is the sky blue", "how is the sky blue"),
+        ("what is 20 percent of 50", "what is 20 percent of 60"),
+        ("what is c good for", "what is c++ good for"),
+        ("the root of -5", "the root of 5"),
+        ("कल क्या है", "काल क्या है"),
+    ],
 )
 def test_questions_that_ask_for_something_else_have_another_gist(one: str, other: str) -> None:
     assert keyword_set(one) != keyword_set(other)
@@ -59,6 +65,13 @@ def test_a_passage_cut_at_other_borders_is_found() -> None:
     assert "Before that. " + ANSWER + " After that, evening comes and the sky turns red for a while." in held
     assert "so the sky looks blue from everywhere on the ground" in held
     assert "Air scatters blue light. Red light is scattered less, and at dusk the sky is red." not in held
+
+
+def test_a_passage_without_spaces_cut_at_other_borders_is_found() -> None:
+    held = NearPassages(["因为空气分子散射的蓝光比红光多得多。"])
+    assert "天空是蓝的，因为空气分子散射的蓝光比红光多得多，我们都看见。" in held
+    assert "因为牛奶里面有水和脂肪，所以它是白的。" not in held
+    assert "为什么天空是蓝色的呢" in NearQuestions(["为什么天空是蓝色的"])
 
 
 def test_half_of_the_shorter_ones_runs_make_passages_alike() -> None:

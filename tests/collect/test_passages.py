@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tmkd.collect.passages import passages, sentences
+from tmkd.data.words import count_words
 
 
 def cut(text: str) -> list[str]:
-    return [" ".join(sentence) for sentence in sentences(text.split())]
+    return [sentence.rstrip() for sentence in sentences(text)]
 
 
 def test_short_paragraphs_of_whole_sentences_stay_whole_and_never_join() -> None:
@@ -64,6 +65,41 @@ def test_an_abbreviation_or_number_ends_no_sentence(sentence: str) -> None:
 )
 def test_sentences_end_where_a_reader_would_end_them(text: str, expected: list[str]) -> None:
     assert cut(text) == expected
+
+
+# -- scripts without spaces, and other full stops ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("天是蓝的。为什么？因为光！", ["天是蓝的。", "为什么？", "因为光！"]),
+        ("他说：“天是蓝的。”我也这么想。", ["他说：“天是蓝的。”", "我也这么想。"]),
+        ("空は青い。なぜ？「光だ。」と言った。", ["空は青い。", "なぜ？", "「光だ。」", "と言った。"]),
+        ("ท้องฟ้าเป็นสีฟ้า เพราะแสงกระเจิง ใน 5 นาที", ["ท้องฟ้าเป็นสีฟ้า", "เพราะแสงกระเจิง", "ใน 5 นาที"]),
+        ("आकाश नीला है। क्यों? प्रकाश॥ हाँ", ["आकाश नीला है।", "क्यों?", "प्रकाश॥", "हाँ"]),
+        ("السماء زرقاء؟ نعم. یہ ہے۔ ہاں", ["السماء زرقاء؟", "نعم.", "یہ ہے۔", "ہاں"]),
+        ("មេឃពណ៌ខៀវ។ ហេតុអ្វី។", ["មេឃពណ៌ខៀវ។", "ហេតុអ្វី។"]),
+        ("ကောင်းကင်ပြာ။ ဘာကြောင့်။", ["ကောင်းကင်ပြာ။", "ဘာကြောင့်။"]),
+        ("１．５倍になる", ["１．５倍になる"]),
+    ],
+)
+def test_sentences_end_with_the_full_stops_of_their_script(text: str, expected: list[str]) -> None:
+    assert cut(text) == expected
+
+
+def test_passages_without_spaces_have_the_length_aimed_at_and_no_space_between_sentences() -> None:
+    sentence = "因为空气分子散射的蓝光比红光多得多。"  # 17 characters: 9 words
+    found = passages(sentence * 20, words=46)
+    assert "".join(found) == sentence * 20
+    assert [len(passage) // len(sentence) for passage in found] == [7, 7, 6]
+    thai = passages(" ".join(["ท้องฟ้าเป็นสีฟ้าเพราะแสงกระเจิง"] * 40), words=45)
+    assert len(thai) > 2
+    assert all(count_words(passage) <= 1.4 * 45 for passage in thai)
+
+
+def test_a_heading_in_chinese_goes_with_its_paragraph() -> None:
+    assert passages("历史\n\n天空是蓝的。") == ["历史 天空是蓝的。"]
 
 
 # -- headings and lists ------------------------------------------------------------------------------------------------
@@ -138,7 +174,8 @@ def test_what_does_not_fit_is_not_repeated() -> None:
 
 # -- what holds for any text -------------------------------------------------------------------------------------------
 
-TEXTS = st.text(alphabet=st.sampled_from("aB3.!?:;-\n\n \t\"'()é。\u2028\x00"), max_size=200)
+TEXTS = st.text(alphabet=st.sampled_from("aB3.!?:;-\n\n \t\"'()é।\u2028\x00"), max_size=200)
+UNSPACED = st.text(alphabet=st.sampled_from("aB3.:; \n天空。，！」กลาว\u0e34"), max_size=200)
 
 
 @settings(deadline=None, max_examples=200)
@@ -148,15 +185,21 @@ def test_no_word_is_lost_or_moved(text: str, words: int) -> None:
 
 
 @settings(deadline=None, max_examples=100)
+@given(UNSPACED, st.integers(1, 9))
+def test_no_character_is_lost_or_moved_without_spaces(text: str, words: int) -> None:
+    assert "".join("".join(passages(text, words)).split()) == "".join(text.split())
+
+
+@settings(deadline=None, max_examples=100)
 @given(TEXTS, st.integers(1, 9))
 def test_no_sentence_is_cut(text: str, words: int) -> None:
     found = [passage.split() for passage in passages(text, words)]
     ends = {sum(map(len, found[:number])) for number in range(len(found) + 1)}
     inside, place = set(), 0
     for paragraph in text.replace("\x0b", "\n").split("\n\n"):
-        for sentence in sentences(paragraph.split()):
-            inside |= set(range(place + 1, place + len(sentence)))
-            place += len(sentence)
+        for sentence in sentences(" ".join(paragraph.split())):
+            inside |= set(range(place + 1, place + len(sentence.split())))
+            place += len(sentence.split())
     breaks = {place for place in ends & inside if not _line_break(text, place)}
     assert breaks == set()
 

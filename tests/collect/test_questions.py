@@ -44,6 +44,14 @@ def test_equal_questions_are_one_and_their_counts_add_up(tmp_path: Path) -> None
     assert column(tmp_path, "count") == {"Why a?": 7.0, "why b": 1.0}
 
 
+def test_questions_that_differ_in_marks_or_signs_are_all_kept(tmp_path: Path) -> None:
+    questions = ["what is c", "what is c++", "what is c#", "root of 5", "root of -5", "कल क्या है", "काल क्या है"]
+    found, facts = collect(tmp_path, "\n".join(["question", *questions, "What is C++?", "root of \u22125"]) + "\n")
+    assert found == questions
+    assert facts["question_duplicates"] == 2
+    assert facts["questions_drawn"] == 7
+
+
 def test_another_wording_is_kept_in_the_file_and_not_searched_for(tmp_path: Path) -> None:
     log = "question\nprice of eggs\nthe egg price\nhow to boil eggs\n"
     questions, facts = collect(tmp_path, log)

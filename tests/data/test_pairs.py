@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tmkd.data.labels import LabelSet
-from tmkd.data.pairs import SCHEMA, Corpus, Pair, normalised, pair_id, pair_table, question_group, write_corpus
+from tmkd.data.pairs import SCHEMA, Corpus, Pair, pair_id, pair_table, question_group, write_corpus
 from tmkd.errors import TmkdError
 
 LABELS = LabelSet("demo", ("no", "yes"), "yes")
@@ -41,11 +41,6 @@ def test_moving_characters_between_the_texts_changes_the_id(first: str, second: 
 
 def test_pair_id_takes_a_lone_surrogate() -> None:
     assert pair_id("\ud800", "x") != pair_id("?", "x")
-
-
-def test_normalised_keeps_lower_case_letters_and_digits_only() -> None:
-    assert normalised("What's the U.S. GDP — in 2024?") == "whatstheusgdpin2024"
-    assert normalised("Größe, 東京!") == "größe東京"
 
 
 def test_questions_that_differ_in_case_and_punctuation_are_one_group() -> None:

@@ -36,6 +36,48 @@ def test_the_best_passage_comes_first_with_rank_and_score(index: TantivyIndex) -
     assert hits[0].score > hits[1].score > 0
 
 
+@pytest.mark.parametrize(
+    ("texts", "questions"),
+    [
+        (
+            ["天空为什么是蓝色的？因为光。", "牛奶是白色的液体，里面有水。"],
+            ["为什么天空是蓝色", "牛奶里面有什么"],
+        ),
+        (["空が青いのは光の散乱のためです。", "牛乳は白い液体です。"], ["なぜ空は青い", "牛乳とは"]),
+        (["ท้องฟ้าเป็นสีฟ้าเพราะแสงกระเจิง", "นมเป็นของเหลวสีขาว"], ["ทำไมท้องฟ้าสีฟ้า", "นมคืออะไร"]),
+        (["មេឃពណ៌ខៀវដោយសារពន្លឺ", "ទឹកដោះគោជាវត្ថុរាវ"], ["ហេតុអ្វីមេឃពណ៌ខៀវ", "ទឹកដោះគោ"]),
+        (["ທ້ອງຟ້າເປັນສີຟ້າ", "ນົມເປັນຂອງແຫຼວ"], ["ທ້ອງຟ້າສີຫຍັງ", "ນົມແມ່ນຫຍັງ"]),
+        (["ကောင်းကင်သည်အပြာရောင်", "နို့သည်အဖြူရောင်"], ["ကောင်းကင်", "နို့"]),
+        (["雪是由冰晶组成的", "树是植物"], ["雪", "树"]),
+        (["कल आज के बाद है", "काल समय है"], ["कल", "काल"]),
+        (["c++ has classes here", "c# is for dot net"], ["what is C++", "what is C#"]),
+        (["version 1.5 is old", "version 15 is new"], ["version 1.5", "version 15"]),
+        (["the cafe\u0301 is open", "the shop is shut"], ["CAFÉ", "shop"]),
+        (["elec\u00adtro\u00admag\u00adnet of iron", "a lamp of glass"], ["electromagnet", "la\u200bmp"]),
+    ],
+)
+def test_a_question_finds_the_page_with_its_words_in_any_script(
+    tmp_path: Path, texts: list[str], questions: list[str]
+) -> None:
+    index = TantivyIndex.build(tmp_path, [Passage(str(place), "", text) for place, text in enumerate(texts)])
+    assert [index.search(question, 2)[0].url for question in questions] == ["0", "1"]
+
+
+def test_a_long_question_without_spaces_is_searched_in_time(tmp_path: Path) -> None:
+    index = TantivyIndex.build(tmp_path, [Passage("sky", "", "天空是蓝色的")])
+    question = "天空" + "".join(map(chr, range(0x4E00, 0x4E00 + 20_000)))
+    assert index.search(question, 1)[0].url == "sky"
+
+
+def test_an_index_of_other_terms_is_refused_and_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_ANALYSIS", 1)
+        TantivyIndex.build(tmp_path, PASSAGES)
+    with pytest.raises(TmkdError, match="other terms, by another tmkd; run collect again"):
+        TantivyIndex(tmp_path)
+    assert len(TantivyIndex.build(tmp_path, PASSAGES)) == 4
+
+
 def test_the_title_is_searched_and_not_returned(index: TantivyIndex) -> None:
     assert [hit.passage for hit in index.search("boiling", 1)] == [PASSAGES[0][2], PASSAGES[1][2]]
 

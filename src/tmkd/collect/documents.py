@@ -15,6 +15,7 @@ from tmkd.collect.html import MAX_HTML_BYTES, read_page
 from tmkd.collect.near_duplicates import NearDuplicates
 from tmkd.collect.warc import read_warc
 from tmkd.data.messages import short
+from tmkd.data.words import count_words, visible
 from tmkd.errors import TmkdError, optional_import
 from tmkd.recipe.parts import SourceSpec
 
@@ -87,7 +88,7 @@ def to_document(record: Record, language: str | None) -> Document | str:
         return "empty text"
     if language is not None and not _is_likely(language, text):
         return "another language"
-    return Document(_clean(record.url), " ".join(_clean(title).split())[:_MAX_TITLE_LENGTH], text)
+    return Document(_encodable(record.url), " ".join(_clean(title).split())[:_MAX_TITLE_LENGTH], text)
 
 
 class Deduplicator:
@@ -121,6 +122,11 @@ def _digest(text: str) -> int:
 
 
 def _clean(text: str) -> str:
+    """Remove invisible characters, and those that cannot be stored."""
+    return visible(_encodable(text))
+
+
+def _encodable(text: str) -> str:
     """Replace NUL, which ends C strings, and lone surrogates, which JSON can spell and UTF-8 cannot encode."""
     return text.encode("utf-8", "replace").decode().replace("\0", " ")
 
@@ -130,9 +136,9 @@ def _is_likely(language: str, text: str) -> bool:
     with optional_import("language identification needs", "py3langid"):
         from py3langid import rank
     # Lists and tables are mostly names, which mislead language identification.
-    prose = " ".join(part for part in text.split("\n\n") if "\n" not in part and len(part.split()) >= 10)
-    sample = (prose if len(prose.split()) >= _MIN_LANGUAGE_WORDS else text)[:_LANGUAGE_SAMPLE_LENGTH]
-    if len(sample.split()) < _MIN_LANGUAGE_WORDS:
+    prose = " ".join(part for part in text.split("\n\n") if "\n" not in part and count_words(part) >= 10)
+    sample = (prose if count_words(prose) >= _MIN_LANGUAGE_WORDS else text)[:_LANGUAGE_SAMPLE_LENGTH]
+    if count_words(sample) < _MIN_LANGUAGE_WORDS:
         return True
     scores = dict(rank(sample))
     if language not in scores:

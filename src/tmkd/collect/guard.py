@@ -10,7 +10,7 @@ from typing import Literal, Self
 import pyarrow as pa
 
 from tmkd.collect.near_heldout import NearPassages, NearQuestions
-from tmkd.data.pairs import normalised
+from tmkd.data.words import normalised
 from tmkd.errors import TmkdError
 
 Kind = Literal["qa", "nli"]
@@ -104,7 +104,7 @@ def _pair_sources(tables: Iterable[pa.Table]) -> dict[tuple[str, str], str]:
 
 
 def text_key(text: str) -> str:
-    """Key under which the guard treats texts as equal: lower-case letters and digits; the text itself without any."""
+    """Key under which the guard treats texts as equal: `normalised`, or the text itself where nothing is left."""
     return normalised(text) or text
 
 

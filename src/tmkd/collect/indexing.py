@@ -16,6 +16,7 @@ from tmkd.collect.documents import Deduplicator, Document, Record, records, to_d
 from tmkd.collect.passages import passages
 from tmkd.data.labels import LabelSet
 from tmkd.data.sources import read_source
+from tmkd.data.words import count_words
 from tmkd.errors import TmkdError
 from tmkd.recipe.parts import SourceSpec
 from tmkd.recipe.schema import CollectSpec
@@ -25,7 +26,7 @@ from tmkd.store import digest_json, write_atomic
 from tmkd.workers import map_in_processes
 
 Report = Callable[[int, int], None]
-_CACHE_VERSION = 1  # raise it when a code change gives other texts for the same pages
+_CACHE_VERSION = 2  # raise it when a code change gives other texts for the same pages
 CACHE = ".documents"  # hidden folder: extracted texts by the digest of their inputs; extraction is the slowest part
 _PIECE_RECORDS = 64  # records per work item, at most
 _PIECE_BYTES = 8_000_000  # bytes or characters at which a work item ends early
@@ -89,7 +90,7 @@ def collect_index(
 def _document_passages(document: Document, spec: CollectSpec, drop_counts: Counter[str]) -> Iterator[Passage]:
     """Cut a document into passages; too short ones are dropped and counted."""
     for passage in passages(document.text, spec.words, spec.overlap):
-        if len(passage.split()) >= spec.shortest:
+        if count_words(passage) >= spec.shortest:
             yield Passage(document.url, document.title, passage)
         else:
             drop_counts["passages too short"] += 1

@@ -6,18 +6,17 @@ text, measured, where this takes 1.0 KB), and returns candidates without compari
 
 from __future__ import annotations
 
-import re
 import zlib
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tmkd.data.words import words
 from tmkd.errors import optional_import
 
 if TYPE_CHECKING:
     from datasketch import MinHash
 
-_WORD = re.compile(r"\w+")
 _SHINGLE_WORDS = 3  # words
 # LSH: two texts are compared when a band of their signatures is equal, with probability 1 − (1 − s^9)^12 at similarity
 # s: 0.96 at 0.85, 0.998 at 0.9, and 0.42 at 0.7, where the comparison then tells them apart.
@@ -76,6 +75,6 @@ def _minhash() -> MinHash:
 
 def _shingles(text: str) -> list[bytes]:
     """Distinct shingles of three words; a shorter text is one shingle."""
-    words = _WORD.findall(text.lower())
-    last = max(len(words) - _SHINGLE_WORDS, 0) + 1 if words else 0
-    return list({" ".join(words[start : start + _SHINGLE_WORDS]).encode("utf-8", "replace") for start in range(last)})
+    found = words(text)
+    last = max(len(found) - _SHINGLE_WORDS, 0) + 1 if found else 0
+    return list({" ".join(found[start : start + _SHINGLE_WORDS]).encode("utf-8", "replace") for start in range(last)})

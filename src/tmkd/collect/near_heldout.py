@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
+from tmkd.data.words import words
+
 # Two wordings of one question often differ only in these: articles and forms of be, do and have.
 _FUNCTION_WORDS = frozenset("a an the is are was were be been am do does did has have had s of".split())  # noqa: SIM905
-_WORD = re.compile(r"[^\W_]+")
 _MIN_JACCARD = 0.8  # Jaccard index of two questions' keyword sets from which they count as the same question
 _SHINGLE_WORDS = 4  # two passages rarely share four consecutive words by chance
 _MIN_SHARED_FRACTION = 0.5  # share of the shorter passage's shingles from which it is contained in the other
@@ -21,9 +21,9 @@ def keyword_set(question: str) -> frozenset[str]:
 
     All of its words if only function words are left; the question itself if it has no words.
     """
-    words = _WORD.findall(question.lower())
-    kept = frozenset(_singular(word) for word in words if word not in _FUNCTION_WORDS)
-    return kept or frozenset(words) or frozenset([question])
+    found = words(question)
+    kept = frozenset(_singular(word) for word in found if word not in _FUNCTION_WORDS)
+    return kept or frozenset(found) or frozenset([question])
 
 
 class NearQuestions:
@@ -35,24 +35,24 @@ class NearQuestions:
 
     def __init__(self, questions: Iterable[str]) -> None:
         keyword_sets = {keyword_set(question) for question in questions}
-        self._common = Counter(word for words in keyword_sets for word in words)
+        self._common = Counter(word for keywords in keyword_sets for word in keywords)
         self._by_word: dict[str, list[frozenset[str]]] = defaultdict(list)
-        for words in keyword_sets:
-            for word in self._rarest(words):
-                self._by_word[word].append(words)
+        for keywords in keyword_sets:
+            for word in self._rarest(keywords):
+                self._by_word[word].append(keywords)
 
     def __contains__(self, question: str) -> bool:
-        words = keyword_set(question)
+        keywords = keyword_set(question)
         return any(
-            len(words & other) >= _MIN_JACCARD * len(words | other)
-            for word in self._rarest(words)
+            len(keywords & other) >= _MIN_JACCARD * len(keywords | other)
+            for word in self._rarest(keywords)
             for other in self._by_word.get(word, ())
         )
 
-    def _rarest(self, words: frozenset[str]) -> list[str]:
+    def _rarest(self, keywords: frozenset[str]) -> list[str]:
         """The rarest words, as many as needed for every similar set to have one of them."""
-        ordered = sorted(words, key=lambda word: (self._common[word], word))
-        return ordered[: len(words) - math.ceil(_MIN_JACCARD * len(words)) + 1]
+        ordered = sorted(keywords, key=lambda word: (self._common[word], word))
+        return ordered[: len(keywords) - math.ceil(_MIN_JACCARD * len(keywords)) + 1]
 
 
 class NearPassages:
@@ -86,6 +86,6 @@ def _singular(word: str) -> str:
 
 def _shingles(passage: str) -> set[int]:
     """Hashes of all shingles of four words; a shorter passage is one shingle."""
-    words = _WORD.findall(passage.lower())
-    last = max(len(words) - _SHINGLE_WORDS, 0) + 1 if words else 0
-    return {hash(tuple(words[start : start + _SHINGLE_WORDS])) for start in range(last)}
+    found = words(passage)
+    last = max(len(found) - _SHINGLE_WORDS, 0) + 1 if found else 0
+    return {hash(tuple(found[start : start + _SHINGLE_WORDS])) for start in range(last)}

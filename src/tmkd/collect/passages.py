@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from tmkd.data.words import count_words
+
 # Abbreviations: their full stop does not end a sentence. Compared in lower case, without the last full stop.
 _ABBREVIATIONS = frozenset(
     """
@@ -22,9 +24,14 @@ _UNITS = frozenset(
     "etc oz lb lbs tsp tbsp pt qt gal hr hrs min mins secs yr yrs kg km cm mm in inc ltd co corp".split()  # noqa: SIM905
 )
 
-_CLOSING = "\"'”’»)]}*_"
-_OPENING = "\"'“‘«([{*_"
-_ENDS = (".", "!", "?", "…", "。", "！", "？", "।")
+_CLOSING = "\"'”’»)]}*_」』）》〉】〕"
+_OPENING = "\"'“‘«([{*_「『（《〈【〔¿¡"
+_EAST_ENDS = "。！？｡"  # no space need follow
+_ENDS = (".", "!", "?", "…", "।", "॥", "؟", "۔", "։", "።", "፧", "။", "។", "៕", "།", "᠃", "．", *_EAST_ENDS)
+_COLONS = (":", "：")
+_TOKEN = re.compile(rf"\S+?(?:[{_EAST_ENDS}]+[{re.escape(_CLOSING)}]*(?=[^\s{_EAST_ENDS}{re.escape(_CLOSING)}])|\s+|$)")
+# Thai and Lao have no full stop.
+_CLAUSE_SPACE = re.compile("[\u0e01-\u0e4e\u0e81-\u0edf] [\u0e01-\u0e4e\u0e81-\u0edf]")
 _INITIALS = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]?")  # U.S   J   e.g   (the last full stop is already off)
 _ITEM = re.compile(r"[-–—*•·‣▪◦]|\(?\d{1,3}[.)]")  # the first word of a line of a list
 _HEADING = 12  # words; a longer paragraph is neither a heading nor a list item
@@ -36,8 +43,6 @@ _STARTS = frozenset(
     """.split()  # noqa: SIM905
 )
 
-Sentence = list[str]
-
 
 def passages(text: str, words: int = 45, overlap: int = 0) -> list[str]:
     """Cut a text into passages of about `words` words: whole sentences of one paragraph (§3.1.1 step 1).
@@ -47,36 +52,48 @@ def passages(text: str, words: int = 45, overlap: int = 0) -> list[str]:
     1.4 × `words` stays whole; in a longer one a new passage starts when the next sentence would take it past
     1.4 × `words`, so only a single sentence, with its heading, can be longer. A new passage starts with the last
     `overlap` sentences of the one before, as far as they fit. White space becomes single spaces; every word is kept,
-    in order.
+    in order. Words are those of `count_words`, also in scripts without spaces.
     """
     limit = 1.4 * words
     return [passage for block in _blocks(text, limit) for passage in _fill(block, limit, overlap)]
 
 
-def sentences(words: list[str]) -> Iterator[Sentence]:
-    """Split a paragraph's words into sentences; every word is kept, in order."""
+def sentences(text: str) -> Iterator[str]:
+    """Split a paragraph into sentences, each with the space after it: joined they are the paragraph.
+
+    Chinese and Japanese need no space between sentences; Thai and Lao, without full stops, are split at spaces.
+    """
+    tokens = _TOKEN.findall(text)
+    words = [token.strip() for token in tokens]
     cased = any(word != word.lower() for word in words)
     start = 0
     for place in range(len(words) - 1):
-        if _ends_sentence(words[place], words[place + 1], first=place == start, cased=cased):
-            yield words[start : place + 1]
+        if (
+            tokens[place] == words[place]  # split after 。
+            or _CLAUSE_SPACE.match(f"{words[place][-1]} {words[place + 1][0]}")
+            or _ends_sentence(words[place], words[place + 1], first=place == start, cased=cased)
+        ):
+            yield "".join(tokens[start : place + 1])
             start = place + 1
     if words:
-        yield words[start:]
+        yield "".join(tokens[start:])
 
 
-def _blocks(text: str, limit: float) -> Iterator[list[Sentence]]:
+def _blocks(text: str, limit: float) -> Iterator[list[str]]:
     """Group paragraphs into blocks of sentences: headings and list introductions go with their text."""
-    block: list[Sentence] = []
+    block: list[str] = []
     for lines in _paragraphs(text):
         found = list(_sentences(lines))
-        last = found[-1][-1].rstrip(_CLOSING)
-        leads = last.endswith(":")
-        short = not leads and len(found) == 1 and len(found[0]) <= _HEADING and not last.endswith((*_ENDS, ",", ";"))
+        last = found[-1].rstrip().rstrip(_CLOSING)
+        leads = last.endswith(_COLONS)
+        short = not leads and len(found) == 1 and count_words(found[0]) <= _HEADING
+        short = short and not last.endswith((*_ENDS, *",;，；、"))
         # A heading stays with the first sentence after it; a list item need not stay with the next item.
-        heads = block and (not short or block[-1][-1].endswith(":"))
-        if heads and (len(block[-1]) <= _HEADING or len(block[-1]) + len(found[0]) <= limit):
-            found[0] = block.pop() + found[0]
+        heads = block and (not short or block[-1].rstrip().endswith(_COLONS))
+        if heads:
+            size = count_words(block[-1])
+            if size <= _HEADING or size + count_words(found[0]) <= limit:
+                found[0] = block.pop() + found[0]
         block += found
         if not (leads or short):
             yield block
@@ -85,11 +102,11 @@ def _blocks(text: str, limit: float) -> Iterator[list[Sentence]]:
         yield block
 
 
-def _paragraphs(text: str) -> Iterator[list[list[str]]]:
-    """Split a text into non-empty paragraphs: lines of words."""
-    lines: list[list[str]] = []
+def _paragraphs(text: str) -> Iterator[list[str]]:
+    """Split a text into non-empty paragraphs: lines with single spaces between words."""
+    lines: list[str] = []
     for line in text.splitlines():
-        found = line.split()
+        found = " ".join(line.split())
         if found:
             lines.append(found)
         elif lines:
@@ -99,37 +116,36 @@ def _paragraphs(text: str) -> Iterator[list[list[str]]]:
         yield lines
 
 
-def _sentences(lines: list[list[str]]) -> Iterator[Sentence]:
-    """Split a paragraph into sentences; list items and lines after a semicolon begin one."""
-    words: list[str] = []
+def _sentences(lines: list[str]) -> Iterator[str]:
+    """Split a paragraph into sentences, each with a space at its end where one belongs.
+
+    List items and lines after a semicolon begin one.
+    """
+    pending: list[str] = []
     for line in lines:
-        if words and (words[-1].endswith(";") or (len(line) > 1 and _ITEM.fullmatch(line[0]))):
-            yield from sentences(words)
-            words = []
-        words += line
-    yield from sentences(words)
+        item, _, rest = line.partition(" ")
+        if pending and (pending[-1].endswith((";", "；")) or (rest and _ITEM.fullmatch(item))):
+            yield from sentences("".join(f"{part} " for part in pending))
+            pending = []
+        pending.append(line)
+    yield from sentences("".join(f"{part} " for part in pending))
 
 
-def _fill(block: list[Sentence], limit: float, overlap: int) -> Iterator[str]:
+def _fill(block: list[str], limit: float, overlap: int) -> Iterator[str]:
     """Greedily fill passages of at most `limit` words with a block's sentences."""
-    passage: list[Sentence] = []
-    size = 0
-    for place, sentence in enumerate(block):
-        if passage and size + len(sentence) > limit:
-            yield _joined(passage)
+    sizes = [count_words(sentence) for sentence in block]
+    first = size = 0
+    for place, its_size in enumerate(sizes):
+        if place > first and size + its_size > limit:
+            yield "".join(block[first:place]).rstrip()
             # At least one sentence less than the passage before, so that no passage holds another.
-            first = max(place - overlap, place - len(passage) + 1)
-            passage = block[first:place]
-            while passage and sum(map(len, passage)) + len(sentence) > limit:
-                passage = passage[1:]
-            size = sum(map(len, passage))
-        passage.append(sentence)
-        size += len(sentence)
-    yield _joined(passage)
-
-
-def _joined(passage: list[Sentence]) -> str:
-    return " ".join(word for sentence in passage for word in sentence)
+            first = max(place - overlap, first + 1)
+            size = sum(sizes[first:place])
+            while first < place and size + its_size > limit:
+                size -= sizes[first]
+                first += 1
+        size += its_size
+    yield "".join(block[first:]).rstrip()
 
 
 def _ends_sentence(word: str, following: str, *, first: bool, cased: bool) -> bool:

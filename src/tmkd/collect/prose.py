@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from tmkd.collect.markup import Element
+from tmkd.data.words import count_words
 
 Block = tuple[int, str]  # the level of a heading, 1 to 6, or 0 for a paragraph, a list or a table; its text
 
@@ -31,7 +32,7 @@ _EMPTY_PARENTHESES = re.compile(r"\s*\(\s*[,;]?\s*\)")
 _SPACED_PUNCTUATION = re.compile(r"\s+([,;.](?:\s|$))")
 _WORD = re.compile(r"[^\W\d_]{3}")
 _PARAGRAPH_END = re.compile(r"\n\s*\n")
-_SENTENCE_END = re.compile(r"[.!?…:;。！？।][\"'”’»)\]]*$")
+_SENTENCE_END = re.compile(r"[.!?…:;。！？।॥؟۔።။។：；][\"'”’»)\]」』）】]*$")
 _INLINE = ("hi", "ref", "del", "code", "graphic")
 _LAYOUT_CELL_WORDS = 60  # words; a table with a longer cell is taken for page layout
 _MAX_LEAD_WORDS = 20  # words; a longer paragraph is kept even when the list it introduces is dropped
@@ -61,8 +62,8 @@ def _sections(blocks: Iterable[Block], title: str) -> Iterator[str]:
         if skipped_level < 7 or text == title:
             continue
         if level:
-            leading.append((level, f"{text.rstrip(' .:')}:"))
-        elif text.endswith(":") and len(text.split()) <= _MAX_LEAD_WORDS:
+            leading.append((level, f"{text.rstrip(' .:：')}:"))
+        elif text.endswith((":", "：")) and count_words(text) <= _MAX_LEAD_WORDS:
             leading.append((0, text))
         else:
             yield from (one for _, one in leading)
@@ -135,10 +136,10 @@ def _table(element: Element) -> Iterator[Block]:
     rows = [list(row) for row in element if row.tag == "row"]
     blocks = [[list(_blocks(cell)) for cell in row] for row in rows]
     texts = [[" ".join(" ".join(text for _, text in cell).split()) for cell in row] for row in blocks]
-    if any(len(text.split()) > _LAYOUT_CELL_WORDS for row in texts for text in row):
+    if any(count_words(text) > _LAYOUT_CELL_WORDS for row in texts for text in row):
         # The other cells are only numbers and labels.
         yield from (
-            block for row in blocks for cell in row for block in cell if len(block[1].split()) > _MAX_LABEL_WORDS
+            block for row in blocks for cell in row for block in cell if count_words(block[1]) > _MAX_LABEL_WORDS
         )
         return
     head: list[str] = []
@@ -154,7 +155,7 @@ def _table(element: Element) -> Iterator[Block]:
     # A row of one cell is the heading of the rows below it; without any it is dropped.
     both = pairwise([*filled, ":"])
     facts = [line for line, following in both if not (line.endswith(":") and following.endswith(":"))]
-    if len(facts) > 1 or any(len(line.split()) > _MAX_LABEL_WORDS for line in facts):
+    if len(facts) > 1 or any(count_words(line) > _MAX_LABEL_WORDS for line in facts):
         yield from _list_block(facts)
 
 
@@ -166,7 +167,7 @@ def _row(cells: list[str], head: list[str]) -> str:
     if not wordy or wordy < 0.5 * len(filled):
         return ""
     if len(filled) == 1:
-        return f"{filled[0].rstrip(':')}:" if cells[0] and len(filled[0].split()) <= _MAX_LABEL_WORDS else filled[0]
+        return f"{filled[0].rstrip(':')}:" if cells[0] and count_words(filled[0]) <= _MAX_LABEL_WORDS else filled[0]
     if len(head) == len(cells) and len(head) > 2:
         named = zip(head, cells, strict=True)
         return ", ".join(f"{name.rstrip(':')}: {cell}" if name else cell for name, cell in named if cell)

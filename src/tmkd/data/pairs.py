@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tmkd.data.labels import LabelSet
+from tmkd.data.words import normalised
 from tmkd.errors import TmkdError
 from tmkd.store import digest_bytes, digest_json, json_bytes, write_atomic
 
@@ -59,11 +60,6 @@ def pair_id(question: str, passage: str) -> str:
     """
     first, second = (text.encode("utf-8", "surrogatepass") for text in (question, passage))
     return hashlib.sha256(b"%d:%b%b" % (len(first), first, second)).hexdigest()[:32]
-
-
-def normalised(text: str) -> str:
-    """Normalise a text for comparison: lower-case letters and digits only."""
-    return "".join(filter(str.isalnum, text.lower()))
 
 
 def question_group(question: str) -> str:

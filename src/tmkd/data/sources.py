@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from tmkd.data.columns import CellError, numbers, strings
 from tmkd.data.labels import LabelSet
@@ -16,6 +15,7 @@ from tmkd.data.layouts import read_layout
 from tmkd.data.messages import short
 from tmkd.data.pairs import pair_table, question_group
 from tmkd.data.tables import read_rows, rows_where
+from tmkd.data.words import visible
 from tmkd.errors import TmkdError
 from tmkd.recipe.parts import SourceSpec
 
@@ -47,7 +47,7 @@ def read_source(
     Pairs are a table of pairs.SCHEMA. Single texts have columns `need` and source; passages also url (or null),
     questions also group and count (float64, frequency; 1 without such a column), and may be empty. Labels are
     read by `LabelSet.read`. With a threshold the label column is a score, and the positive of the two classes is a
-    score above it. Texts are stripped. Raises: TmkdError naming file and row.
+    score above it. Texts are stripped, without invisible characters. Raises: TmkdError naming file and row.
     """
     file = _File(source, base, need)
     texts = {name: file.texts(name, need) for name in need}
@@ -154,17 +154,16 @@ class _File:
         return TmkdError(f"{self.path}: no {what}; it has {', '.join(self.rows.column_names)}{remedy}")
 
     def texts(self, name: str, need: tuple[str, ...]) -> list[str]:
-        """Read a column of texts, stripped and non-empty."""
+        """Read a column of texts, stripped, without invisible characters and non-empty."""
         others = ("text",) if len(need) == 1 else ()
         column = self.column(name, others)
         if column is None:
             known = ", ".join((*_NAMES[name], *others))
             raise self.missing(f"{name} column ({known})", f"; name it in the recipe: columns: {{{name}: …}}")
-        trimmed = pc.fill_null(pc.utf8_trim_whitespace(self.strings(column)), "")
-        empty = pc.index(trimmed, "").as_py()
-        if empty >= 0 and need != ("question",):
-            raise self.error(empty, f"empty {name} (column {column})")
-        return list(trimmed.to_pylist())
+        texts = [visible(text or "").strip() for text in self.strings(column).to_pylist()]
+        if "" in texts and need != ("question",):
+            raise self.error(texts.index(""), f"empty {name} (column {column})")
+        return texts
 
     def strings(self, column: str) -> pa.ChunkedArray:
         """Read a column of any type as valid UTF-8 strings."""

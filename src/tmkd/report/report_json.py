@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tmkd.data.words import count_words
 from tmkd.errors import TmkdError
 from tmkd.evaluate.results import Result
 from tmkd.evaluate.speed import Speed
@@ -57,8 +58,8 @@ def data_set(name: str, corpus: Corpus) -> DataSet:
         pairs += 1
         labelled += pair.label is not None
         positive += pair.label == corpus.labels.positive_index
-        question_words += len(pair.question.split())
-        passage_words += len(pair.passage.split())
+        question_words += count_words(pair.question)
+        passage_words += count_words(pair.passage)
         groups.add(pair.group)
     each = max(pairs, 1)
     return DataSet(name, pairs, labelled, positive, len(groups), question_words / each, passage_words / each)

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from tmkd.data.words import search_terms
 from tmkd.errors import TmkdError, optional_import
 from tmkd.search.passage_store import Passage, Texts, write_texts
 from tmkd.store import digest_file, digest_json, write_atomic
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     import tantivy
 
 # Stop words: frequent in questions, uninformative, and slow to look up.
-STOP_WORDS = tuple(
+STOP_WORDS = frozenset(
     """
     a about after all also am an and any are as at be because been before being but by can could did do does for from
     get had has have he her his how i if in into is it its just me more most much my of on one or our out over s she
@@ -26,8 +27,10 @@ STOP_WORDS = tuple(
 )
 WORDS = ".words"  # hidden: tantivy's file names are random, so they stay out of the artifact's digest
 SEAL = "files.json"
-_LONGEST_WORD = 40  # bytes; longer tokens are not indexed
+_ANALYSIS = 2  # raise it when a code change gives other terms for the same text
+_LONGEST_TERM = 40  # characters; longer ones are not indexed
 _LONGEST_QUESTION = 10_000  # characters; the rest is ignored
+_MOST_TERMS = 2_000  # of a question; the rest is ignored
 _HEAP = 256_000_000  # bytes; memory of the writer per segment
 
 
@@ -51,19 +54,21 @@ class SearchIndex(Protocol):
 class TantivyIndex:
     """An index in a folder: the passages in texts-*.arrow, tantivy's files in `.words/`.
 
-    Tokens are runs of letters and digits, lower-cased, without English stop words. Files are memory-mapped: the index
+    Terms are `search_terms` without English stop words, of questions as of passages. Files are memory-mapped: the index
     can be larger than memory, and several processes can share it.
     """
 
     def __init__(self, folder: Path) -> None:
         tantivy = _tantivy()
         self.texts = Texts(folder)
-        self._analyser = _analyser(tantivy)
         self._schema = _schema(tantivy)
         try:
             index = tantivy.Index.open(str(folder / WORDS))
+            made = (folder / WORDS / SEAL).read_text().partition("\n")[0]
         except (ValueError, OSError) as error:
             raise TmkdError(f"{folder}: no usable search index ({error}); remove it and run collect again") from error
+        if made != _terms_id():
+            raise TmkdError(f"{folder}: a search index of other terms, by another tmkd; run collect again")
         self._searcher = index.searcher()
         if self._searcher.num_docs != len(self.texts):
             raise TmkdError(
@@ -128,7 +133,7 @@ class TantivyIndex:
 
     def _words(self, question: str) -> list[str]:
         clean = question[:_LONGEST_QUESTION].encode("utf-8", "replace").decode()
-        return list(dict.fromkeys(self._analyser.analyze(clean)))
+        return list(dict.fromkeys(_terms(clean)))[:_MOST_TERMS]
 
     def _any_of(self, words: Sequence[str]) -> tantivy.Query:
         term, should = self._query.term_query, self._occur.Should
@@ -150,12 +155,13 @@ def _tantivy() -> ModuleType:
     return tantivy
 
 
-def _analyser(tantivy: ModuleType) -> tantivy.TextAnalyzer:
-    make, drop = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple()), tantivy.Filter
-    filters = (drop.remove_long(_LONGEST_WORD), drop.lowercase(), drop.custom_stopword(list(STOP_WORDS)))
-    for each in filters:
-        make = make.filter(each)
-    return make.build()
+def _terms(text: str) -> list[str]:
+    return [term for term in search_terms(text) if term not in STOP_WORDS and len(term) <= _LONGEST_TERM]
+
+
+def _terms_id() -> str:
+    """Digest of the settings that decide which terms a text has; an index under another one is made anew."""
+    return digest_json([_ANALYSIS, _LONGEST_TERM, sorted(STOP_WORDS)])
 
 
 def _schema(tantivy: ModuleType) -> tantivy.Schema:
@@ -175,14 +181,15 @@ def _extend(folder: Path) -> None:
     """
     tantivy = _tantivy()
     texts, words = Texts(folder), folder / WORDS
-    made = digest_json([_LONGEST_WORD, STOP_WORDS])
+    made = _terms_id()
     files = [digest_file(path) for path in texts.files]
     index, done = _indexed(tantivy, words, made, files, texts.rows)
     if index is None:
         shutil.rmtree(words, ignore_errors=True)
         words.mkdir()
         index = tantivy.Index(_schema(tantivy), str(words))
-    index.register_tokenizer("words", _analyser(tantivy))
+    # Terms are joined by spaces: tantivy only splits there.
+    index.register_tokenizer("words", tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build())
     if done < len(files) or not done:
         writer = index.writer(_HEAP, 1)
         count = sum(texts.rows[:done])
@@ -190,7 +197,7 @@ def _extend(folder: Path) -> None:
             for place in range(done, len(files)):
                 for url, title, passage in texts.file(place):
                     document = tantivy.Document()
-                    document.add_text("words", f"{title}\n{passage}")
+                    document.add_text("words", " ".join(_terms(f"{title}\n{passage}")))
                     document.add_text("url", url)
                     document.add_unsigned("number", count)
                     writer.add_document(document)
