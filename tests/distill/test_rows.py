@@ -145,3 +145,8 @@ def test_best_is_the_first_of_the_best_by_dev() -> None:
 
 def test_a_students_folder_is_named_by_sixteen_digits() -> None:
     assert re.fullmatch("[0-9a-f]{16}", key({}))
+
+
+def test_a_student_of_another_corpus_is_another_one() -> None:
+    stage = {"teachers": ["t1"], "alpha": 1.0}
+    assert key(stage) != key({**stage, "corpus": "web"})
