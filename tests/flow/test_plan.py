@@ -76,7 +76,7 @@ def test_students_are_made_once_and_shared(finished_world: World) -> None:
 
 def test_no_scratch_is_left(finished_world: World) -> None:
     hidden = [path for path in finished_world.run.rglob(".*") if path.parent.name != ".words"]
-    assert {path.name for path in hidden} == {".lock", ".words", ".shards.jsonl"}
+    assert {path.name for path in hidden} == {".lock", ".words", ".shards.jsonl", ".rules"}
 
 
 def test_a_second_run_finds_all_done(finished: World, tmkd: Call) -> None:
