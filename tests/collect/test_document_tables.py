@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -51,13 +52,10 @@ def test_jsonl_has_text_or_paragraphs_and_perhaps_a_title(tmp_path: Path) -> Non
         (b'{"url": "u", "text": "\xff"}', "not utf-8"),
         (b'["url"]', "no url"),
         (b'{"title": "T", "text": "x"}', "no url"),
-        (b'{"url": ["u"], "text": "x"}', "no url"),
         (b'{"url": true, "text": "x"}', "no url"),
         (b'{"url": "%b", "text": "x"}' % (b"x" * 10_000), "url too long"),
         (b'{"url": "u", "passages": "x"}', "empty text"),
         (b'{"url": "u", "text": " \\n"}', "empty text"),
-        (b'{"url": "u", "text": {"a": 1}}', "empty text"),
-        (b'{"url": "u", "paragraphs": ["x", 1]}', "empty text"),
         (b"9" * 5_000, "bad json"),
     ],
 )
@@ -176,7 +174,7 @@ def test_a_damaged_part_of_a_parquet_file_loses_only_itself(tmp_path: Path) -> N
         (
             "a.tsv",
             b"qid\tquery\n1\tx\n",
-            r"a\.tsv: no url column \(url, docid, .*\); it has qid, query; name it with columns: ",
+            r"a\.tsv: no url column \(url, pid, .*\); it has qid, query; name it with columns: ",
         ),
         ("a.csv", b"url,query\n1,x\n", r"a\.csv: no text column"),
         ("a.parquet", b"PAR1 it is not", r"a\.parquet: not a readable Parquet file"),
@@ -192,3 +190,50 @@ def test_what_is_named_gz_and_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl.gz").write_bytes(b'{"url": "u", "text": "x"}')
     with pytest.raises(TmkdError, match=r"a\.jsonl\.gz: not a gzip file"):
         read(tmp_path / "a.jsonl.gz")
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "kind"),
+    [
+        ({"url": ["u"], "text": "x"}, "url", "a list"),
+        ({"url": "u", "title": {"en": "T"}, "text": "x"}, "title", "an object"),
+        ({"url": "u", "text": {"a": 1}}, "text", "an object"),
+        ({"url": "u", "paragraphs": [{"text": "x"}]}, "paragraphs", "a list"),
+    ],
+)
+@pytest.mark.parametrize("kind_of_file", ["jsonl", "parquet"])
+def test_a_list_or_an_object_in_the_place_of_a_text_is_refused(
+    tmp_path: Path, kind_of_file: str, row: dict[str, Any], column: str, kind: str
+) -> None:
+    path = tmp_path / f"a.{kind_of_file}"
+    if kind_of_file == "parquet":
+        pq.write_table(pa.Table.from_pylist([dict.fromkeys(row), row]), path)
+    else:
+        path.write_text('{"url": "0", "text": "a"}\n{oops\n\n' + json.dumps(row))
+    number = 2 if kind_of_file == "parquet" else 3
+    with pytest.raises(TmkdError, match=rf"a\.{kind_of_file}: row {number}: column {column} holds {kind}, not a text"):
+        read(path)
+
+
+def test_a_faulty_record_of_csv_costs_its_own_lines_alone(tmp_path: Path) -> None:
+    content = b'url,text\n1,"open\n2,plain\n3,"quoted"\n4,"a" b\n5,"c\n\nd"\n6,"never closed\n7,e\n'
+    expected = [Row("2", "", "plain"), Row("3", "", "quoted"), Row("5", "", "c\n\nd"), Row("7", "", "e")]
+    assert read(write(tmp_path, "a.csv", content)) == (expected, {"bad csv": 3})
+
+
+def test_a_document_of_csv_may_be_long_and_lines_may_end_in_any_way(tmp_path: Path) -> None:
+    text = "rain, water " * 100_000
+    for end in ("\n", "\r\n", "\r\r\n"):
+        content = end.join(("\ufeffurl,text", f'1,"{text}"', "", ",", "2,b", "")).encode()
+        assert read(write(tmp_path, "a.csv", content)) == ([Row("1", "", text), Row("2", "", "b")], {})
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.tsv", "a.csv.gz"])
+def test_utf16_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(TmkdError, match=r"UTF-16 or UTF-32, or no text at all; save it as UTF-8"):
+        read(write(tmp_path, name, "url,text\n1,a\n".encode("utf-16")))
+
+
+def test_of_two_ids_the_narrower_one_is_taken_and_an_address_before_both(tmp_path: Path) -> None:
+    rows = b'{"docid": "d", "pid": "p", "text": "x"}\n{"docid": "d", "url": "u", "text": "x"}\n'
+    assert [row.url for row in read(write(tmp_path, "a.jsonl", rows))[0]] == ["p", "u"]

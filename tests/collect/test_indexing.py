@@ -155,3 +155,16 @@ def test_large_pages_make_small_pieces_of_work(world: Path, monkeypatch: pytest.
     whole = collect(world, documents="site", near=False)
     assert whole["documents"] == 3
     assert len(list((world / "out" / CACHE).rglob("*.parquet"))) == 3
+
+
+def test_a_run_chooses_among_the_ids_of_documents_and_of_passages(world: Path) -> None:
+    rows = [f"D{n}\thttps://x/{n}\tt\t{text}\n" for n, text in enumerate(SENTENCES)]
+    (world / "msmarco.tsv").write_text("".join(rows))
+    texts = [{"pid": f"p{n}", "passage": text, "docid": "d"} for n, text in enumerate(SENTENCES)]
+    (world / "v2.jsonl").write_text("".join(json.dumps(row) + "\n" for row in texts))
+    (world / "some.run").write_text("q Q0 D1 1 2 x\nq Q0 d 2 1 x\n")
+    documents = {"file": "msmarco.tsv", "header": ["docid", "url", "title", "body"]}
+    collect(world, documents=documents, passages="v2.jsonl", run="some.run")
+    assert {url for url, _, _ in passages(world)} == {"D0", "D1", "D2", "d"}
+    collect(world, documents=documents, passages="v2.jsonl")
+    assert {url for url, _, _ in passages(world)} == {"https://x/0", "https://x/1", "https://x/2", "p0", "p1", "p2"}

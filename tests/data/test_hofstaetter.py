@@ -114,3 +114,28 @@ def test_a_missing_file_of_texts_is_named(tmp_path: Path) -> None:
     (tmp_path / "collection.tsv").unlink()
     with pytest.raises(TmkdError, match=r"collection\.tsv: no such file"):
         read(tmp_path, source)
+
+
+def test_byte_order_marks_blank_lines_and_long_texts_are_read(tmp_path: Path) -> None:
+    source = world(tmp_path)
+    expected = read(tmp_path, source)
+    long = "tea " * 700_000
+    for name, text in (
+        ("scores.tsv", SCORES),
+        ("queries.tsv", QUERIES),
+        ("collection.tsv", PASSAGES + f"24\t{long}\n"),
+    ):
+        content = "\ufeff" + text.replace("\n", "\r\n\r\n")
+        (tmp_path / name).write_bytes(content.encode())
+    assert read(tmp_path, source) == expected
+
+
+def test_utf16_and_lines_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = world(tmp_path)
+    (tmp_path / "queries.tsv").write_bytes(QUERIES.encode("utf-16"))
+    with pytest.raises(TmkdError, match=r"queries\.tsv: UTF-16 or UTF-32"):
+        read(tmp_path, source)
+    source = world(tmp_path, passages=PASSAGES + "24\t" + "tea " * 1000)
+    monkeypatch.setattr("tmkd.data.hofstaetter._MAX_LINE_BYTES", 500)
+    with pytest.raises(TmkdError, match=r"collection\.tsv: a line has more than 500 bytes"):
+        read(tmp_path, source)

@@ -224,3 +224,41 @@ def test_a_source_of_rows_has_no_word_of_layouts_in_its_settings() -> None:
     # What was made from it before there were layouts would be stale otherwise.
     assert "layout" not in SourceSpec(file="a.tsv").model_dump(mode="json")
     assert SourceSpec(file="a.tsv", layout="triples").model_dump(mode="json")["layout"] == "triples"
+
+
+def test_byte_order_marks_and_blank_lines_are_no_rows(tmp_path: Path) -> None:
+    line = json.dumps({**TRIPLE, "score": [8.5, -3]})
+    (tmp_path / "a.jsonl").write_bytes(f"\ufeff{line}\r\r\n\n\ufeff{line}\n".encode())
+    assert read(tmp_path / "a.jsonl", "triples") == [*EXPECTED, *((*one[:3], 2) for one in EXPECTED)]
+    (tmp_path / "a.jsonl").write_bytes(line.encode("utf-16"))
+    with pytest.raises(TmkdError, match=r"a\.jsonl: UTF-16 or UTF-32"):
+        read(tmp_path / "a.jsonl", "triples")
+
+
+@pytest.mark.parametrize(
+    ("layout", "record", "said"),
+    [
+        ("triples", {**TRIPLE, "query": ["why"], "score": [1, 2]}, "query holds no text"),
+        ("triples", {**TRIPLE, "positive": {"text": "because"}, "score": [1, 2]}, "positive holds no text"),
+        ("flagembedding", {"query": "why", "pos": [{"text": "a"}], "neg": [], "pos_scores": [1]}, "pos holds no text"),
+        (
+            "tevatron",
+            {"query": "why", "passages": [{"title": ["a"], "text": "b"}], "scores": [1]},
+            "title holds no text",
+        ),
+        ("tevatron", {"query": "why", "passages": [{"text": ["b"]}], "scores": [1]}, "text holds no text"),
+    ],
+)
+def test_a_list_or_an_object_is_no_text(tmp_path: Path, layout: str, record: Record, said: str) -> None:
+    with pytest.raises(TmkdError, match=rf"a\.jsonl: row 1: {said}"):
+        read(write(tmp_path / "a.jsonl", record), layout)
+
+
+def test_values_of_parquet_that_are_no_scores_and_no_texts_are_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.parquet", {**TRIPLE, "score": [b"x", b"y"]})
+    with pytest.raises(TmkdError, match=r"a\.parquet: row 1: .* in scores has a value that is not a number"):
+        read(path, "triples")
+    false = pa.Array.from_buffers(pa.string(), 1, pa.array([b"caf\xe9"]).buffers())
+    pq.write_table(pa.table({"query": false, "positive": ["a"], "negative": ["b"], "score": [[1.0, 2.0]]}), path)
+    with pytest.raises(TmkdError, match=r"a\.parquet: a text is not UTF-8"):
+        read(path, "triples")

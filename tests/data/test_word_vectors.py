@@ -59,3 +59,15 @@ def test_files_that_are_none_are_told(tmp_path: Path) -> None:
         list(read_vectors(torn))
     with pytest.raises(TmkdError, match="line 1 is longer"):
         list(read_vectors(written(tmp_path, "a" * (1 << 20))))
+
+
+@pytest.mark.parametrize("name", ["v.txt", "v.txt.gz"])
+def test_a_byte_order_mark_is_no_part_of_a_word_and_utf16_is_refused(tmp_path: Path, name: str) -> None:
+    assert [word for word, _ in read_vectors(written(tmp_path, "\ufeffthe 1 2\r\n\r\nmoon 1 2\r\n", name))] == [
+        "the",
+        "moon",
+    ]
+    content = "the 1 2\n".encode("utf-16")
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    with pytest.raises(TmkdError, match="UTF-16 or UTF-32, or no text at all; save it as UTF-8"):
+        list(read_vectors(tmp_path / name))

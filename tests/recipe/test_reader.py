@@ -306,3 +306,8 @@ def test_the_keys_of_a_place_are_those_of_its_part() -> None:
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=30))
 def test_a_value_fits_into_a_line(value: object) -> None:
     assert len(short(value)) <= 42
+
+
+def test_a_recipe_may_begin_with_a_byte_order_mark_and_is_no_utf16(tmp_path: Path) -> None:
+    assert read(tmp_path, "\ufeff" + RECIPE) == read(tmp_path, RECIPE)
+    assert refused(tmp_path, RECIPE.encode("utf-16")).startswith("r.yaml: not YAML: byte 1 is not UTF-8; save the file")

@@ -43,3 +43,11 @@ def test_a_missing_and_an_empty_run_are_told(tmp_path: Path) -> None:
     write(tmp_path, "\n")
     with pytest.raises(TmkdError, match=r"no line with a rank up to 10"):
         read_run(SOURCE, tmp_path, 10)
+
+
+def test_byte_order_marks_are_no_part_of_a_question_id(tmp_path: Path) -> None:
+    (tmp_path / "bm25.run").write_bytes("\ufeff11 Q0 d1 1 9\r\r\n\ufeff12 Q0 d1 1 8\r\n".encode())
+    assert list(read_run(SOURCE, tmp_path, 2)) == ["11", "12"]
+    (tmp_path / "bm25.run").write_bytes("11 Q0 d1 1 9\n".encode("utf-16"))
+    with pytest.raises(TmkdError, match=r"bm25\.run: UTF-16 or UTF-32, or no text at all; save it as UTF-8"):
+        read_run(SOURCE, tmp_path, 2)

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from tmkd.data.utf8 import without_marks
 from tmkd.errors import UsageError
 
 Bundle = Annotated[Path, typer.Argument(help="The folder of a bundle.", show_default=False)]
@@ -28,7 +29,7 @@ def rank(
         raise UsageError("--question is empty")
     passages: list[str] = []
     places: list[int] = []
-    for number, line in enumerate(sys.stdin.buffer, start=1):
+    for number, line in enumerate(without_marks(sys.stdin.buffer, "standard input"), start=1):
         try:
             text = line.decode().strip()
         except UnicodeDecodeError as error:

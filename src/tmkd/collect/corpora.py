@@ -75,14 +75,19 @@ def collect_corpus(
         processes = min(processes, table.num_rows // (2 * QUESTIONS))
         shards += _search(spec, rules, stream, folder, given.num_rows, facts, report, processes)
     if not shards:
-        raise TmkdError(f"collect {plan.name}: no pairs: {_empty_reason(spec, facts)}")
+        raise TmkdError(f"collect {plan.name}: no pairs: {_empty_reason(plan, search, facts)}")
     return {"pairs": len(seal_corpus(folder, labels, shards)), **facts}
 
 
-def _empty_reason(spec: CollectSpec, facts: Counter[str]) -> str:
+def _empty_reason(plan: CorpusPlan, search: SearchFolders | None, facts: Counter[str]) -> str:
     """Explain an empty corpus, and name a remedy."""
-    if facts["run_unknown_documents"]:
-        return f"none of {facts['run_unknown_documents']} documents of the run is in the index; compare their ids"
+    spec = plan.spec
+    if facts["run_unknown_documents"] and spec.run is not None and search is not None:
+        first = next(iter(read_run(spec.run, plan.base, spec.top).values()))[0].docid
+        return (
+            f"none of {facts['run_unknown_documents']} documents of the run is in the index: the run has '{first}', "
+            f"the index '{Texts(search.index).url(0)}'; map the column of the run's ids: columns: {{url: …}}"
+        )
     if spec.limit is not None and spec.limit < spec.top:
         return f"not one question's pairs fit into the limit of {spec.limit}; raise it"
     return "no passage shares a word with any question, or the guard removed all; check the dev and test sets"

@@ -6,7 +6,7 @@ import csv
 import gzip
 import re
 import zlib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
@@ -16,21 +16,22 @@ import pyarrow.parquet as pq
 
 from tmkd.data.jsonl import LineError, json_objects
 from tmkd.data.messages import short
+from tmkd.data.sources import ID_NAMES
+from tmkd.data.tables import csv_rows
+from tmkd.data.utf8 import MARK, without_marks
 from tmkd.errors import TmkdError
 from tmkd.recipe.parts import SourceSpec
 
 MAX_URL_LENGTH = 2_000  # characters; the usual limit of browsers and search engines
 
 # Common names of each column; the first one that a file has is used.
-_NAMES = {
-    "url": ("url", "docid", "pid", "doc_id", "_id", "id"),
-    "title": ("title",),
-    "text": ("text", "passage", "body", "contents", "paragraphs"),
-}
+_NAMES = {"url": ID_NAMES, "title": ("title",), "text": ("text", "passage", "body", "contents", "paragraphs")}
 _MAX_LINE_BYTES = 32_000_000  # bytes; a longer line is skipped
-_MAX_FIELD_LENGTH = 250_000  # characters of a CSV field; bounds how far an unclosed quotation mark reaches
 _BATCH_ROWS = 256  # rows of a Parquet file read at once
 _SURROGATE = re.compile("[\udc80-\udcff]")  # surrogateescape writes these for bytes that are not UTF-8
+
+
+Values = Mapping[str, object]
 
 
 class Row(NamedTuple):
@@ -41,20 +42,39 @@ class Row(NamedTuple):
     text: str
 
 
+class _CellError(Exception):
+    """A list or an object in the place of a text; the message lacks file and row."""
+
+
 def read_documents(path: Path, source: SourceSpec, drop_counts: Counter[str]) -> Iterator[Row]:
     """Stream the documents of a .jsonl, .tsv or .csv file (.gz too) or of a .parquet file.
 
     Dropped rows are counted in `drop_counts` by reason. Raises: OSError when the file cannot be read; TmkdError when
-    its content does not fit its suffix, or it has no columns for url and text.
+    its content does not fit its suffix, it has no columns for url and text, or one of them holds a list (other than
+    the text's paragraphs) or an object.
+    """
+    for number, row in table_rows(path, source, drop_counts, ("url", "text")):
+        try:
+            yield from _row(row, source, drop_counts)
+        except _CellError as error:
+            raise TmkdError(f"{path}: row {number}: {error}") from None
+
+
+def table_rows(
+    path: Path, source: SourceSpec, drop_counts: Counter[str], needed: Sequence[str] = ()
+) -> Iterator[tuple[int, Values]]:
+    """Stream the rows of a file, numbered from 1, as values by column; of Parquet only the columns with known names.
+
+    Raises: as `read_documents`, for columns only where `needed` names them.
     """
     kind = Path(path.name.lower().removesuffix(".gz")).suffix
     if kind == ".parquet":
-        yield from _parquet(path, source, drop_counts)
+        yield from _parquet(path, source, drop_counts, needed)
         return
     with _open(path) as file:
-        lines = _lines(file, drop_counts)
+        lines = without_marks(_lines(file, drop_counts), str(path))
         yield from (
-            _jsonl(lines, source, drop_counts) if kind == ".jsonl" else _table(path, lines, kind, source, drop_counts)
+            _jsonl(lines, drop_counts) if kind == ".jsonl" else _table(path, lines, kind, source, drop_counts, needed)
         )
 
 
@@ -69,7 +89,6 @@ def _open(path: Path) -> BinaryIO:
 
 def _lines(file: BinaryIO, drop_counts: Counter[str]) -> Iterator[bytes]:
     """Iterate over lines with their line ends; a broken gzip file ends at the break."""
-    mark = b"\xef\xbb\xbf"
     while True:
         try:
             line = file.readline(_MAX_LINE_BYTES + 1)
@@ -83,64 +102,87 @@ def _lines(file: BinaryIO, drop_counts: Counter[str]) -> Iterator[bytes]:
             return
         if not line:
             return
-        yield line.removeprefix(mark)
-        mark = b""
+        yield line
 
 
-def _jsonl(lines: Iterator[bytes], source: SourceSpec, drop_counts: Counter[str]) -> Iterator[Row]:
-    for row in json_objects(line for line in lines if line.strip()):
+def _jsonl(lines: Iterator[bytes], drop_counts: Counter[str]) -> Iterator[tuple[int, Values]]:
+    rows = json_objects(line for line in lines if line.strip())
+    for number, row in enumerate(rows, start=1):
         if isinstance(row, LineError) and row.kind != "no object":
             drop_counts[row.kind] += 1
         else:
-            yield from _row({} if isinstance(row, LineError) else row, source, drop_counts)
+            yield number, {} if isinstance(row, LineError) else row
 
 
 def _table(
-    path: Path, lines: Iterator[bytes], kind: str, source: SourceSpec, drop_counts: Counter[str]
-) -> Iterator[Row]:
+    path: Path,
+    lines: Iterator[bytes],
+    kind: str,
+    source: SourceSpec,
+    drop_counts: Counter[str],
+    needed: Sequence[str],
+) -> Iterator[tuple[int, Values]]:
     """Iterate over the rows of a CSV or TSV file; TSV has no quoting."""
     # Bytes that are not UTF-8 become lone surrogates, so that the fields of the line can still be separated.
     texts = (line.decode("utf-8", "surrogateescape") for line in lines)
     tsv = (text.rstrip("\r\n").split("\t") for text in texts if text.strip())
-    rows: Iterator[list[str]] = csv.reader(texts) if kind == ".csv" else tsv
-    csv.field_size_limit(_MAX_FIELD_LENGTH)
     try:
-        head: Sequence[str] = source.header or next(rows, [])
+        head: Sequence[str] = source.header or next(csv_rows(texts) if kind == ".csv" else tsv, [])
     except csv.Error as error:
         raise TmkdError(f"{path}: its first line is not CSV ({error}); header: […] names the columns") from error
-    names = [name.strip() for name in head]
+    names = [name.strip().removeprefix(MARK) for name in head]
     if names:
-        _require_columns(path, names, source)
-    while True:
-        try:
-            row = next(rows, None)
-        except csv.Error:  # usually an unclosed quotation mark: the reader continues after the point of detection
-            drop_counts["bad csv"] += 1
-            continue
-        if row is None:
-            return
+        _require_columns(path, names, source, needed)
+    rows = _csv(texts, drop_counts) if kind == ".csv" else tsv
+    for number, row in enumerate((row for row in rows if any(row)), start=1):
         if any(map(_SURROGATE.search, row)):
             drop_counts["not utf-8"] += 1
-        elif row and len(row) != len(names):
+        elif len(row) != len(names):
             drop_counts["wrong number of fields"] += 1
-        elif row:
-            yield from _row(dict(zip(names, row, strict=True)), source, drop_counts)
+        else:
+            yield number, dict(zip(names, row, strict=True))
 
 
-def _parquet(path: Path, source: SourceSpec, drop_counts: Counter[str]) -> Iterator[Row]:
+def _csv(lines: Iterator[str], drop_counts: Counter[str]) -> Iterator[list[str]]:
+    """Parse CSV; of a faulty record, with an unclosed quotation mark say, only the first line is dropped."""
+    again: deque[str] = deque()
+    record: list[str] = []
+
+    def feed() -> Iterator[str]:
+        while (line := again.popleft() if again else next(lines, None)) is not None:
+            record.append(line)
+            yield line
+
+    while True:
+        try:
+            for row in csv_rows(feed()):
+                record.clear()
+                yield row
+            return
+        except csv.Error:
+            drop_counts["bad csv"] += 1
+            again.extendleft(reversed(record[1:]))
+            record.clear()
+
+
+def _parquet(
+    path: Path, source: SourceSpec, drop_counts: Counter[str], needed: Sequence[str]
+) -> Iterator[tuple[int, Values]]:
     try:
         file = pq.ParquetFile(path)
     except pa.ArrowException as error:
         raise TmkdError(f"{path}: not a readable Parquet file ({short(str(error), 100)})") from None
     names = file.schema_arrow.names
-    _require_columns(path, names, source)
-    columns = [column for name in _NAMES if (column := _column(names, source, name))]
+    _require_columns(path, names, source, needed)
+    columns = [column for name in _NAMES for column in known_columns(names, source, name)]
+    number = 0
     with file:
         for group in range(file.num_row_groups):
             try:
                 for batch in file.iter_batches(_BATCH_ROWS, [group], columns):
                     for row in zip(*map(_values, batch.columns), strict=True):
-                        yield from _row(dict(zip(batch.schema.names, row, strict=True)), source, drop_counts)
+                        number += 1
+                        yield number, dict(zip(batch.schema.names, row, strict=True))
             except (pa.ArrowException, OSError):
                 drop_counts["damaged"] += 1
 
@@ -155,28 +197,33 @@ def _values(column: pa.Array) -> list[object]:
 # -- a row → a document ------------------------------------------------------------------------------------------------
 
 
-def _column(names: Sequence[str], source: SourceSpec, name: str) -> str | None:
-    """Name of one of our columns in the file; None without it."""
+def known_columns(names: Sequence[str], source: SourceSpec, name: str) -> list[str]:
+    """Names of the file's columns that may be our column `name`: the one that is mapped, or all with common names."""
     given = source.columns.get(name)  # type: ignore[call-overload]
-    known = _NAMES[name] if given is None else (given,)
-    return next((found for found in known if found in names), None)
+    return [known for known in (_NAMES[name] if given is None else (given,)) if known in names]
 
 
-def _require_columns(path: Path, names: Sequence[str], source: SourceSpec) -> None:
-    for name in ("url", "text"):
-        if _column(names, source, name) is None:
+def _require_columns(path: Path, names: Sequence[str], source: SourceSpec, needed: Sequence[str]) -> None:
+    for name in needed:
+        if not known_columns(names, source, name):
             expected = source.columns.get(name) or ", ".join(_NAMES[name])  # type: ignore[call-overload]
             remedy = f"name it with columns: {{{name}: …}}, or all columns with header: […]"
             raise TmkdError(f"{path}: no {name} column ({expected}); it has {short(', '.join(names), 100)}; {remedy}")
 
 
-def _row(row: Mapping[str, object], source: SourceSpec, drop_counts: Counter[str]) -> Iterator[Row]:
+def _row(row: Values, source: SourceSpec, drop_counts: Counter[str]) -> Iterator[Row]:
     """Yield the document of a row, or count why it has none."""
-    found = {name: row.get(_column(tuple(row), source, name) or "") for name in _NAMES}
+    columns = {name: next(iter(known_columns(tuple(row), source, name)), "") for name in _NAMES}
+    found = {name: row.get(column) for name, column in columns.items()}
     paragraphs = found["text"]
     if isinstance(paragraphs, list) and all(isinstance(one, str) for one in paragraphs):
         found["text"] = "\n\n".join(paragraphs)
-    url, title, text = map(_text, found.values())
+    for name, value in found.items():
+        if isinstance(value, list | dict):
+            kind = "an object" if isinstance(value, dict) else "a list"
+            remedy = f"map another column: columns: {{{name}: …}}"
+            raise _CellError(f"column {columns[name]} holds {kind}, not a text; {remedy}")
+    url, title, text = map(cell_text, found.values())
     if url is None or text is None:
         drop_counts["not utf-8"] += 1
     elif not url.strip():
@@ -189,7 +236,7 @@ def _row(row: Mapping[str, object], source: SourceSpec, drop_counts: Counter[str
         yield Row(url.strip(), title or "", text)
 
 
-def _text(value: object) -> str | None:
+def cell_text(value: object) -> str | None:
     """Convert a value to text: "" for other types, None for bytes that are not UTF-8."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)

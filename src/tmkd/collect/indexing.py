@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tmkd.collect.documents import Deduplicator, Document, Record, records, to_document
+from tmkd.collect.id_columns import with_run_ids
 from tmkd.collect.passages import passages
 from tmkd.data.labels import LabelSet
 from tmkd.data.sources import read_source
@@ -22,6 +23,7 @@ from tmkd.recipe.parts import SourceSpec
 from tmkd.recipe.schema import CollectSpec
 from tmkd.search.index import TantivyIndex
 from tmkd.search.passage_store import Passage
+from tmkd.search.trec_run import read_run
 from tmkd.store import digest_json, write_atomic
 from tmkd.workers import map_in_processes
 
@@ -44,6 +46,7 @@ def collect_index(
 ) -> dict[str, object]:
     """Write and index the passages of the documents, then the given passages (each is a document of its own).
 
+    Where a table has several id columns and the corpus has a run, the run's document ids choose one.
     `digests` maps a source's file name to the digest of its content: extracted texts are cached under it.
     Returns counts of documents, of passages, and of dropped records by reason. `report` is called with (documents
     done, 0). Raises: TmkdError for an unusable file, or when there is no passage.
@@ -52,9 +55,12 @@ def collect_index(
     drop_counts: Counter[str] = Counter()
     caches: set[str] = set()
 
+    found = {} if spec.run is None else read_run(spec.run, base, spec.top)
+    run_ids = {one.docid for documents in found.values() for one in documents}
     deduplicator = Deduplicator(drop_counts, near=spec.near)
 
     def of_documents(source: SourceSpec) -> Iterator[Passage]:
+        source = with_run_ids(source, base, run_ids)
         made_from = digest_json([_CACHE_VERSION, digests[f"file {source.file}"], source.model_dump(), spec.language])
         caches.add(made_from)
         for document in _documents(source, base, spec.language, folder / CACHE / made_from, drop_counts, processes):
@@ -67,6 +73,7 @@ def collect_index(
     texts: set[bytes] = set()
 
     def given(source: SourceSpec) -> Iterator[Passage]:
+        source = with_run_ids(source, base, run_ids)
         for word, url, passage in _given_rows(read_source(source, base, labels, need=("passage",))):
             numbers[word] += 1
             text = blake2b(passage.encode(), digest_size=8).digest()

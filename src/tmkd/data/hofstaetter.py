@@ -12,11 +12,13 @@ import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 
 from tmkd.data.messages import short
+from tmkd.data.utf8 import without_mark
 from tmkd.errors import TmkdError
 from tmkd.recipe.parts import TextsSpec
 
 MARGINS = "has only margins (positive score minus negative score); raw scores of both are needed"
 _CHUNK = 1 << 16  # pairs per chunk of the table
+_MAX_LINE_BYTES = 32_000_000
 _COLUMNS = ("pos_score", "neg_score", "qid", "pos_pid", "neg_pid")
 
 
@@ -100,7 +102,7 @@ def _tsv(path: Path, columns: dict[str, pa.DataType]) -> pa.Table:
     if not path.is_file():
         raise TmkdError(f"{path}: no such file")
     with path.open("rb") as file:
-        first = file.readline()
+        first = without_mark(file.readline(_MAX_LINE_BYTES), str(path))  # Arrow skips the mark as well
     if not first:
         raise TmkdError(f"{path}: empty, it has no rows")
     if len(columns) == len(_COLUMNS) and first.count(b"\t") == 3:  # GPL's: qid, pos, neg, margin
@@ -109,7 +111,7 @@ def _tsv(path: Path, columns: dict[str, pa.DataType]) -> pa.Table:
         # Arrow's errors name the row only with one thread.
         table = pcsv.read_csv(
             path,
-            read_options=pcsv.ReadOptions(column_names=list(columns), use_threads=False),
+            read_options=pcsv.ReadOptions(column_names=list(columns), use_threads=False, block_size=_MAX_LINE_BYTES),
             parse_options=pcsv.ParseOptions(delimiter="\t", quote_char=False),
             convert_options=pcsv.ConvertOptions(column_types=columns, null_values=[]),
         )
@@ -131,4 +133,6 @@ def _row_error(problem: str, columns: Iterable[str]) -> str:
         return f"row {row[1]}: '{short(value[1])}' is not a number"
     if row and "UTF8" in problem:
         return f"row {row[1]} is not UTF-8; save the file as UTF-8"
+    if "straddling" in problem:
+        return f"a line has more than {_MAX_LINE_BYTES:,} bytes"
     return short(problem, 100)

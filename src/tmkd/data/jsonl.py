@@ -20,7 +20,7 @@ class LineError(Exception):
 
 
 def json_objects(lines: Iterable[bytes | str]) -> Iterator[JsonObject | LineError]:
-    """Parse each line, UTF-8 without byte order mark; blank lines are faulty too, so that rows keep their numbers."""
+    """Parse each line, UTF-8 without byte-order mark; a blank line is faulty too, so leave those out."""
     for line in lines:
         try:
             value = json.loads(line if isinstance(line, str) else line.decode())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -17,6 +16,7 @@ from tmkd.data.hofstaetter import MARGINS, read_hofstaetter
 from tmkd.data.jsonl import JsonObject, LineError, json_objects
 from tmkd.data.messages import short
 from tmkd.data.tables import read_rows
+from tmkd.data.utf8 import without_marks
 from tmkd.errors import TmkdError
 from tmkd.recipe.parts import SourceSpec
 
@@ -79,11 +79,14 @@ def _records(path: Path, source: SourceSpec) -> Iterator[JsonObject | LineError]
     """Iterate over the rows of a file; JSONL is parsed here, because a table of strings would lose its lists."""
     if path.suffix.lower() != ".jsonl" or not path.is_file() or source.header:
         for batch in read_rows(path, header=source.header).to_batches(1024):
-            yield from batch.to_pylist()
+            try:
+                yield from batch.to_pylist()
+            except UnicodeDecodeError as error:  # pyarrow does not check Parquet strings for UTF-8
+                raise TmkdError(f"{path}: a text is not UTF-8 ({error.reason}); save it as UTF-8") from None
         return
     empty = True
     with path.open("rb") as file:
-        for record in json_objects(line.removeprefix(BOM_UTF8) for line in file if line.strip()):
+        for record in json_objects(line for line in without_marks(file, str(path)) if line.strip()):
             empty = False
             yield record
     if empty:
@@ -134,7 +137,10 @@ def _tevatron(record: JsonObject, scores: bool) -> _Row:
     for passage in _list(record, "passages"):
         if not isinstance(passage, dict):
             raise _RowError("passages holds no objects with title and text")
-        passages.append(_clean(" ".join(filter(None, (passage.get("title"), _text(passage, "text")))), "text"))
+        title = passage.get("title") or ""
+        if not isinstance(title, str):
+            raise _RowError("title holds no text")
+        passages.append(_clean(f"{title} {_text(passage, 'text')}", "text"))
     found = _scores(_list(record, "scores"), len(passages), "scores") if scores else []
     return _text(record, "query"), passages, found
 
@@ -176,7 +182,9 @@ def _scores(values: list[Any], passages: int, name: str) -> list[float]:
     try:
         return [math.nan if value is None else float(value) for value in values]
     except (TypeError, ValueError):
-        raise _RowError(f"{short(json.dumps(values))} in {name} has a value that is not a number") from None
+        raise _RowError(
+            f"{short(json.dumps(values, default=str))} in {name} has a value that is not a number"
+        ) from None
 
 
 def _keys(record: JsonObject) -> str:

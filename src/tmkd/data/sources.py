@@ -21,6 +21,8 @@ from tmkd.recipe.parts import SourceSpec
 
 Asked = Literal["optional", "required", "none"]
 
+# Common names of a document's id; a page's address comes first, then the narrower of two ids.
+ID_NAMES = ("url", "pid", "passage_id", "docid", "doc_id", "document_id", "_id", "id")
 # Common names of each column; the first one that a file has is used.
 _NAMES = {
     "question": ("question", "query", "premise", "sentence1"),
@@ -28,7 +30,7 @@ _NAMES = {
     "label": ("label",),
     "group": ("group", "qid", "query_id", "_id"),
     "count": ("count", "frequency", "freq"),
-    "url": ("url", "docid", "pid", "doc_id", "_id", "id"),
+    "url": ID_NAMES,
     "judge": ("judge", "worker", "worker_id", "annotator"),
     "vote": ("vote", "label"),
 }

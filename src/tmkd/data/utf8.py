@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Iterable, Iterator
 
 from tmkd.errors import TmkdError
 
@@ -19,3 +20,12 @@ def without_mark(start: bytes, subject: str) -> bytes:
     if start.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) or b"\0" in start[:4]:
         raise TmkdError(f"{subject}: UTF-16 or UTF-32, or no text at all; save it as UTF-8")
     return start
+
+
+def without_marks(lines: Iterable[bytes], subject: str) -> Iterator[bytes]:
+    """Remove a byte-order mark before any line: files that were joined end to end have some inside.
+
+    Raises: as `without_mark` does, at the first line.
+    """
+    for number, line in enumerate(lines):
+        yield line.removeprefix(BOM_UTF8) if number else without_mark(line, subject)

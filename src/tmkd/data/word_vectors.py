@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tmkd.data.messages import short
+from tmkd.data.utf8 import without_mark
 from tmkd.errors import TmkdError
 
 Vector = npt.NDArray[np.float32]
@@ -35,6 +36,7 @@ def read_vectors(path: Path) -> Iterator[tuple[str, Vector]]:
     width = 0
     try:
         with gzip.open(path) if packed else path.open("rb") as data:
+            without_mark(data.peek(4)[:4], str(path))
             file = io.TextIOWrapper(data, encoding="utf-8-sig", errors="replace", newline="\n")
             for number, line in _lines(path, file):
                 fields = line.split(" ")

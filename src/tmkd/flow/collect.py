@@ -57,7 +57,8 @@ def _collect_task(run: RunFolder, name: str, task: TaskSpec) -> Step:
 
 
 def _index(run: RunFolder, name: str, spec: CollectSpec) -> Step:
-    files = run.digests((*spec.documents, *spec.passages))
+    # The run chooses among several id columns of a table.
+    files = run.digests((*spec.documents, *spec.passages, *([spec.run] if spec.run else [])))
 
     def make(folder: Path) -> dict[str, Any]:
         from tmkd.collect.indexing import collect_index

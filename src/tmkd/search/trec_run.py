@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tmkd.data.messages import short
+from tmkd.data.utf8 import without_marks
 from tmkd.errors import TmkdError
 from tmkd.recipe.parts import SourceSpec
 
@@ -28,7 +29,7 @@ def read_run(source: SourceSpec, base: Path, top: int) -> dict[str, list[Ranked]
     found: dict[str, list[Ranked]] = {}
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
+            for number, line in enumerate(without_marks(file, str(path)), 1):
                 if line.strip():
                     qid, ranked = _parse(line, f"{path}: line {number}")
                     if ranked.rank <= top:  # with ranks from 0 this keeps one too many; it is cut below
