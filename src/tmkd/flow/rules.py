@@ -18,10 +18,11 @@ class Rules(NamedTuple):
 # By the first part of a step's name: collect, index, questions, teach, score, start, distill, evaluate, export, …
 _SPECIALS = "a special token's name in a text, such as [SEP], is text"
 _TABLES = "blank lines, byte-order marks, lists and objects, and marks for no label in files of rows"
+_DOCUMENTS = "a run chooses among several id columns, a faulty record of CSV costs only itself"
 _TEXTS = "marks and signs tell texts apart, invisible characters go, scripts without spaces are split"
 RULES: dict[str, Rules] = {
     "collect": Rules(2, f"{_TABLES}; {_TEXTS}"),
-    "index": Rules(1, _TEXTS),
+    "index": Rules(2, f"{_TEXTS}; {_DOCUMENTS}"),
     "questions": Rules(2, f"{_TABLES}; {_TEXTS}"),
     "teach": Rules(1, f"{_SPECIALS}; a model is opened whole or refused"),
     "start": Rules(1, _SPECIALS),
