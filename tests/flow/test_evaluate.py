@@ -2,9 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
 import tiny
 from tiny import World
+from tmkd.data.pairs import pair_table, write_corpus
+from tmkd.evaluate.scorers import Probabilities
 from tmkd.flow.evaluate import evaluate_steps
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A scorer that reads its probabilities from the passages."""
+
+    name: str = "reading"
+    parameters: int = 7
+    bytes: int = 28
+    precision: str = "fp32"
+
+    def probabilities(self, questions: Sequence[str], passages: Sequence[str]) -> Probabilities:
+        assert [f"p {question.split()[1]}" for question in questions] == list(passages)
+        return np.array([[1 - int(text.split()[1]) / 8192, int(text.split()[1]) / 8192] for text in passages])
+
+    def mean_tokens(self, questions: Sequence[str], passages: Sequence[str]) -> float:
+        return 1.0
+
+
+def test_every_pair_of_every_test_set_is_predicted_in_order(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny.change(world.recipe, "tasks.toy.tests", {"test": "test.tsv", "more": "test.tsv"})
+    run = tiny.opened(world)
+    monkeypatch.setattr("tmkd.flow.evaluate.teacher_scorer", lambda run, teacher, name: Reading())
+    sizes = {"test": 4097, "more": 3}  # two whole parts and a pair
+    for split, size in sizes.items():
+        table = pair_table([f"q {place}" for place in range(size)], [f"p {place}" for place in range(size)])
+        write_corpus(run.corpus_folder(f"toy/{split}"), run.labels("toy"), [table])
+    step = next(step for step in evaluate_steps(run) if step.title == "evaluate/toy/teacher t1")
+    assert step.make(tmp_path) == {"parameters": 7, "bytes": 28, "precision": "fp32", "pairs": 4100}
+    for split, size in sizes.items():
+        stored = load_file(tmp_path / f"{split}.safetensors")["probabilities"]
+        assert stored.dtype == np.float64
+        assert (stored[:, 1] * 8192).tolist() == list(range(size))
 
 
 def test_predictions_of_an_interrupted_run_are_kept(finished: World) -> None:
