@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from transformers import BertConfig, BertModel
 
 import tiny
 from tmkd.data.labels import LabelSet
 from tmkd.export.onnx import export_bundle
 from tmkd.export.parity import CheckSet
 from tmkd.network import Student
+from tmkd.network.encoder import Pool, quiet
 from tmkd.network.headers import Header
 from tmkd.store import write_manifest
 
@@ -35,6 +37,35 @@ def make_distinct(student: Student, factor: float) -> None:
                 weight.normal_(std=0.3)
         for linear in student.headers.linears:
             linear.get_parameter("weight").mul_(factor)
+
+
+def student_of(
+    folder: Path,
+    width: int = 64,
+    heads: int = 2,
+    neurons: int = 128,
+    layers: int = 3,
+    pool: Pool = "pooler",
+    names: tuple[str, ...] = ("no", "yes"),
+    activation: str = "gelu",
+    headers: int = 3,
+) -> Student:
+    """A student of random weights whose int8 graph the kernel can run, from one of such a shape."""
+    torch.manual_seed(5)
+    config = BertConfig(
+        vocab_size=len(tiny.WORDS), hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads,
+        intermediate_size=neurons, max_position_embeddings=700, initializer_range=0.2, hidden_act=activation,
+    )  # fmt: skip
+    base = folder / "base"
+    base.mkdir()
+    with quiet():
+        BertModel(config).save_pretrained(base)
+    tiny.write_tokenizer(base)
+    named = [Header(f"toy/t{number}", str(number)) for number in range(headers)]
+    student = Student.start(base, layers, pool, LabelSet("toy", names, names[-1]), named, 650, seed=3)
+    make_distinct(student, 5)
+    student.save(folder / "student", base)
+    return Student.from_pretrained(folder / "student")
 
 
 def write_bundle(folder: Path, labels: LabelSet = LABELS, width: int = 16) -> tuple[Path, Path]:

@@ -15,10 +15,9 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from transformers import BertConfig, BertModel
 
 import tiny
-from tiny_bundle import checks, make_distinct
+from tiny_bundle import checks, student_of
 from tmkd.bundle import Ranker, kernel, kernel_library
 from tmkd.bundle import ranker as ranker_module
 from tmkd.bundle.fair_queue import FairQueue
@@ -27,48 +26,17 @@ from tmkd.bundle.kernel_library import CPU_LEVELS, kernel_level
 from tmkd.bundle.kernel_weights import unsuitable
 from tmkd.bundle.onnx_reader import read_constants
 from tmkd.bundle.session import Session
-from tmkd.data.labels import LabelSet
 from tmkd.data.tokens import TokenIds
 from tmkd.errors import TmkdError
 from tmkd.export.onnx import export_bundle
 from tmkd.export.quantize import input_moments, quantise_rows
 from tmkd.export.student_graph import round_layers, student_graph
 from tmkd.network import Student
-from tmkd.network.encoder import Pool, quiet
-from tmkd.network.headers import Header
 from tmkd.store import write_manifest
 
 PAIRS = [(question, passage) for question, passage, _ in tiny.pairs(range(10))]
 here = pytest.mark.skipif(not kernel_level(), reason="no compiled kernel, or a processor without AVX-512 VNNI")
 levels = pytest.mark.parametrize("level", range(1, kernel_level() + 1))
-
-
-def student_of(
-    folder: Path,
-    width: int = 64,
-    heads: int = 2,
-    neurons: int = 128,
-    layers: int = 3,
-    pool: Pool = "pooler",
-    names: tuple[str, ...] = ("no", "yes"),
-    activation: str = "gelu",
-    headers: int = 3,
-) -> Student:
-    torch.manual_seed(5)
-    config = BertConfig(
-        vocab_size=len(tiny.WORDS), hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads,
-        intermediate_size=neurons, max_position_embeddings=700, initializer_range=0.2, hidden_act=activation,
-    )  # fmt: skip
-    base = folder / "base"
-    base.mkdir()
-    with quiet():
-        BertModel(config).save_pretrained(base)
-    tiny.write_tokenizer(base)
-    named = [Header(f"toy/t{number}", str(number)) for number in range(headers)]
-    student = Student.start(base, layers, pool, LabelSet("toy", names, names[-1]), named, 650, seed=3)
-    make_distinct(student, 5)
-    student.save(folder / "student", base)
-    return Student.from_pretrained(folder / "student")
 
 
 def graph_of(student: Student) -> onnx.ModelProto:

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import json
+import operator
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
+from tmkd.bundle.check_sequences import INT8_LIMITS, CheckSequences
 from tmkd.data.labels import LabelSet
 from tmkd.data.text import TOKENIZER, TextSettings
-from tmkd.errors import TmkdError
-from tmkd.store import MANIFEST, digest_file, json_bytes, sealed, write_atomic
+from tmkd.errors import TmkdError, first_line
+from tmkd.store import MANIFEST, digest_bytes, json_bytes, sealed, write_atomic
 
-VERSION = 2
+VERSION = 3
+READABLE = (2, VERSION)  # a bundle of version 2 has other names of constants and no check sequences
 BUNDLE = "bundle.json"
+REPORT = "parity.json"
 Precision = Literal["fp32", "int8"]
 Engine = Literal["kernel", "onnxruntime"]
 ENGINES: tuple[Engine, ...] = ("kernel", "onnxruntime")  # the faster one first
 GRAPHS: dict[Precision, str] = {"fp32": "model.onnx", "int8": "model.int8.onnx"}
+
+# Most bytes of a file, by its name, and of any other: that of ONNX itself.
+_MOST_BYTES = {BUNDLE: 1 << 20, MANIFEST: 1 << 20, TOKENIZER: 1 << 26}
+_MOST_BYTES_OF_GRAPH = 1 << 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +36,7 @@ class Bundle:
     """Content of bundle.json: classes, settings of the tokenizer, names of the headers, precisions of the graphs.
 
     `engines` may serve the int8 graph without being asked for, the faster one first: they kept its limits, or the
-    export was forced.
+    export was forced. `check` is what each engine is compared with when the bundle is opened; None under version 2.
     """
 
     labels: LabelSet
@@ -33,11 +44,12 @@ class Bundle:
     headers: tuple[str, ...]
     precisions: tuple[Precision, ...]
     engines: tuple[Engine, ...] = ()
+    check: CheckSequences | None = None
 
     def write(self, folder: Path) -> None:
         """Write bundle.json."""
-        content = {
-            "version": VERSION,
+        content: dict[str, Any] = {
+            "version": 2 if self.check is None else VERSION,
             "task": self.labels.task,
             "labels": list(self.labels.names),
             "positive": self.labels.positive,
@@ -46,6 +58,8 @@ class Bundle:
             "precisions": list(self.precisions),
             "int8_engines": list(self.engines),
         }
+        if self.check is not None:
+            content["check"] = asdict(self.check)
         write_atomic(folder / BUNDLE, json_bytes(content))
 
 
@@ -58,41 +72,85 @@ def read_bundle(folder: Path) -> Bundle:
     if not path.is_file():
         raise TmkdError(f"{folder}: not a bundle (no {BUNDLE}); make one with: tmkd export RECIPE")
     try:
-        content: dict[str, Any] = json.loads(path.read_bytes())
+        content = json.loads(read_file(folder, BUNDLE))
         version = content["version"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise TmkdError(f"{path}: damaged ({error}); export the bundle again") from None
-    if version != VERSION:
-        raise TmkdError(f"{path}: version {version}, this tmkd reads version {VERSION}; export the bundle again")
-    check_file(folder, BUNDLE)
-    try:
-        return Bundle(
-            labels=LabelSet(str(content["task"]), tuple(content["labels"]), str(content["positive"])),
-            text=TextSettings(**content["text"]),
-            headers=tuple(content["headers"]),
-            precisions=tuple(precision for precision in GRAPHS if precision in content["precisions"]),
-            engines=tuple(engine for engine in ENGINES if engine in content.get("int8_engines", ())),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise TmkdError(f"{path}: damaged ({error}); export the bundle again") from None
+        if version in READABLE:
+            return _bundle(content)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise TmkdError(f"{path}: damaged ({first_line(error)}); export the bundle again") from None
+    raise TmkdError(f"{path}: version {version}, this tmkd reads version {VERSION}; export the bundle again")
 
 
-def check_file(folder: Path, name: str) -> Path:
-    """Path of a bundle's file, after its digest was compared with the manifest's.
+def _bundle(content: Mapping[str, Any]) -> Bundle:
+    """Bundle of bundle.json's content.  Raises: KeyError, TypeError or ValueError for a value of another kind."""
+    labels = LabelSet(_text(content["task"]), _texts(content["labels"]), _text(content["positive"]))
+    text = TextSettings(**content["text"])
+    numbers = (text.max_length, text.pad_id, text.separator_id or 0)
+    if any(type(number) is not int or number < 0 for number in numbers) or type(text.type_ids) is not bool:
+        raise ValueError(f"text settings {content['text']}")
+    precisions, engines = _texts(content["precisions"]), _texts(content.get("int8_engines", []))
+    if "fp32" not in precisions or not {*precisions} <= {*GRAPHS} or not {*engines} <= {*ENGINES}:
+        raise ValueError(f"precisions {precisions}, engines {engines}")
+    return Bundle(
+        labels=labels,
+        text=text,
+        headers=_texts(content["headers"]),
+        precisions=tuple(precision for precision in GRAPHS if precision in precisions),
+        engines=tuple(engine for engine in ENGINES if engine in engines),
+        check=None if content["version"] == 2 else _check_sequences(content["check"], text, len(labels.names)),
+    )
 
-    Raises: TmkdError when the file is missing or differs.
+
+def _check_sequences(content: Mapping[str, Any], text: TextSettings, classes: int) -> CheckSequences:
+    check = CheckSequences(
+        ids=tuple(tuple(map(operator.index, one)) for one in content["ids"]),
+        types=tuple(tuple(map(operator.index, one)) for one in content["types"]),
+        log_odds=tuple(tuple(map(float, one)) for one in content["log_odds"]),
+        int8_limit=float(content["int8_limit"]),
+    )
+    lengths = [len(one) for one in check.ids]
+    sized = [len(one) for one in check.types] == lengths and [len(one) for one in check.log_odds] == [classes] * 4
+    odds = np.array(check.log_odds)
+    if not sized or min(lengths) < 1 or max(lengths) > max(text.max_length, 2) or not np.isfinite(odds).all():
+        raise ValueError("check: not four sequences with their log-odds")
+    if not 0 < check.int8_limit <= INT8_LIMITS[1]:
+        raise ValueError(f"check: a limit of {check.int8_limit}")
+    return check
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{type(value).__name__}, not a text")
+    return value
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError(f"{type(value).__name__}, not a list")
+    return tuple(map(_text, value))
+
+
+def read_file(folder: Path, name: str) -> bytes:
+    """Read a bundle's file, whose digest is compared with the manifest's before anything reads its content.
+
+    Raises: TmkdError when the file is missing, larger than such a file can be, or differs.
     """
-    path, expected = folder / name, sealed(folder).files.get(name)
-    if not path.is_file():
-        raise TmkdError(f"{path}: missing; export the bundle again")
-    if digest_file(path) != expected:
+    path = folder / name
+    try:
+        _check_size(folder / MANIFEST)
+        expected = sealed(folder).files.get(name)
+        if not path.is_file():
+            raise TmkdError(f"{path}: missing; export the bundle again")
+        _check_size(path)
+        data = path.read_bytes()
+    except (OSError, AttributeError, RecursionError) as error:  # the manifest's values are of any kind
+        raise TmkdError(f"{path}: cannot be read ({first_line(error)}); export the bundle again") from None
+    if digest_bytes(data) != expected:
         raise TmkdError(f"{path}: its bytes differ from {MANIFEST}; export the bundle again")
-    return path
+    return data
 
 
-def tokenizer_file(folder: Path) -> Path:
-    """Path of tokenizer.json, checked."""
-    return check_file(folder, TOKENIZER)
-
-
-REPORT = "parity.json"
+def _check_size(path: Path) -> None:
+    most = _MOST_BYTES.get(path.name, _MOST_BYTES_OF_GRAPH)
+    if path.is_file() and path.stat().st_size > most:
+        raise TmkdError(f"{path}: more than {most:,} bytes, too large for its kind; export the bundle again")

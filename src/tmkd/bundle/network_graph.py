@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,16 @@ AXES = ("pairs", "longest")
 _OF_THE_GRAPH = re.compile(r"c\d+")  # names of constants that are no part of the network, such as axes
 
 _LARGEST = 1 << 16  # bytes of such a constant
+
+
+class NetworkSize(NamedTuple):
+    """Numbers of a network's classes, headers, ids, positions (None: any) and token types."""
+
+    classes: int
+    headers: int
+    words: int
+    longest: int | None
+    types: int
 
 
 def network_graph(constants: Mapping[str, np.ndarray], settings: Mapping[str, str], classes: int) -> Graph:
@@ -40,8 +50,8 @@ def network_graph(constants: Mapping[str, np.ndarray], settings: Mapping[str, st
     return graph
 
 
-def check_graph(given: OnnxGraph) -> int:
-    """Check that a file has exactly the nodes, inputs and constants of a student; returns the number of its classes.
+def check_graph(given: OnnxGraph) -> NetworkSize:
+    """Check that a file has exactly the nodes, inputs and constants of a student; returns its size.
 
     No other operator, loop, repetition or broadcast can stand in it then: time and memory follow from its size.
     Raises: ValueError when it has others.
@@ -60,7 +70,14 @@ def check_graph(given: OnnxGraph) -> int:
         raise ValueError(f"constant {min(unknown)} is not a student's")
     if _canonical(nodes, constants) != _canonical(expected.nodes, expected.constants):
         raise ValueError("its nodes are not a student's")
-    return axes[1]
+    words = named["words.codes" if "words.codes" in named else "words.weight"]
+    return NetworkSize(
+        classes=axes[1],
+        headers=len(named["headers.bias"]) // axes[1],
+        words=len(words),
+        longest=len(named["positions"]) if "positions" in named else None,
+        types=len(named["types"]) if "types" in named else len(TEXTS),
+    )
 
 
 def _canonical(nodes: Sequence[Node], constants: Constants) -> list[Any]:

@@ -55,10 +55,13 @@ class Session:
     def logits(self, tokens: TokenIds) -> npt.NDArray[np.float32]:
         """Logarithm of Eq. 6 of one batch, padded to its longest pair, float32 (pairs, classes).
 
-        Raises: TmkdError when a logit is not finite.
+        Raises: TmkdError when the graph cannot compute these ids, or a logit is not finite.
         """
         inputs = tokens.pad(np.arange(len(tokens.lengths)), self.pad_id)
-        logits: npt.NDArray[np.float32] = self._session.run(None, inputs)[0]
+        try:
+            logits: npt.NDArray[np.float32] = self._session.run(None, inputs)[0]
+        except Exception as error:  # an id outside its table, and the like
+            raise TmkdError(f"{self.name}: onnxruntime cannot run the graph: {first_line(error)}") from None
         if not np.isfinite(logits).all():
             raise TmkdError(f"{self.name}: a logit is not finite; export the bundle again")
         return logits

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from tmkd.bundle.format import BUNDLE, GRAPHS, Engine, Precision, check_file, read_bundle, tokenizer_file
+from tmkd.bundle.format import BUNDLE, GRAPHS, Engine, Precision, read_bundle, read_file
 from tmkd.bundle.kernel import kernel_fault
 from tmkd.bundle.ranker import Ranker
-from tmkd.data.text import PairTokenizer
+from tmkd.data.text import TOKENIZER, PairTokenizer
 from tmkd.errors import TmkdError, UsageError, first_line
 from tmkd.evaluate.speed import wall_time
 from tmkd.machine import cores
@@ -77,7 +77,7 @@ def contenders(bundle: Path, against: Sequence[Path]) -> list[Contender]:
 
 def _engines(folder: Path, precision: Precision) -> list[Engine]:
     """All engines that can compute a bundle's graph on this processor, not only the default of `Ranker`."""
-    graph = check_file(folder, GRAPHS[precision]).read_bytes()
+    graph = read_file(folder, GRAPHS[precision])
     return ["kernel", "onnxruntime"] if kernel_fault(graph) is None else ["onnxruntime"]
 
 
@@ -161,7 +161,7 @@ def bench(
         raise UsageError("batches, lengths, threads, calls and seconds must be above 0")
     rivals = contenders(bundle, against)
     settings = read_bundle(bundle).text
-    tokenizer = Tokenizer.from_buffer(tokenizer_file(bundle).read_bytes())
+    tokenizer = Tokenizer.from_buffer(read_file(bundle, TOKENIZER))
     pair_tokenizer = PairTokenizer(tokenizer, settings)
     for used in threads or (cores(),):
         ready = [(rival, rival.prepare(used)) for rival in rivals]

@@ -9,9 +9,13 @@ from typing import Any
 import numpy as np
 import onnx
 
+from tmkd.bundle.check_sequences import check_sequences, check_tokens
 from tmkd.bundle.fair_queue import FairQueue
 from tmkd.bundle.format import ENGINES, GRAPHS, REPORT, Bundle, Engine, Precision
 from tmkd.bundle.kernel import Kernel, kernel_fault
+from tmkd.bundle.kernel_library import kernel_level
+from tmkd.bundle.network_graph import check_graph
+from tmkd.bundle.onnx_reader import read_graph
 from tmkd.bundle.session import Session
 from tmkd.errors import TmkdError
 from tmkd.export.card import model_card
@@ -37,7 +41,7 @@ def export_bundle(
     graph is compared with the student in PyTorch, and the int8 graph with the fp32 one, computed by onnxruntime and, if
     it runs here, by our own kernel. The bundle names the engines that kept the int8 graph's limits. If none did, the
     int8 graph is left out or, with `force`, served all the same. The report's `faults` list the limits that an engine
-    broke.
+    broke. Each engine is compared with the fp32 graph's log-odds of four fixed sequences whenever it opens the bundle.
     Raises: TmkdError when there are no pairs to calibrate on or check with, the encoder has no export, or the fp32
     graph differs from the student.
     """
@@ -78,23 +82,31 @@ def export_bundle(
     if not engines:
         del graphs["int8"]
     report["faults"] = faults
-    _write(student, graphs, report, folder, engines)
+    sequences = check_tokens(tokenizer, check_graph(read_graph(int8_graph)).words)
+    int8_logits = {"onnxruntime": [sessions["int8"].logits(sequences)]}
+    if kernel is not None:
+        levels = range(1, kernel_level() + 1)
+        int8_logits["kernel"] = [FairQueue(Kernel(int8_graph, "int8", level)).logits(sequences) for level in levels]
+    shown = [logits for engine in engines for logits in int8_logits[engine]]
+    bundle = Bundle(
+        labels=student.labels,
+        text=tokenizer.settings,
+        headers=tuple(header.name for header in student.headers.named),
+        precisions=tuple(graphs),
+        engines=tuple(engines),
+        check=check_sequences(sequences, sessions["fp32"].logits(sequences), shown),
+    )
+    _write(student, graphs, report, folder, bundle)
     return report
 
 
 def _write(
-    student: Student,
-    graphs: dict[Precision, onnx.ModelProto],
-    report: dict[str, Any],
-    folder: Path,
-    engines: Sequence[Engine],
+    student: Student, graphs: dict[Precision, onnx.ModelProto], report: dict[str, Any], folder: Path, bundle: Bundle
 ) -> None:
     for precision, graph in graphs.items():
         onnx.checker.check_model(graph)
         write_atomic(folder / GRAPHS[precision], graph.SerializeToString())
     student.tokenizer.save(folder)
-    headers = tuple(header.name for header in student.headers.named)
-    bundle = Bundle(student.labels, student.tokenizer.settings, headers, tuple(graphs), tuple(engines))
     bundle.write(folder)
     write_atomic(folder / REPORT, json_bytes(report))
     write_atomic(folder / CARD, model_card(bundle, report).encode())
