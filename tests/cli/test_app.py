@@ -11,11 +11,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from safetensors import SafetensorError
 
 import tiny
@@ -24,7 +22,7 @@ from tiny import Call, Said, World
 Spoil = Callable[[World], object]
 
 
-def told(said: Said) -> str:
+def error_of(said: Said) -> str:
     """The error: one or two lines at the end of stderr, nothing on stdout, no traceback."""
     assert said.out == ""
     assert "Traceback" not in said.err
@@ -152,28 +150,30 @@ def cases(table: dict[str, tuple[Spoil, int, str]]) -> pytest.MarkDecorator:
 
 
 @cases(FILES)
-def test_a_wrong_file_is_told(world: World, tmkd: Call, spoil: Spoil, code: int, said: str) -> None:
+def test_a_wrong_file_is_refused_in_a_line(world: World, tmkd: Call, spoil: Spoil, code: int, said: str) -> None:
     spoil(world)
     ended = tmkd("collect", world.recipe, "--runs", world.runs)
-    assert said in told(ended)
+    assert said in error_of(ended)
     assert ended.code == code
 
 
 @cases(RECIPES)
-def test_a_wrong_recipe_is_told_before_any_work(world: World, tmkd: Call, spoil: Spoil, code: int, said: str) -> None:
+def test_a_wrong_recipe_is_refused_before_any_work(
+    world: World, tmkd: Call, spoil: Spoil, code: int, said: str
+) -> None:
     spoil(world)
     ended = tmkd("run", world.recipe, "--runs", world.runs)
-    assert said in told(ended)
+    assert said in error_of(ended)
     assert ended.code == code
     if code == 2:
         assert not world.runs.exists()
 
 
 @cases(SCORES)
-def test_wrong_scores_are_told(finished: World, tmkd: Call, spoil: Spoil, code: int, said: str) -> None:
+def test_wrong_scores_are_refused_in_a_line(finished: World, tmkd: Call, spoil: Spoil, code: int, said: str) -> None:
     spoil(finished)
     ended = tmkd("teach", finished.recipe, "--runs", finished.runs)
-    assert said in told(ended)
+    assert said in error_of(ended)
     assert ended.code == code
 
 
@@ -182,7 +182,7 @@ def test_a_gap_in_imported_scores_names_the_first_pair(finished: World, tmkd: Ca
     edit("scores.tsv", lambda text: "\n".join(text.splitlines()[:40]) + "\n")(finished)
     assert tmkd("teach", finished.recipe, "--runs", finished.runs).code == 0
     ended = tmkd("score", finished.recipe, "--runs", finished.runs)
-    assert "teacher judge: no imported score for the pair" in told(ended)
+    assert "teacher judge: no imported score for the pair" in error_of(ended)
     assert ended.code == 1
 
 
@@ -190,7 +190,7 @@ def test_a_gap_in_imported_scores_names_the_first_pair(finished: World, tmkd: Ca
 def test_a_ready_made_teacher_of_other_classes_is_refused(finished: World, tmkd: Call, classes: list[str]) -> None:
     _ready_made(finished, classes)
     ended = tmkd("teach", finished.recipe, "--runs", finished.runs)
-    assert f"teacher r1: its classes are {', '.join(classes).lower()}, the task's are no, yes" in told(ended)
+    assert f"teacher r1: its classes are {', '.join(classes).lower()}, the task's are no, yes" in error_of(ended)
     assert ended.code == 1
 
 
@@ -227,7 +227,7 @@ def test_golden_loss_on_unlabelled_pairs_is_an_error(finished: World, tmkd: Call
     add("train.tsv", "why is it cold", "the ice is near .", "")(finished)
     assert tmkd("collect", finished.recipe, "--runs", finished.runs).code == 0
     ended = tmkd("teach", finished.recipe, "--runs", finished.runs)
-    assert "train.tsv: pair 37 of 37 ('why is it cold') has no golden label, which alpha < 1 needs" in told(ended)
+    assert "train.tsv: pair 37 of 37 ('why is it cold') has no golden label, which alpha < 1 needs" in error_of(ended)
     assert ended.code == 1
 
 
@@ -259,7 +259,7 @@ GONE = {"collect": "pairs", "teach": "teachers", "score": "softlabels", "distill
         pytest.param("evaluate", 15_000, marks=pytest.mark.slow),
     ],
 )
-def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(
+def test_a_full_disk_is_an_error_and_the_run_goes_on_when_there_is_room(
     finished: World, tmkd: Call, verb: str, bytes_: int
 ) -> None:
     """A limit on the size of files stands for the disk: every library meets it where it writes."""
@@ -273,7 +273,7 @@ def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(
 
     ended = tiny.tmkd(verb, finished.recipe, "--runs", finished.runs, preexec_fn=small)
     assert ended.returncode == 1
-    told(Said(ended.returncode, ended.stdout, ended.stderr))
+    error_of(Said(ended.returncode, ended.stdout, ended.stderr))
     assert not list((finished.run / gone).rglob("*.part"))
     assert tmkd("run", finished.recipe, "--runs", finished.runs).code == 0
     assert tiny.comparable(finished.run / "report.json") == expected
@@ -299,12 +299,14 @@ def test_no_space_left_is_said_plainly(
     with monkeypatch.context() as while_full:
         while_full.setattr(where, full)
         ended = tmkd("collect", world.recipe, "--runs", world.runs)
-    assert told(ended).endswith(said)
+    assert error_of(ended).endswith(said)
     assert ended.code == 1
     assert tmkd("collect", world.recipe, "--runs", world.runs).code == 0
 
 
-def test_a_student_that_cannot_be_written_is_told(finished: World, tmkd: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_student_that_cannot_be_written_is_an_error(
+    finished: World, tmkd: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from transformers import PreTrainedModel
 
     def full(*_: object, **__: object) -> None:
@@ -314,7 +316,7 @@ def test_a_student_that_cannot_be_written_is_told(finished: World, tmkd: Call, m
     for verb, whose in (("distill", "student"), ("teach", "teacher")):
         shutil.rmtree(finished.run / GONE[verb])
         ended = tmkd(verb, finished.recipe, "--runs", finished.runs)
-        assert f"the {whose} cannot be written" in told(ended)
+        assert f"the {whose} cannot be written" in error_of(ended)
         assert ended.code == 1
 
 
@@ -344,16 +346,16 @@ def test_wrong_usage_ends_with_2(tmkd: Call, words: list[str], said: str) -> Non
         ("name=../up", "name"),
     ],
 )
-def test_a_wrong_change_is_told(world: World, tmkd: Call, change: str, said: str) -> None:
+def test_a_wrong_change_is_refused_in_a_line(world: World, tmkd: Call, change: str, said: str) -> None:
     ended = tmkd("show", world.recipe, "--runs", world.runs, "--set", change)
-    assert said in told(ended)
+    assert said in error_of(ended)
     assert ended.code == 2
 
 
-def test_a_runs_folder_that_is_a_file_is_told(world: World, tmkd: Call) -> None:
+def test_a_runs_folder_that_is_a_file_is_refused(world: World, tmkd: Call) -> None:
     world.runs.write_text("not a folder")
     ended = tmkd("run", world.recipe, "--runs", world.runs)
-    assert str(world.runs) in told(ended)
+    assert str(world.runs) in error_of(ended)
     assert ended.code == 1
 
 
@@ -365,18 +367,6 @@ def test_ctrl_c_says_how_to_go_on(world: World, tmkd: Call, monkeypatch: pytest.
     ended = tmkd("run", world.recipe, "--runs", world.runs)
     assert ended.code == 130
     assert ended.err.splitlines()[-1] == "interrupted; the same command goes on from here"
-
-
-def test_init_writes_a_recipe_that_can_be_read(tmp_path: Path, tmkd: Call) -> None:
-    recipe = tmp_path / "mine.yaml"
-    assert tmkd("init", recipe).code == 0
-    assert isinstance(yaml.safe_load(recipe.read_text()), dict)
-    again = tmkd("init", recipe)
-    assert (again.code, "exists already" in told(again)) == (2, True)
-    ended = tmkd("check", recipe, "--runs", tmp_path / "runs")
-    assert ended.code == 1
-    assert "no such file" in told(ended)  # everything but the user's own files is in order
-    assert "error" in tmkd("init", tmp_path / "no" / "folder.yaml").err
 
 
 def test_check_estimates_the_work_and_then_finds_all_done(world: World, finished: World, tmkd: Call) -> None:
@@ -420,7 +410,7 @@ main()
     place = world if verb == "collect" else finished
     words = [sys.executable, "-c", script, verb, str(place.recipe), "--runs", str(place.runs)]
     ended = subprocess.run(words, env=tiny.environment(), capture_output=True, text=True)
-    assert told(Said(ended.returncode, ended.stdout, ended.stderr)) == said
+    assert error_of(Said(ended.returncode, ended.stdout, ended.stderr)) == said
     assert ended.returncode == 1
 
 
@@ -444,3 +434,26 @@ def test_a_closed_pipe_is_no_traceback(finished: World) -> None:
     )  # fmt: skip
     os.close(writing)
     assert "Traceback" not in ended.stderr
+
+
+def test_a_recipe_that_compares_nothing_or_an_unknown_row_says_so(finished: World, tmkd: Call) -> None:
+    said = tmkd("frontier", finished.recipe, "--runs", finished.runs)
+    assert said.code == 2
+    assert "names no rows to compare" in said.err
+    tiny.change(finished.recipe, "export", {"row": "tmkd", "frontier": ["m-o-m"]})
+    said = tmkd("frontier", finished.recipe, "--runs", finished.runs)
+    assert said.code == 2
+    assert "export.frontier: no row of one student is called 'm-o-m'" in said.err
+
+
+def test_a_recipe_that_exports_nothing_gets_a_hint(world: World, tmkd: Call) -> None:
+    said = tmkd("export", world.recipe, "--runs", world.runs)
+    assert said.code == 2
+    assert "export: {row: tmkd}" in said.err
+
+
+def test_a_row_of_several_students_is_not_exported(world: World, tmkd: Call) -> None:
+    tiny.change(world.recipe, "export", {"row": "m-o-m"})
+    said = tmkd("check", world.recipe, "--runs", world.runs)
+    assert said.code == 2
+    assert "no row of one student is called 'm-o-m'; there is bert-3" in said.err

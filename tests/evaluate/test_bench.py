@@ -42,20 +42,6 @@ def test_every_cell_of_bundle_and_rivals_is_measured(made: tuple[Path, Path], tm
     assert told["kernel"].startswith("kernel ")
 
 
-def test_the_table_names_its_units(made: tuple[Path, Path], tmkd: Call) -> None:
-    said = tmkd("bench", made[1], "--batch", 1, "--length", 16, "--calls", 1)
-    assert "pairs/s" in said.out
-    assert "p99 ms" in said.out
-
-
-def test_bench_says_that_the_kernel_is_not_built(
-    made: tuple[Path, Path], tmkd: Call, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tmkd.bundle.kernel_library.kernel_line", lambda: "kernel not built: no compiler")
-    said = tmkd("bench", made[1], "--batch", 1, "--length", 16, "--calls", 1)
-    assert "kernel not built: no compiler" in said.out
-
-
 def test_synthetic_pairs_have_the_length_asked_for_or_the_most_that_fits(made: tuple[Path, Path]) -> None:
     ranker = Ranker(made[1])
     tokenizer = Tokenizer.from_file(str(made[1] / "tokenizer.json"))

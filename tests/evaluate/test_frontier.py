@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-import tiny
-from tiny import Call, World
 from tiny_bundle import PAIRS
 from tmkd.bundle import Ranker
 from tmkd.evaluate import frontier as measured
@@ -82,35 +80,3 @@ def test_a_points_accuracy_and_faults_are_those_of_the_engine_that_serves(
     monkeypatch.setattr(measured, "Ranker", ByKernel)
     points = measure_points({"it": bundle}, PAIRS, 1)
     assert [(one.accuracy, one.faults) for one in points] == [(told[0], ()), (0.123, ())]
-
-
-def test_smaller_students_are_trained_exported_and_compared(finished: World, tmkd: Call) -> None:
-    small = {"student": {"ffn": 8, "vocabulary": 60}, "stages": [{"use": "pretrain"}, {"use": "finetune"}]}
-    tiny.change(finished.recipe, "rows.small", small)
-    export = {"row": "tmkd", "frontier": ["tmkd", "small"], "budget_ms": 10_000.0, "checks": {"more": "dev.tsv"}}
-    tiny.change(finished.recipe, "export", export)
-    said = tmkd("distill", finished.recipe, "--runs", finished.runs)
-    assert said.code == 0, said.err
-    assert "3 steps done now" in said.err  # a narrowed start and two stages
-    said = tmkd("frontier", finished.recipe, "--runs", finished.runs)
-    assert said.code == 0, said.err
-    assert "10 passages ranked within 10000 ms" in said.out
-    assert (finished.run / "frontier" / "frontier.html").is_file()
-    report = json.loads((finished.run / "bundles" / "small" / "parity.json").read_text())
-    assert [one["set"] for one in report["int8"]] == ["test", "more"]
-    told = json.loads(tmkd("frontier", finished.recipe, "--runs", finished.runs, "--json").out)
-    assert [(one["row"], one["precision"]) for one in told["points"]] == [
-        ("tmkd", "fp32"), ("tmkd", "int8"), ("small", "fp32"), ("small", "int8")
-    ]  # fmt: skip
-    sizes = {one["row"]: one["bytes"] for one in told["points"] if one["precision"] == "fp32"}
-    assert sizes["small"] < sizes["tmkd"]
-
-
-def test_a_recipe_that_compares_nothing_or_an_unknown_row_says_so(finished: World, tmkd: Call) -> None:
-    said = tmkd("frontier", finished.recipe, "--runs", finished.runs)
-    assert said.code == 2
-    assert "names no rows to compare" in said.err
-    tiny.change(finished.recipe, "export", {"row": "tmkd", "frontier": ["m-o-m"]})
-    said = tmkd("frontier", finished.recipe, "--runs", finished.runs)
-    assert said.code == 2
-    assert "export.frontier: no row of one student is called 'm-o-m'" in said.err

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
 import pytest
 
 import tiny
+from finished_steps import snapshot, states, steps_made
 from tiny import Call, World
-from tmkd.store import sealed
+from tmkd.store import read_manifest, sealed
 
 
 @pytest.fixture
@@ -43,3 +45,42 @@ def test_a_teacher_that_scored_no_dev_pair_has_no_accuracy(judged: Any) -> None:
     _, dev = judged()
     assert "accuracy" not in dev
     assert dev["missing"] == 12
+
+
+def test_an_added_teacher_is_the_only_one_that_scores(finished: World, tmkd: Call) -> None:
+    before = snapshot(finished.run / "softlabels")
+    teacher = {"task": "toy", "base": "bert", "max_length": 48, "seed": 3, "fit": {**tiny.FIT, "epochs": 1}}
+    tiny.change(finished.recipe, "teachers.t3", teacher)
+    assert steps_made(tmkd("teach", finished.recipe, "--runs", finished.runs)) == ["teach/t3"]
+    said = tmkd("score", finished.recipe, "--runs", finished.runs)
+    assert steps_made(said) == ["score/toy/train/t3", "score/toy/dev/t3", "score/web/t3"]
+    after = snapshot(finished.run / "softlabels")
+    assert {name: after[name] for name in before} == before
+    assert {name.split("/")[-2] for name in set(after) - set(before)} == {"t3"}
+
+
+def test_another_precision_makes_all_anew_that_was_made_in_it(finished: World, tmkd: Call) -> None:
+    changed = states(tmkd, finished, "--set", "precision=bf16")
+    assert changed["teach/t1"] == ("stale", "recipe changed: precision")
+    assert changed["distill/toy/bert-3/1"] == ("stale", "recipe changed: precision")
+    assert changed["evaluate/toy/teacher t1"][0] == "stale"
+    assert (changed["teach/judge"], changed["collect/web"]) == (("done", ""), ("done", ""))
+
+
+def test_stored_scores_of_another_precision_are_not_taken(finished: World, tmkd: Call) -> None:
+    shutil.copytree(finished.run / "teachers" / "toy" / "t1", finished.recipe.parent / "ready")
+    (finished.recipe.parent / "ready" / "manifest.json").unlink()
+    tiny.change(finished.recipe, "teachers", {"ready": {"task": "toy", "model": "ready", "max_length": 48}})
+    tiny.change(finished.recipe, "rows", None)
+    folder = finished.run / "softlabels" / "web" / "ready"
+    found = []
+    for precision in ("auto", "fp32", "bf16"):
+        for verb in ("teach", "score"):
+            said = tmkd(verb, finished.recipe, "--runs", finished.runs, "--set", f"precision={precision}")
+            assert said.code == 0, said.err
+        assert "done in" in said.err
+        manifest = read_manifest(folder)
+        assert manifest is not None
+        assert manifest.facts["scored_now"] == manifest.facts["pairs"] > 0
+        found.append(next(folder.glob("*.safetensors")))
+    assert [path.exists() for path in found] == [False, False, True]  # one file at a time: the others are pruned

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tmkd.errors import UsageError
-from tmkd.recipe.messages import keys_at, short
 from tmkd.recipe.reader import read_recipe
 from tmkd.recipe.schema import Recipe
 
@@ -284,28 +283,6 @@ def test_set_of_what_is_not_there(tmp_path: Path, change: str, told: str) -> Non
 )
 def test_a_wrong_value_that_came_by_set_says_so(tmp_path: Path, change: str, told: str) -> None:
     assert refused(tmp_path, RECIPE, "name=other", change) == told.format(f"with --set {change}")
-
-
-# -- the hints -----------------------------------------------------------------------------------------------------
-
-
-def test_the_keys_of_a_place_are_those_of_its_part() -> None:
-    assert "rows" in keys_at([])
-    assert "stages" in keys_at([])
-    assert keys_at(["rows"]) == []
-    assert (
-        keys_at(["rows", "r", "stages", 0, "fit"])
-        == keys_at(["stages", "s", "fit"])
-        == keys_at(["teachers", "fit", "fit"])
-    )
-    assert keys_at(["tasks", "train", "train", 0]) == keys_at(["teachers", "t", "file"])
-    assert keys_at(["pretrained", "hub"]) == ["folder", "hub", "revision", "package", "sha256"]
-    assert keys_at(["name", "x"]) == []
-
-
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=30))
-def test_a_value_fits_into_a_line(value: object) -> None:
-    assert len(short(value)) <= 42
 
 
 def test_a_recipe_may_begin_with_a_byte_order_mark_and_is_no_utf16(tmp_path: Path) -> None:

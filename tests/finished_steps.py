@@ -1,0 +1,39 @@
+"""Steps and files of a run as tests compare them: what a command made, what lies in the folder, what is stale."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tiny import Call, Said, World
+
+
+def steps_made(said: Said) -> list[str]:
+    """Titles of the steps that a command made, in order, from its output."""
+    made, title = [], ""
+    for line in said.err.splitlines():
+        if (
+            line.startswith(("index/", "questions/", "collect/", "teach/", "score/", "distill/", "evaluate/"))
+            and ": step " not in line
+        ):
+            title = line.partition(" (")[0]
+        elif line.startswith("  done in"):
+            made.append(title)
+    assert f"{len(made)} steps done now" in said.err
+    return made
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
+    """Every file of a run with its size and time of change, those aside that every command may touch."""
+    return {
+        str(path.relative_to(folder)): (path.stat().st_size, path.stat().st_mtime_ns)
+        for path in folder.rglob("*")
+        if path.is_file() and path.name not in (".lock", "recipe.yaml")
+    }
+
+
+def states(tmkd: Call, world: World, *words: object) -> dict[str, tuple[str, str]]:
+    """Step → (state, why) as `tmkd show` prints it."""
+    said = tmkd("show", world.recipe, "--runs", world.runs, "--json", *words)
+    assert said.code == 0, said.err
+    return {one["step"]: (one["state"], one["why"]) for one in json.loads(said.out)}

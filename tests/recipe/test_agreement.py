@@ -1,0 +1,93 @@
+"""Checks across the parts of a recipe: names refer to something, and classes agree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+import tiny
+from tmkd.recipe.schema import Recipe
+
+
+def recipe(**changes: Any) -> Recipe:
+    """A recipe of two teachers, a corpus and a row, with some parts replaced."""
+    teachers = {name: {"task": "toy", "base": "b"} for name in ("t1", "t2")}
+    return Recipe.model_validate(
+        {
+            "name": "r",
+            "tasks": {"toy": {"train": "train.tsv", "tests": {"test": "test.tsv"}}},
+            "collect": {"web": {"task": "toy", "pairs": "pairs.tsv"}},
+            "teachers": teachers,
+            "student": {"base": "b"},
+            "rows": {"mkd": {"stages": [{}]}, "m-o-m": {"each_teacher": True, "stages": [{"teachers": "each"}]}},
+            **changes,
+        }
+    )
+
+
+VOTES = {"file": "votes.tsv", "votes": {}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"collect": {"web": {"task": "toy", "pairs": ["pairs.tsv", VOTES]}}}, "collect.web.pairs"),
+        ({"teachers": {"t1": {"task": "toy", "file": VOTES}}}, "teachers.t1.file"),
+    ],
+)
+def test_votes_are_for_a_tasks_files_only(changes: dict[str, Any], key: str) -> None:
+    with pytest.raises(ValidationError, match=rf"{key}: votes give labels, which only a task's train, dev and tests"):
+        recipe(**changes)
+    sets = {"train": VOTES, "dev": VOTES, "tests": {"test": ["a.tsv", VOTES]}}
+    assert recipe(tasks={"toy": sets}).tasks["toy"].dev[0].votes is not None
+
+
+@pytest.mark.parametrize("part", ["documents", "run"])
+def test_a_layout_is_for_pairs(part: str) -> None:
+    lists = {"file": "a.jsonl", "layout": "flagembedding"}
+    web = {"task": "toy", "documents": "d.jsonl", "questions": "q.txt", "pairs": lists, part: lists}
+    with pytest.raises(ValidationError, match=rf"collect\.web\.{part}: layout flagembedding is for pairs"):
+        recipe(collect={"web": web})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"collect": {"web": {"task": "tyo", "pairs": "p"}}}, r"collect\.web\.task: no task 'tyo'; there is toy"),
+        ({"teachers": {"t1": {"task": "tyo", "base": "b"}}}, r"teachers\.t1\.task: no task 'tyo'; there is toy"),
+        (
+            {"teachers": {"t1": {"task": "toy", "base": "b", "scores": ["wbe"]}}},
+            r"teachers\.t1\.scores: no corpus 'wbe'; there is web, toy",
+        ),
+        ({"rows": {"mkd": {"stages": [{}], "tasks": ["tyo"]}}}, r"rows\.mkd\.tasks: no task 'tyo'; there is toy"),
+        ({"collect": {"toy": {"task": "toy", "pairs": "p"}}}, r"collect\.toy: the name is taken by a task"),
+        ({"collect": {"task": {"task": "toy", "pairs": "p"}}}, r"collect\.task: the name is taken by a task"),
+        (
+            {"teachers": {"gold": {"task": "toy", "base": "b"}}},
+            r"teachers\.gold: gold is the name of the golden labels",
+        ),
+        ({"seeds": [1, 2, 1]}, "seeds: a seed is given twice"),
+        ({"rows": {"t1": {"stages": [{}]}}}, r"rows\.t1: a teacher's row of the report has this name"),
+        ({"rows": {"ensemble": {"stages": [{}]}}}, r"rows\.ensemble: a teacher's row of the report has this name"),
+        ({"export": {"row": "m-o-m"}}, r"export\.row: no row of one student is called 'm-o-m'; there is mkd"),
+        (
+            {"export": {"row": "mkd", "frontier": ["mkd", "tkd"]}},
+            r"export\.frontier: no row of one student is called 'tkd'; there is mkd",
+        ),
+    ],
+)
+def test_names_that_lead_nowhere_or_clash_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        recipe(**changes)
+
+
+def test_a_teacher_may_not_score_a_corpus_of_other_classes() -> None:
+    values = tiny.recipe()
+    values.pop("stages")
+    values["rows"] = {}
+    values["tasks"]["other"] = {**values["tasks"]["toy"], "labels": ["yes", "no"]}
+    values["teachers"]["t9"] = {"task": "other", "base": "bert", "scores": ["web"]}
+    with pytest.raises(ValueError, match=r"teachers\.t9\.scores: 'web' has the classes no, yes \(positive yes\)"):
+        Recipe.model_validate(values)
