@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 from tokenizers import AddedToken, Tokenizer
 
+from tmkd.data.prefixes import PrefixTokenizer
 from tmkd.data.tokens import TokenIds, ragged_arange
 from tmkd.errors import TmkdError, first_line
 from tmkd.store import write_atomic
@@ -19,7 +20,6 @@ from tmkd.store import write_atomic
 TOKENIZER = "tokenizer.json"
 TEXT_RULES = 1
 STUDENT = "tmkd"  # model_type of a student, whose config.json names the rules it was trained under
-_BATCH_TEXTS = 4096  # texts per tokenizer call: bounds the memory of its Encoding objects
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,7 @@ class PairTokenizer:
                 f"max_length {settings.max_length} does not fit two texts beside "
                 f"{self._specials.specials} special tokens; set it to at least {self._specials.specials + 2}"
             )
+        self._prefixes = PrefixTokenizer(tokenizer, self._text_budget)
 
     @classmethod
     def load(cls, folder: Path, max_length: int) -> Self:
@@ -144,12 +145,7 @@ class PairTokenizer:
         And for each text the start and number of its ids, int64 (texts,).
         """
         distinct = list(dict.fromkeys(texts))
-        kept: list[list[int]] = []
-        for start in range(0, len(distinct), _BATCH_TEXTS):
-            # The tokenizer rejects lone surrogates: replace them by a question mark.
-            clean = [text.encode("utf-8", "replace").decode() for text in distinct[start : start + _BATCH_TEXTS]]
-            encodings = self.tokenizer.encode_batch_fast(clean, add_special_tokens=False)
-            kept += [encoding.ids[: self._text_budget] for encoding in encodings]
+        kept = self._prefixes.first_ids(distinct)
         flat = np.fromiter(chain.from_iterable(kept), dtype=np.int32)
         lengths = np.array([len(ids) for ids in kept], dtype=np.int64)
         place = {text: row for row, text in enumerate(distinct)}
