@@ -114,3 +114,7 @@ def test_teachers_alone_have_no_best_student() -> None:
     (line,) = lines([TEACHER])
     assert (line.best, line.speed_up) == (False, 1.0)
     assert best_student([line]) is None
+
+
+def test_a_result_that_tells_nothing_of_questions_left_none_out() -> None:
+    assert (TEACHER.questions, TEACHER.left_out) == (0, 0)

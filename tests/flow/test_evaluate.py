@@ -27,7 +27,8 @@ class Reading:
     precision: str = "fp32"
 
     def probabilities(self, questions: Sequence[str], passages: Sequence[str]) -> Probabilities:
-        assert [f"p {question.split()[1]}" for question in questions] == list(passages)
+        assert [question.replace("q", "p") for question in questions] == list(passages)
+        assert all(question.startswith("q ") for question in questions)
         return np.array([[1 - int(text.split()[1]) / 8192, int(text.split()[1]) / 8192] for text in passages])
 
     def mean_tokens(self, questions: Sequence[str], passages: Sequence[str]) -> float:
