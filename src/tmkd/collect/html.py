@@ -9,6 +9,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from tmkd.collect.charset import decode
+from tmkd.collect.hidden import unhide
 from tmkd.collect.markup import HtmlElement
 from tmkd.collect.prose import prose
 from tmkd.errors import optional_import
@@ -25,7 +26,6 @@ _FULL_PAGE = re.compile(r"<(?:html|head|body|frameset)\b", re.IGNORECASE)
 
 _FOOTNOTE_MARK = re.compile(r"\[[^\[\]]{1,30}\]|[*†‡§¶]+|[↑^]", re.DOTALL)
 _EDIT_LINK = re.compile(r"\[\s*(?:edit|edit source|hide|show|citation needed|\d{1,3})\s*\]", re.IGNORECASE)
-_DISPLAY_NONE = re.compile(r"display:\s*none", re.IGNORECASE)
 _SEPARATORS = re.compile(r"\s+[|–—·»:-]+\s+|:\s+")
 
 
@@ -114,9 +114,8 @@ def _host(url: str) -> str:
 
 
 def _prune(tree: HtmlElement) -> None:
-    """Remove hidden elements, footnotes and their marks, edit links, and the source of formulas."""
-    hidden = (element for element in tree.xpath("//*[@hidden or @style]") if _is_hidden(element))
-    _remove([*hidden, *tree.iter("annotation", "annotation-xml")])
+    """Show text that a reader can open; remove other hidden elements, footnotes, edit links, formulas' source."""
+    _remove([*unhide(tree), *tree.iter("annotation", "annotation-xml")])
     marks: list[HtmlElement] = []
     footnotes: set[str] = set()
     for element in tree.iter("sup", "a", "span"):
@@ -133,10 +132,6 @@ def _prune(tree: HtmlElement) -> None:
             footnotes.update(within)
     notes = [note for note in tree.xpath("//li[@id] | //p[@id] | //dd[@id]") if note.get("id") in footnotes]
     _remove(marks + notes)
-
-
-def _is_hidden(element: HtmlElement) -> bool:
-    return element.get("hidden") is not None or _DISPLAY_NONE.search(element.get("style", "")) is not None
 
 
 def _remove(elements: Iterable[HtmlElement]) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from tmkd.collect.document_tables import MAX_URL_LENGTH
 from tmkd.collect.html import MAX_HTML_BYTES
+from tmkd.collect.http_body import decode_body
 from tmkd.errors import TmkdError, optional_import
 
 if TYPE_CHECKING:
@@ -179,12 +180,9 @@ def _records(pieces: Iterable[bytes | None], drop_counts: Counter[str]) -> Itera
 def _response(fastwarc: ModuleType, record: bytes) -> Response | str:
     """Extract the page of a record, or the reason to drop it; "" for another record type."""
     try:
-        found, url, content = _read(fastwarc, record, "transfer")
+        found, url, content = _read(fastwarc, record)
     except OSError:
-        try:  # declared as chunked, but stored without chunks
-            found, url, content = _read(fastwarc, record, "none")
-        except OSError:
-            return "bad header"
+        return "bad header"
     kinds = fastwarc.warc.WarcRecordType
     if found.record_type not in (kinds.response, kinds.resource):
         return ""
@@ -198,33 +196,21 @@ def _response(fastwarc: ModuleType, record: bytes) -> Response | str:
         return "no url"
     if len(url) > MAX_URL_LENGTH:
         return "url too long"
-    encoding = (http.get("Content-Encoding") or "") if http else ""
-    content = _decoded(fastwarc, content, encoding.strip().lower())
+    headers = [(name.lower(), value) for name, value in http.astuples()] if http else []
+    transfer, encoding = (
+        [value for name, value in headers if name == wanted] for wanted in ("transfer-encoding", "content-encoding")
+    )
+    content = decode_body(content, transfer, encoding, MAX_HTML_BYTES, fastwarc.stream_io)
     if len(content) > MAX_HTML_BYTES:
         return "too large"
     return Response(url, content, found.http_charset)
 
 
-def _read(fastwarc: ModuleType, record: bytes, decode: str) -> tuple[WarcRecord, str, bytes]:
+def _read(fastwarc: ModuleType, record: bytes) -> tuple[WarcRecord, str, bytes]:
     found = fastwarc.warc.WarcRecord.from_reader(io.BytesIO(record), quirks_mode=True)
     if found.record_type == fastwarc.warc.WarcRecordType.response:
         found.is_http = True  # also where the record's own Content-Type lacks it
-    # Not the content encoding: it would be decoded without a limit on its size.
-    found.parse_http(auto_decode=decode, quirks_mode=True)
+    # Codings are undone later: FastWARC knows no chunk extensions, and no limit on the decoded size.
+    found.parse_http(auto_decode="none", quirks_mode=True)
     url = (found.headers.get("WARC-Target-URI") or "").strip("<> ")
-    return found, url, found.reader.read(MAX_HTML_BYTES + 1)
-
-
-def _decoded(fastwarc: ModuleType, content: bytes, encoding: str) -> bytes:
-    """Decode a content encoding, up to MAX_HTML_BYTES + 1 bytes; content that is not encoded stays as it is."""
-    stream = fastwarc.stream_io
-    readers = {"gzip": stream.GzipReader, "br": stream.BrotliReader, "zstd": stream.ZstdReader}
-    try:
-        if encoding.removeprefix("x-") in readers:
-            return bytes(readers[encoding.removeprefix("x-")](io.BytesIO(content)).read(MAX_HTML_BYTES + 1))
-        if encoding == "deflate":
-            wbits = 15 if content[:1] == b"\x78" else -15
-            return zlib.decompressobj(wbits).decompress(content, MAX_HTML_BYTES + 1)
-    except (OSError, zlib.error):
-        pass  # declared as encoded, but stored decoded, as many crawlers do
-    return content
+    return found, url, found.reader.read()
