@@ -147,7 +147,7 @@ def test_what_utf8_cannot_hold_is_replaced() -> None:
 
 
 def test_invisible_characters_are_taken_out_of_title_and_text() -> None:
-    page = "<title>Spec&shy;trum</title><p>" + "The elec&shy;tro&#8203;mag&shy;net is strong and old. " * 5
+    page = "<html><title>Spec&shy;trum</title><p>" + "The elec&shy;tro&#8203;mag&shy;net is strong and old. " * 5
     document = to_document(Record("u", "", page.encode()), None)
     assert isinstance(document, Document)
     assert document.title == "Spectrum"
