@@ -232,3 +232,47 @@ def test_no_file_names_a_path_of_some_machine() -> None:
     }
     assert SOURCE / "cli/app.py" in files
     assert found == set()
+
+
+# -- encodings -----------------------------------------------------------------------------------------------------
+
+
+def opened_without_encoding(tree: ast.AST) -> Iterator[int]:
+    """Lines that open a file as text and leave its encoding to the system."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or any(keyword.arg == "encoding" for keyword in node.keywords):
+            continue
+        called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        arguments = [*node.args, *(keyword.value for keyword in node.keywords if keyword.arg == "mode")]
+        modes = [one.value for one in arguments if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+        # Class methods such as Corpus.open(folder) have arguments, none of which is a mode.
+        path_open = isinstance(node.func, ast.Attribute) and called == "open" and (modes or not arguments)
+        opens = path_open or (called == "open" and isinstance(node.func, ast.Name))
+        if called in ("read_text", "write_text", "TextIOWrapper") or (opens and not any("b" in mode for mode in modes)):
+            yield node.lineno
+
+
+@every_module
+def test_text_files_are_opened_with_an_encoding_by_name(path: Path) -> None:
+    assert not list(opened_without_encoding(TREES[path])), path
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("path.read_text()", True),
+        ("path.write_text('a')", True),
+        ("path.open()", True),
+        ("path.open('w')", True),
+        ("path.open(mode='a')", True),
+        ("open(path)", True),
+        ("open(path, 'w')", True),
+        ("path.read_text(encoding='utf-8')", False),
+        ("path.open('rb')", False),
+        ("open(path, 'rb')", False),
+        ("path.open('w', encoding='utf-8')", False),
+        ("Corpus.open(folder)", False),
+    ],
+)
+def test_a_file_opened_without_an_encoding_is_found(code: str, found: bool) -> None:
+    assert bool(list(opened_without_encoding(ast.parse(code)))) == found

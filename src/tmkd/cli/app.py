@@ -13,6 +13,7 @@ from rich.text import Text
 
 from tmkd import process
 from tmkd.cli.bundle import Json, bench, rank
+from tmkd.cli.output import argument, replace_what_cannot_be_written
 from tmkd.cli.start import init, words
 from tmkd.errors import EXTRA_OF, TmkdError, UsageError, install_hint
 
@@ -47,7 +48,7 @@ def _open(recipe: Path, changes: list[str] | None, runs: Path, everything: bool)
     from tmkd.flow.run_folder import RunFolder
     from tmkd.recipe.reader import read_recipe
 
-    read = read_recipe(recipe, changes or ())
+    read = read_recipe(recipe, [argument("--set", change) for change in changes or ()])
     return RunFolder(read if everything else read.without_extras(), recipe.resolve().parent, runs / read.name)
 
 
@@ -210,6 +211,7 @@ def clean(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs")) -
 def main() -> None:
     """Run the command line: failures in a line or two on stderr; exit code 1 for a failure, 2 for wrong usage."""
     process.tune_process()
+    replace_what_cannot_be_written()
     try:
         app()
     except TmkdError as error:
@@ -223,6 +225,10 @@ def main() -> None:
         if end.code == _INTERRUPTED:
             err.print("interrupted; the same command goes on from here", highlight=False)
         raise
+    except UnicodeEncodeError as error:
+        if error.encoding != sys.getfilesystemencoding():
+            raise
+        _fail(f"'{error.object}' has no name in this system's encoding, {error.encoding}; set PYTHONUTF8=1")
     except OSError as error:
         _fail("the disk is full; free some space, and the same command goes on from here" if _full(error) else error)
 

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from tmkd.cli.output import argument, print_json
 from tmkd.data.utf8 import without_marks
 from tmkd.errors import UsageError
 
@@ -25,6 +26,7 @@ def rank(
     json_: Json = False,
 ) -> None:
     """Rank passages, one a line on standard input, by how likely they answer a question."""
+    question = argument("--question", question)
     if not question.strip():
         raise UsageError("--question is empty")
     passages: list[str] = []
@@ -44,7 +46,7 @@ def rank(
     ranked = Ranker(bundle).rank(question, passages, top, return_documents=True)
     if json_:
         entries = [{"line": places[one["corpus_id"]], "score": one["score"], "text": one["text"]} for one in ranked]
-        print(json.dumps(entries, ensure_ascii=False, indent=1))
+        print_json(json.dumps(entries, ensure_ascii=False, indent=1))
         return
     for one in ranked:
         Console().print(Text(f"{one['score']:.4f}  {places[one['corpus_id']]:>4}  {one['text']}"), soft_wrap=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from tmkd.cli.output import print_json
 from tmkd.flow.export import FRONTIER, FRONTIER_PAGE
 from tmkd.flow.report import measured_rows
 from tmkd.flow.run_folder import RunFolder
@@ -41,7 +42,7 @@ def show_report(run: RunFolder, as_json: bool) -> None:
         if not copy.is_file() or copy.read_bytes() != data:
             write_atomic(copy, data)
     if as_json:
-        print((folder / "report.json").read_text(), end="")
+        print_json((folder / "report.json").read_text(encoding="utf-8"))
         return
     results = read_report(folder / "report.json").results
     shown, console = table(results), Console()
@@ -110,7 +111,7 @@ def show_frontier(run: RunFolder, console: Console, as_json: bool) -> None:
     folder = run.folder / "frontier"
     verify(folder)
     if as_json:
-        print((folder / FRONTIER).read_text(), end="")
+        print_json((folder / FRONTIER).read_text(encoding="utf-8"))
         return
     points, budget_ms = read_points(folder / FRONTIER)
     table = Table(*COLUMNS)

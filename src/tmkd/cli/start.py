@@ -19,7 +19,7 @@ def init(recipe: Annotated[Path, typer.Argument(help="The recipe to write.", sho
 
     if recipe.exists():
         raise UsageError(f"{recipe} exists already; name a new file")
-    recipe.write_text((files("tmkd.recipe") / "template.yaml").read_text())
+    recipe.write_bytes((files("tmkd.recipe") / "template.yaml").read_bytes())
     err.print(f"wrote {recipe}: fill in your files, then: tmkd check {recipe}", highlight=False)
 
 

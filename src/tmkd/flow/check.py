@@ -46,7 +46,7 @@ def check_run(run: RunFolder, console: Console, as_json: bool) -> None:
 def _check_students(run: RunFolder) -> None:
     """Compare each student's layers, neurons and length with its encoder's.  Raises: TmkdError when it has fewer."""
     for student in (run.recipe.student, *map(run.recipe.student_of, run.recipe.rows)):
-        config = json.loads((run.pretrained(student.base).path / "config.json").read_text())
+        config = json.loads((run.pretrained(student.base).path / "config.json").read_bytes())
         for key, wanted, field in (
             ("num_hidden_layers", student.layers, "layers"),
             ("intermediate_size", student.ffn, "ffn"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
+from tmkd.data.utf8 import without_mark
 from tmkd.errors import TmkdError
 from tmkd.flow.plan import steps
 from tmkd.flow.run_folder import RunFolder
@@ -99,20 +101,20 @@ def lock_run(folder: Path, recipe: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     origin = folder / "recipe.yaml"
     if origin.is_file():
-        first = origin.read_text().splitlines()[:1]
-        owner = Path(first[0].removeprefix("# ")) if first else recipe
+        first = origin.read_bytes().splitlines()[:1]
+        owner = Path(os.fsdecode(first[0].removeprefix(b"# "))) if first else recipe
         if owner.is_file() and owner.resolve() != recipe.resolve():
             raise TmkdError(
                 f"{folder} belongs to the recipe {owner}; change the name in {recipe}, or give another --runs"
             )
-    with (folder / ".lock").open("w") as lock:
+    with (folder / ".lock").open("wb") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise TmkdError(
                 f"{folder} is in use by another tmkd process; wait for it, or give another --runs"
             ) from None
-        origin.write_text(f"# {recipe.resolve()}\n{recipe.read_text()}")
+        origin.write_bytes(os.fsencode(f"# {recipe.resolve()}\n") + without_mark(recipe.read_bytes(), str(recipe)))
         yield
 
 

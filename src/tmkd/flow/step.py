@@ -119,11 +119,11 @@ class Step:
         """Empty the folder of all that belongs to another key; the manifest goes first, the key is written last."""
         self.folder.mkdir(parents=True, exist_ok=True)
         mark = self.folder / KEY
-        if mark.is_file() and mark.read_text() == key and not (self.folder / MANIFEST).exists():
+        if mark.is_file() and mark.read_bytes() == key.encode() and not (self.folder / MANIFEST).exists():
             return
         number = rules_of(self.name).number
         before = self.folder / KEPT_UNDER
-        same = number == (int(before.read_text()) if before.is_file() else 0)
+        same = number == (int(before.read_text(encoding="utf-8")) if before.is_file() else 0)
         (self.folder / MANIFEST).unlink(missing_ok=True)
         mark.unlink(missing_ok=True)
         for path in self.folder.iterdir():

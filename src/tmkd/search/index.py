@@ -214,7 +214,7 @@ def _indexed(
 ) -> tuple[tantivy.Index | None, int]:
     """Open an index that holds exactly the first n of these files: (index, n); (None, 0) without one."""
     try:
-        known, *before = (words / SEAL).read_text().split("\n")
+        known, *before = (words / SEAL).read_text(encoding="utf-8").split("\n")
         if known != made or before != files[: len(before)]:
             return None, 0
         index = tantivy.Index.open(str(words))

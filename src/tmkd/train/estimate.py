@@ -44,7 +44,7 @@ def weight_bytes(model: Path) -> int:
 
 def _work(model: Path, layers: int | None) -> float:
     """Arithmetic of a model per token as a share of BERT-base's."""
-    config = json.loads((model / "config.json").read_text())
+    config = json.loads((model / "config.json").read_bytes())
     depth = layers or config.get("num_hidden_layers") or config.get("n_layer") or 12
     width = config.get("hidden_size") or config.get("n_embd") or 768
     return float(depth * width * width / _BASE_WORK)
