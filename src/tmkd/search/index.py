@@ -64,7 +64,7 @@ class TantivyIndex:
         self._schema = _schema(tantivy)
         try:
             index = tantivy.Index.open(str(folder / WORDS))
-            made = (folder / WORDS / SEAL).read_text().partition("\n")[0]
+            made = (folder / WORDS / SEAL).read_text(encoding="utf-8").partition("\n")[0]
         except (ValueError, OSError) as error:
             raise TmkdError(f"{folder}: no usable search index ({error}); remove it and run collect again") from error
         if made != _terms_id():
