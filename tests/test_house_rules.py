@@ -177,6 +177,20 @@ def test_what_is_public_has_a_docstring(path: Path) -> None:
     assert bare == []
 
 
+# Modules without a test file of their own, and why.
+UNTESTED = {
+    "__main__.py": "every test that starts a process runs it",
+    "collect/markup.py": "types only",
+    "teachers/teacher.py": "protocols only",
+}
+
+
+def test_each_module_has_a_test_file_of_its_own() -> None:
+    modules = [Path(name) for name in IDS if not name.endswith("__init__.py")]
+    without = [one.as_posix() for one in modules if not (ROOT / "tests" / one.parent / f"test_{one.name}").is_file()]
+    assert without == sorted(UNTESTED), "write its tests, or say in UNTESTED why it has none"
+
+
 # -- what lies beside the code -------------------------------------------------------------------------------------
 
 
