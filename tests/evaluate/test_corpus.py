@@ -14,7 +14,7 @@ import pytest
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import EXTRAS, pair_table, write_corpus
 from tmkd.errors import TmkdError
-from tmkd.evaluate.corpus import PAIRS_SHOWN, CorpusStats, Example, ExamplePassage, Histogram, Rank, Share, look
+from tmkd.evaluate.corpus import PAIRS_SHOWN, CorpusStats, Example, ExamplePassage, Histogram, Rank, Share, corpus_stats
 
 LABELS = LabelSet("toy", ("no", "yes"), "yes")
 
@@ -37,34 +37,34 @@ def corpus(folder: Path, rows: Sequence[tuple[Any, ...]] = PAIRS, shard_rows: in
 
 
 def test_a_corpus_is_counted(tmp_path: Path) -> None:
-    seen = look(corpus(tmp_path), seed=1)
-    assert (seen.pairs, seen.pairs_per_question.things, seen.passage_words.things, seen.documents) == (4, 3, 3, 2)
-    assert seen.question_words.of.tolist() == [0, 1, 0, 1, 0, 1]  # 1, 3 and 5 words
-    assert seen.passage_words.of.tolist() == [0, 0, 0, 2, 1]  # 3, 3 and 4 words; a no-break space parts words
+    seen = corpus_stats(corpus(tmp_path), seed=1)
+    assert (seen.pairs, seen.pairs_per_question.items, seen.passage_words.items, seen.documents) == (4, 3, 3, 2)
+    assert seen.question_words.counts.tolist() == [0, 1, 0, 1, 0, 1]  # 1, 3 and 5 words
+    assert seen.passage_words.counts.tolist() == [0, 0, 0, 2, 1]  # 3, 3 and 4 words; a no-break space parts words
     assert seen.words_per_pair == ((5 + 5 + 1 + 3) / 4, (3 + 4 + 3 + 3) / 4)
-    assert seen.pairs_per_question.of.tolist() == [0, 2, 1]
+    assert seen.pairs_per_question.counts.tolist() == [0, 2, 1]
     assert seen.sources == (Share("one", 2, 3), Share("two", 1, 1))
 
 
 def test_ranks_have_quartiles_of_their_scores(tmp_path: Path) -> None:
     rows: list[tuple[Any, ...]] = [(f"g{n}", f"q{n}", "p", "s", "u", 3, float(n)) for n in range(5)]  # 0 1 2 3 4
     rows.append(("other", "other", "p", "s", "u", 1, None))
-    assert look(corpus(tmp_path, rows), seed=1).ranks == (Rank(1, 1, None), Rank(3, 5, (1.0, 2.0, 3.0)))
+    assert corpus_stats(corpus(tmp_path, rows), seed=1).ranks == (Rank(1, 1, None), Rank(3, 5, (1.0, 2.0, 3.0)))
 
 
 def plain(seen: CorpusStats) -> dict[str, Any]:
-    """All of a look, as values that can be compared."""
-    tallies = ("question_words", "passage_words", "pairs_per_question")
+    """All of the statistics, as values that can be compared."""
+    histograms = ("question_words", "passage_words", "pairs_per_question")
     return {
-        name: getattr(seen, name).of.tolist() if name in tallies else getattr(seen, name)
+        name: getattr(seen, name).counts.tolist() if name in histograms else getattr(seen, name)
         for name in CorpusStats.__dataclass_fields__
     }
 
 
 @pytest.mark.parametrize("shard_rows", [1, 2, 3])
 def test_shards_make_no_difference(tmp_path: Path, shard_rows: int) -> None:
-    whole = look(corpus(tmp_path / "whole"), seed=1)
-    assert plain(look(corpus(tmp_path / "cut", shard_rows=shard_rows), seed=1)) == plain(whole)
+    whole = corpus_stats(corpus(tmp_path / "whole"), seed=1)
+    assert plain(corpus_stats(corpus(tmp_path / "cut", shard_rows=shard_rows), seed=1)) == plain(whole)
 
 
 def many(questions: int) -> list[tuple[Any, ...]]:
@@ -75,14 +75,14 @@ def many(questions: int) -> list[tuple[Any, ...]]:
 
 def test_whole_questions_are_drawn_and_another_seed_draws_others(tmp_path: Path) -> None:
     made = corpus(tmp_path, many(400), shard_rows=33)  # questions are cut between shards
-    drawn = {seed: look(made, seed, examples=20).examples for seed in (1, 2)}
+    drawn = {seed: corpus_stats(made, seed, examples=20).examples for seed in (1, 2)}
     for examples in drawn.values():
         assert len({example.question for example in examples}) == 20
         for example in examples:
             number = example.question.split()[1]
             found = tuple(ExamplePassage(f"passage {number} {k}", k, 1.0, f"u{k}") for k in (1, 2))
             assert example == Example(f"question {number}", "s", 2, found)
-    assert drawn[1] == look(made, 1, examples=20).examples
+    assert drawn[1] == corpus_stats(made, 1, examples=20).examples
     assert len({*drawn[1]} & {*drawn[2]}) < 10
     numbers = [int(example.question.split()[1]) for example in drawn[1]]
     assert max(numbers) > 200  # not the first ones
@@ -90,26 +90,26 @@ def test_whole_questions_are_drawn_and_another_seed_draws_others(tmp_path: Path)
 
 def test_the_draw_does_not_depend_on_where_questions_stand(tmp_path: Path) -> None:
     ahead, back = corpus(tmp_path / "a", many(60), 7), corpus(tmp_path / "b", many(60)[::-1], 11)
-    one, other = (look(made, 1, examples=9).examples for made in (ahead, back))
+    one, other = (corpus_stats(made, 1, examples=9).examples for made in (ahead, back))
     assert one == tuple(example._replace(found=example.found[::-1]) for example in other)
 
 
 def test_of_a_question_with_very_many_pairs_the_first_are_kept(tmp_path: Path) -> None:
     rows = [("g", "q", f"passage {n}", "s", None, None, None) for n in range(100)]
-    (example,) = look(corpus(tmp_path, rows, shard_rows=9), seed=1).examples
+    (example,) = corpus_stats(corpus(tmp_path, rows, shard_rows=9), seed=1).examples
     assert (example.pairs, len(example.found)) == (100, PAIRS_SHOWN)
     assert [found.passage for found in example.found] == [f"passage {n}" for n in range(PAIRS_SHOWN)]
 
 
 def test_a_corpus_that_was_given_has_no_ranks_or_documents(tmp_path: Path) -> None:
-    seen = look(corpus(tmp_path, found=False), seed=1)
+    seen = corpus_stats(corpus(tmp_path, found=False), seed=1)
     assert (seen.ranks, seen.documents, seen.pairs) == ((), 0, 4)
     assert {found[1:] for example in seen.examples for found in example.found} == {(None, None, None)}
 
 
 def test_how_far_it_is_is_told(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
-    look(corpus(tmp_path, shard_rows=3), seed=1, report=lambda done, of: told.append((done, of)))
+    corpus_stats(corpus(tmp_path, shard_rows=3), seed=1, report=lambda done, of: told.append((done, of)))
     assert told == [(3, 4), (4, 4)]
 
 
@@ -117,12 +117,12 @@ def test_a_damaged_shard_is_told(tmp_path: Path) -> None:
     made = corpus(tmp_path)
     damaged = replace(made, shards=(replace(made.shards[0], digest="0" * 64),))
     with pytest.raises(TmkdError, match=r"shard-00000.parquet: its bytes differ"):
-        look(damaged, seed=1)
+        corpus_stats(damaged, seed=1)
 
 
-def test_a_tallys_mean_and_quantiles() -> None:
-    tally = Histogram.count(np.array([2, 2, 3, 7]))
-    assert (tally.things, tally.mean) == (4, 3.5)
-    assert [tally.quantile(share) for share in (0, 0.5, 0.51, 0.75, 0.76, 1)] == [2, 2, 3, 3, 7, 7]
+def test_a_histograms_mean_and_quantiles() -> None:
+    counted = Histogram.count(np.array([2, 2, 3, 7]))
+    assert (counted.items, counted.mean) == (4, 3.5)
+    assert [counted.quantile(share) for share in (0, 0.5, 0.51, 0.75, 0.76, 1)] == [2, 2, 3, 3, 7, 7]
     nothing = Histogram.count(np.array([], dtype=np.int64))
-    assert (nothing.things, nothing.mean, nothing.quantile(0.5)) == (0, 0.0, 0)
+    assert (nothing.items, nothing.mean, nothing.quantile(0.5)) == (0, 0.0, 0)

@@ -15,7 +15,7 @@ from tmkd.errors import TmkdError
 from tmkd.network import Student
 from tmkd.network.encoder import bottom_layers, represent
 from tmkd.network.headers import Header
-from tmkd.network.prune import narrow_ffn, write_narrow
+from tmkd.network.prune import prune_ffn, write_pruned
 from tmkd.recipe.parts import StudentSpec
 
 PAIRS = [(question(topic), passage(topic, good)) for topic in range(12) for good in (True, False)]
@@ -49,7 +49,7 @@ def test_neurons_that_say_nothing_are_the_first_to_go(base: Path, tmp_path: Path
     encoder.save_pretrained(tmp_path / "idle")
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (tmp_path / "idle" / name).write_bytes((base / name).read_bytes())
-    facts = write_narrow(tmp_path / "idle", asked(ffn=16), PAIRS, tmp_path / "narrow")
+    facts = write_pruned(tmp_path / "idle", asked(ffn=16), PAIRS, tmp_path / "narrow")
     assert torch.allclose(vectors(tmp_path / "narrow"), vectors(tmp_path / "idle"), atol=1e-5)
     assert facts["word_pieces"] == len(WORDS)
     assert facts["parameters"] == encoder.num_parameters() - 2 * 16 * (2 * 16 + 1)
@@ -58,7 +58,7 @@ def test_neurons_that_say_nothing_are_the_first_to_go(base: Path, tmp_path: Path
 def test_without_the_words_of_no_pair_the_pairs_read_as_before(base: Path, tmp_path: Path) -> None:
     said = {word for pair in PAIRS for text in pair for word in text.split()}
     assert len(said) + 6 < len(WORDS)
-    facts = write_narrow(base, asked(vocabulary=len(said) + 6), PAIRS, tmp_path)
+    facts = write_pruned(base, asked(vocabulary=len(said) + 6), PAIRS, tmp_path)
     assert facts["word_pieces"] == len(said) + 6
     assert torch.allclose(vectors(tmp_path), vectors(base), atol=1e-6)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
@@ -68,7 +68,7 @@ def test_without_the_words_of_no_pair_the_pairs_read_as_before(base: Path, tmp_p
 
 
 def test_a_student_starts_from_a_narrow_folder_as_from_any_other(base: Path, tmp_path: Path) -> None:
-    write_narrow(base, asked(layers=1, ffn=5, vocabulary=40), PAIRS, tmp_path / "narrow")
+    write_pruned(base, asked(layers=1, ffn=5, vocabulary=40), PAIRS, tmp_path / "narrow")
     labels = LabelSet("toy", ("no", "yes"), "yes")
     student = Student.start(tmp_path / "narrow", 1, "pooler", labels, [Header("toy/gold", None)], 48, 1)
     student.save(tmp_path / "student", tmp_path / "narrow")
@@ -82,10 +82,10 @@ def test_a_student_starts_from_a_narrow_folder_as_from_any_other(base: Path, tmp
 def test_an_encoder_that_is_not_built_as_bert_is_refused(pretrained: Callable[[str], Path], family: str) -> None:
     encoder = bottom_layers(pretrained(family), 2, "first")
     tokens = PairTokenizer.load(pretrained(family), 48).encode(QUESTIONS, PASSAGES)
-    with pytest.raises(TmkdError, match=f"student.ffn: a {family} cannot be narrowed; encoders built as BERT can"):
-        narrow_ffn(encoder, asked(ffn=4, pool="first"), tokens, 2)
+    with pytest.raises(TmkdError, match=f"student.ffn: a {family} cannot be pruned; encoders built as BERT can"):
+        prune_ffn(encoder, asked(ffn=4, pool="first"), tokens, 2)
 
 
 def test_more_neurons_than_there_are_is_an_error(base: Path, tmp_path: Path) -> None:
     with pytest.raises(TmkdError, match=r"student\.ffn is 32; the encoder has 32: set it to fewer"):
-        write_narrow(base, asked(ffn=32), PAIRS, tmp_path)
+        write_pruned(base, asked(ffn=32), PAIRS, tmp_path)

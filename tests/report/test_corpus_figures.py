@@ -31,9 +31,9 @@ def test_the_few_largest_are_beyond_the_bars() -> None:
 
 
 def drawings() -> list[str]:
-    tally = Histogram.count(np.array([1] * 600 + [2] * 400 + [900]))
+    counted = Histogram.count(np.array([1] * 600 + [2] * 400 + [900]))
     return [
-        histogram(tally, "words", "Length", "questions", "words"),
+        histogram(counted, "words", "Length", "questions", "words"),
         scores_by_rank(RANKS),
         pairs_by_rank(RANKS),
         scores_by_rank(RANKS[:1]),

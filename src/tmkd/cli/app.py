@@ -81,7 +81,7 @@ def collect(
     report: Annotated[bool, typer.Option("--report", help="Also write a page on each stage-1 corpus.")] = False,
     all_: All = False,
 ) -> None:
-    """Read the tasks' pairs and gather the stage-1 corpora, with the leakage guard (§3.1.1 step 1, §4.1)."""
+    """Read the tasks' pairs and collect the stage-1 corpora, with the leakage guard (§3.1.1 step 1, §4.1)."""
     from tmkd.flow.collect import write_pages
     from tmkd.flow.health import found
 

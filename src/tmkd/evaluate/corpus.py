@@ -20,9 +20,9 @@ PAIRS_SHOWN = 20  # of one example at most; a user's group may have any size
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Histogram of whole numbers: `of[n]` is how many items have the value n, int64 (largest + 1,)."""
+    """Histogram of whole numbers: `counts[n]` is how many items have the value n, int64 (largest + 1,)."""
 
-    of: np.ndarray
+    counts: np.ndarray
 
     @classmethod
     def count(cls, numbers: np.ndarray) -> Histogram:
@@ -30,18 +30,18 @@ class Histogram:
         return cls(np.bincount(numbers))
 
     @property
-    def things(self) -> int:
+    def items(self) -> int:
         """Number of items."""
-        return int(self.of.sum())
+        return int(self.counts.sum())
 
     @property
     def mean(self) -> float:
         """Mean value; 0 without items."""
-        return float(self.of @ np.arange(len(self.of))) / max(self.things, 1)
+        return float(self.counts @ np.arange(len(self.counts))) / max(self.items, 1)
 
     def quantile(self, share: float) -> int:
         """Smallest value that this share of the items, and at least one, does not exceed; 0 without items."""
-        return int(np.searchsorted(np.cumsum(self.of), max(share * self.things, 1)))
+        return int(np.searchsorted(np.cumsum(self.counts), max(share * self.items, 1)))
 
 
 class Rank(NamedTuple):
@@ -97,7 +97,7 @@ class CorpusStats:
     examples: tuple[Example, ...]
 
 
-def look(
+def corpus_stats(
     corpus: Corpus, seed: int, examples: int = 50, report: Callable[[int, int], None] | None = None
 ) -> CorpusStats:
     """Statistics of a corpus in one pass, one shard in memory at a time; `report` gets (pairs done, of).
@@ -106,17 +106,17 @@ def look(
     order. About 40 bytes a pair stay in memory. Words are split at white space.
     Raises: TmkdError when a shard is missing or damaged.
     """
-    gathered = _Gathered()
+    seen = _Columns()
     drawn = _Drawn(examples)
     for number in range(len(corpus.shards)):
         table = corpus.shard(number)
         codes, groups = _encoded(table["group"])
         hashes = _hashes(groups, b"%d" % seed)
-        gathered.add(table, codes, hashes)
+        seen.add(table, codes, hashes)
         drawn.add(table, hashes[codes])
         if report is not None:
-            report(gathered.pairs, len(corpus))
-    return gathered.look(drawn)
+            report(seen.pairs, len(corpus))
+    return seen.stats(drawn)
 
 
 class _Drawn:
@@ -162,7 +162,7 @@ class _Drawn:
         )
 
 
-class _Gathered:
+class _Columns:
     """Statistics of the shards so far, as columns: one entry per pair, or per question and shard."""
 
     def __init__(self) -> None:
@@ -196,7 +196,7 @@ class _Gathered:
         for name, column in new.items():
             self._columns[name].append(column)
 
-    def look(self, drawn: _Drawn) -> CorpusStats:
+    def stats(self, drawn: _Drawn) -> CorpusStats:
         """Statistics over all shards."""
         groups, first, places = np.unique(self._column("group"), return_index=True, return_inverse=True)
         pairs = np.bincount(places, weights=self._column("group pairs")).astype(np.int64)

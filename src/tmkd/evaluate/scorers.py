@@ -25,7 +25,7 @@ Logits = Callable[[Sequence[str], Sequence[str]], npt.NDArray[np.float32]]
 
 
 class Scorer(Protocol):
-    """Anything that maps pairs to probabilities; `parameters` and `bytes` (on disk) count all its members."""
+    """Scorer of pairs, pairs → probabilities; `parameters` and `bytes` (on disk) count all its members."""
 
     @property
     def name(self) -> str: ...

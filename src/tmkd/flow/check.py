@@ -70,16 +70,16 @@ def _sizes(run: RunFolder) -> dict[str, int]:
         for split, sources in (("train", task.train), ("dev", task.dev), *task.tests.items()):
             sizes[f"{name}/{split}"] = sum(read_labelled(source, run.base, labels)[0].num_rows for source in sources)
         sizes[f"{name}/dev"] = sizes[f"{name}/dev"] or sizes[f"{name}/train"] // 10
-    for name, gather in run.recipe.collect.items():
-        labels = run.labels(gather.task)
-        given = sum(read_source(source, run.base, labels, label="none").num_rows for source in gather.pairs)
-        asked = sum(read_source(source, run.base, labels, need=("question",)).num_rows for source in gather.questions)
-        for source in gather.passages:
+    for name, corpus in run.recipe.collect.items():
+        labels = run.labels(corpus.task)
+        given = sum(read_source(source, run.base, labels, label="none").num_rows for source in corpus.pairs)
+        asked = sum(read_source(source, run.base, labels, need=("question",)).num_rows for source in corpus.questions)
+        for source in corpus.passages:
             read_source(source, run.base, labels, need=("passage",))
-        for source in gather.documents:
+        for source in corpus.documents:
             check_documents(source, run.base)
-        if gather.run is not None:
-            read_run(gather.run, run.base, gather.top)
-        found = given + min(asked, gather.sample or asked) * min(gather.top, gather.keep or gather.top)
-        sizes[name] = min(found, gather.limit) if gather.limit is not None else found
+        if corpus.run is not None:
+            read_run(corpus.run, run.base, corpus.top)
+        found = given + min(asked, corpus.sample or asked) * min(corpus.top, corpus.keep or corpus.top)
+        sizes[name] = min(found, corpus.limit) if corpus.limit is not None else found
     return sizes

@@ -152,7 +152,7 @@ def write_pages(run: RunFolder) -> Iterator[Path]:
 
     Raises: TmkdError when a corpus is not collected or damaged, or matplotlib is missing.
     """
-    from tmkd.evaluate.corpus import look
+    from tmkd.evaluate.corpus import corpus_stats
     from tmkd.progress import progress
     from tmkd.report.corpus_page import write_corpus_html
 
@@ -161,8 +161,8 @@ def write_pages(run: RunFolder) -> Iterator[Path]:
         if spec.questions:
             made = [("The passages", run.index_folder(name)), ("The questions", run.questions_folder(name)), *made]
         counts = [(step, sealed(folder).facts) for step, folder in made]
-        with progress(f"look at {name}", "pairs") as report:
-            seen = look(run.corpus(name), spec.seed, report=report)
+        with progress(f"statistics of {name}", "pairs") as report:
+            stats = corpus_stats(run.corpus(name), spec.seed, report=report)
         path = run.folder / f"collect-{name}.html"
-        write_corpus_html(path, run.recipe.name, name, seen, counts)
+        write_corpus_html(path, run.recipe.name, name, stats, counts)
         yield path

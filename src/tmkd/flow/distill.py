@@ -54,11 +54,11 @@ def _prune(run: RunFolder, name: str, first: PlannedStage) -> Step:
     student = first.student
 
     def make(folder: Path) -> dict[str, Any]:
-        from tmkd.network.prune import write_narrow
+        from tmkd.network.prune import write_pruned
 
         table = run.corpus(first.corpus).table()
         pairs = list(zip(table["question"].to_pylist(), table["passage"].to_pylist(), strict=True))
-        return write_narrow(run.pretrained(student.base).path, student, pairs, folder)
+        return write_pruned(run.pretrained(student.base).path, student, pairs, folder)
 
     needs = {f"collect/{first.corpus}": run.corpus_artifact(first.corpus)}
     settings = {"corpus": first.corpus, "student": student.model_dump(mode="json")}

@@ -1,4 +1,4 @@
-"""How far two scorings of the same pairs agree, whatever the labels: Kendall's τ and the same first choice."""
+"""Agreement of two scorings of the same pairs, whatever the labels: Kendall's τ and the same first choice."""
 
 from __future__ import annotations
 
@@ -77,12 +77,12 @@ def _members(groups: Groups, pairs: int) -> list[npt.NDArray[np.int64]]:
 
 
 def _couples(items: int) -> int:
-    """In how many ways two of these items can be taken."""
+    """Number of couples among so many items."""
     return items * (items - 1) // 2
 
 
 def _inversions(ranks: npt.NDArray[np.int64]) -> int:
-    """How many couples stand in falling order.
+    """Number of couples in falling order.
 
     From the highest bit down: of two ranks that first differ in a bit, the greater has it set. What shares all higher
     bits lies side by side, in the order given; there each unset bit is passed by the set ones before it.

@@ -1,4 +1,4 @@
-"""How good scores are, given the labels: accuracy, AUC, MRR, MAP and nDCG@10 as pure functions of arrays."""
+"""Quality of scores, given the labels: accuracy, AUC, MRR, MAP and nDCG@10 as pure functions of arrays."""
 
 from __future__ import annotations
 

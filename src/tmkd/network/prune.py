@@ -30,7 +30,7 @@ from tmkd.store import json_bytes, write_atomic
 SAMPLE = 2048  # pairs on which neurons' outputs are measured
 
 
-def write_narrow(base: Path, student: StudentSpec, pairs: Sequence[tuple[str, str]], folder: Path) -> dict[str, int]:
+def write_pruned(base: Path, student: StudentSpec, pairs: Sequence[tuple[str, str]], folder: Path) -> dict[str, int]:
     """Write the bottom layers of the encoder in `base`, pruned to the sizes of `student`, as a pretrained folder.
 
     Neurons and word pieces are chosen by their use in `pairs`, (question, passage). Returns the counts of word pieces
@@ -43,7 +43,7 @@ def write_narrow(base: Path, student: StudentSpec, pairs: Sequence[tuple[str, st
     tokens = tokenizer.encode([question for question, _ in pairs], [passage for _, passage in pairs])
     if student.ffn is not None:
         some = np.unique(np.linspace(0, len(pairs) - 1, min(SAMPLE, len(pairs))).astype(np.int64))
-        narrow_ffn(encoder, student, tokens.take(some), tokenizer.settings.pad_id)
+        prune_ffn(encoder, student, tokens.take(some), tokenizer.settings.pad_id)
     words = tokenizer.tokenizer
     if student.vocabulary is not None:
         size = int(encoder.get_input_embeddings().num_embeddings)  # type: ignore[union-attr]
@@ -62,7 +62,7 @@ def write_narrow(base: Path, student: StudentSpec, pairs: Sequence[tuple[str, st
     return {"word_pieces": words.get_vocab_size(), "parameters": encoder.num_parameters()}
 
 
-def narrow_ffn(encoder: PreTrainedModel, student: StudentSpec, tokens: TokenIds, pad_id: int) -> None:
+def prune_ffn(encoder: PreTrainedModel, student: StudentSpec, tokens: TokenIds, pad_id: int) -> None:
     """Keep the `student.ffn` neurons of each feed-forward that contribute most to its output on these pairs, in place.
 
     Neuron j's contribution is its mean square output times its squared outgoing weights, E[a_j²] · ‖W_j‖².
@@ -70,7 +70,7 @@ def narrow_ffn(encoder: PreTrainedModel, student: StudentSpec, tokens: TokenIds,
     """
     config, neurons = encoder.config, int(student.ffn or 0)
     if not reads_first_token(encoder):
-        raise TmkdError(f"student.ffn: a {config.model_type} cannot be narrowed; encoders built as BERT can")
+        raise TmkdError(f"student.ffn: a {config.model_type} cannot be pruned; encoders built as BERT can")
     if neurons >= config.intermediate_size:
         raise TmkdError(f"student.ffn is {neurons}; the encoder has {config.intermediate_size}: set it to fewer")
     layers: Any = encoder.encoder.layer

@@ -1,1 +1,1 @@
-"""The recipe: one YAML file, its types, its reader and what is said when it is wrong."""
+"""The recipe: one YAML file, its types, its reader and its error messages."""

@@ -16,7 +16,7 @@ def check(recipe: Recipe) -> None:
 
     Raises: ValueError whose message begins with the dotted key it is about; the reader turns it into a line.
     """
-    asked = [(f"collect.{name}.task", gather.task) for name, gather in recipe.collect.items()]
+    asked = [(f"collect.{name}.task", corpus.task) for name, corpus in recipe.collect.items()]
     asked += [(f"teachers.{name}.task", teacher.task) for name, teacher in recipe.teachers.items()]
     asked += [(f"rows.{name}.tasks", task) for name, row in recipe.rows.items() for task in row.tasks or ()]
     for key, task in asked:
@@ -57,9 +57,9 @@ def check(recipe: Recipe) -> None:
 
 def _beside_tasks(recipe: Recipe) -> Iterator[tuple[str, SourceSpec]]:
     """The files that are no task's, by key."""
-    for name, gather in recipe.collect.items():
+    for name, corpus in recipe.collect.items():
         for part in ("documents", "passages", "questions", "pairs"):
-            yield from ((f"collect.{name}.{part}", source) for source in getattr(gather, part))
-        if gather.run is not None:
-            yield f"collect.{name}.run", gather.run
+            yield from ((f"collect.{name}.{part}", source) for source in getattr(corpus, part))
+        if corpus.run is not None:
+            yield f"collect.{name}.run", corpus.run
     yield from ((f"teachers.{name}.file", one.file) for name, one in recipe.teachers.items() if one.file is not None)

@@ -1,4 +1,4 @@
-"""What a recipe is built of: names and numbers within bounds, files of rows, pretrained models."""
+"""Parts of a recipe: names and numbers within bounds, files of rows, pretrained models."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Device = Literal["auto", "cpu", "cuda"]
 
 
-# What a file's columns are to us: of pairs, of documents, of a query log, of judges' votes.
+# Meanings of a file's columns: of pairs, of documents, of a query log, of judges' votes.
 ColumnName = Literal["question", "passage", "label", "group", "url", "title", "text", "count", "judge", "vote"]
 
-# How scored pairs are written: ours, a pair a row; or as another tool has them, several pairs a row (data/layouts.py).
+# Layouts of scored pairs: ours, a pair a row; or as another tool has them, several pairs a row (data/layouts.py).
 SourceLayout = Literal["rows", "hofstaetter", "triples", "flagembedding", "tevatron"]
 
 
@@ -33,7 +33,7 @@ class Spec(BaseModel):
 
 
 class VotesSpec(Spec):
-    """How judges' votes become golden labels (§4.1)."""
+    """Rule by which judges' votes become golden labels (§4.1)."""
 
     at_least: int | None = Field(None, ge=1)
     """Positive votes that make a pair positive. Without it: more than two thirds of the pair's votes."""
@@ -86,7 +86,7 @@ class SourceSpec(Spec):
     where: dict[str, Words] = Field({}, exclude_if=lambda where: not where)
     """Column → value or values: only rows that have one of them in each of these columns are read."""
     layout: SourceLayout = Field("rows", exclude_if=lambda layout: layout == "rows")
-    """How scored pairs are written: `rows` is one pair a row, the others are formats of other tools."""
+    """Layout of scored pairs: `rows` is one pair a row, the others are formats of other tools."""
     texts: TextsSpec | None = None
     """Files that resolve the ids of `layout: hofstaetter`."""
 
@@ -123,7 +123,7 @@ Sources = Annotated[tuple[SourceSpec, ...], BeforeValidator(_as_sources)]
 
 
 class PretrainedSpec(Spec):
-    """Where a pretrained model comes from: exactly one of `folder`, `hub` and `package`."""
+    """Origin of a pretrained model: exactly one of `folder`, `hub` and `package`."""
 
     folder: str | None = None
     """Folder with config.json, safetensors weights and tokenizer.json, relative to the recipe."""
@@ -144,7 +144,7 @@ class PretrainedSpec(Spec):
 
 
 class FitSpec(Spec):
-    """How one model is trained (§4.4): AdamW; with golden labels, the epoch that is best on dev is kept."""
+    """Training of one model (§4.4): AdamW; with golden labels, the epoch that is best on dev is kept."""
 
     learning_rate: float = Field(1e-4, gt=0, lt=1)
     """Highest learning rate, reached after the warm-up; from there it falls linearly to 0."""
@@ -204,7 +204,7 @@ class SmallerSpec(Spec):
 
 
 class EvaluateSpec(Spec):
-    """How the speed of rows is measured."""
+    """Measurement of the speed of rows."""
 
     batch: int = Field(32, ge=1)
     """Pairs per batch."""
@@ -215,7 +215,7 @@ class EvaluateSpec(Spec):
 
 
 class ExportSpec(Spec):
-    """What is exported to be served: a row's student, with the first seed, of the first task it is trained on."""
+    """Export for serving: a row's student, with the first seed, of the first task it is trained on."""
 
     row: Name = "tmkd"
     """Row whose student becomes `runs/NAME/bundle`."""

@@ -1,4 +1,4 @@
-"""The typed recipe: one YAML file that says what a run makes, from pairs to report."""
+"""The typed recipe: one YAML file that describes a run, from pairs to report."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class CollectSpec(Spec):
     near: bool = True
     """Takes near-duplicate pages and questions out."""
     guard: Literal["near", "exact", "off"] = "near"
-    """What touches dev and test, and goes: near repetitions too, exact ones alone, or nothing."""
+    """Rows removed because they repeat dev or test: near repetitions too, exact ones alone, or none."""
     seed: Seed = 1
     """Seed by which questions and documents are drawn."""
 
@@ -86,7 +86,7 @@ class TaskSpec(Spec):
     kind: Literal["qa", "nli"] = "qa"
     """`qa`: training rows that share a question or passage with dev or test go; `nli`: a shared premise is counted."""
     conflicts: Literal["error", "drop"] = "error"
-    """What becomes of a pair with two different labels."""
+    """Treatment of a pair with two different labels."""
 
     @model_validator(mode="after")
     def _positive_is_a_label(self) -> Self:
@@ -114,14 +114,14 @@ class TeacherSpec(Spec):
     file: SourceSpec | None = None
     """File of scores, matched by the texts of the pairs."""
     imported: Literal["score", "probability", "logits"] = "probability"
-    """What the file holds: one logit, a probability of the positive class, or a logit per class."""
+    """Content of the score columns: one logit, a probability of the positive class, or a logit per class."""
     score_columns: tuple[str, ...] = ("score",)
-    """Columns of the file that hold it."""
+    """Columns of the file that hold the scores."""
     missing: Literal["error", "drop"] = "error"
-    """What becomes of pairs that the file has no score for; `drop` leaves them out of the teacher's stages."""
+    """Treatment of pairs that the file has no score for; `drop` leaves them out of the teacher's stages."""
     # Left out of settings while it is the default, as a source's layout.
     repeated: Literal["error", "mean"] = Field("error", exclude_if=lambda repeated: repeated == "error")
-    """What becomes of a pair that the file scores twice differently."""
+    """Treatment of a pair that the file scores twice differently."""
     scores: tuple[Name, ...] | None = None
     """Stage-1 corpora it scores. Without it: all of its task; for a file: none."""
     classes: dict[str, str] = Field(default_factory=dict)
@@ -133,7 +133,7 @@ class TeacherSpec(Spec):
     fresh_pooler: bool = False
     """Draws the pooler of `base` anew: for encoders whose own was never trained, such as all-MiniLM."""
     fit: FitSpec = FitSpec()
-    """How `base` is fine-tuned."""
+    """Settings of the fine-tuning of `base`."""
     extra: bool = False
     """Takes part only in `tmkd run --all`."""
 
@@ -162,7 +162,7 @@ class StageSpec(Spec):
     alpha: float = 0.9
     """Weight α of the teachers' loss in Eq. 5, in [0, 1]: 1 is stage 1 (Eq. 4), 0 golden labels alone."""
     fit: FitSpec = FitSpec()
-    """How it is trained."""
+    """Settings of its training."""
 
     @model_validator(mode="after")
     def _alpha_fits_teachers(self) -> Self:
@@ -181,7 +181,7 @@ class RowSpec(Spec):
     stages: tuple[StageSpec, ...] = Field(min_length=1)
     """Stages in order; each goes on from the body of the one before."""
     student: SmallerSpec = SmallerSpec()
-    """What this row's student has less of than the recipe's."""
+    """Sizes in which this row's student is smaller than the recipe's."""
     each_teacher: bool = False
     """Trains one student per teacher and predicts their mean (m-o-m, §4.3)."""
     tasks: tuple[Name, ...] | None = None
@@ -200,7 +200,7 @@ class Recipe(Spec):
     seeds: tuple[Seed, ...] = Field((1,), min_length=1)
     """Seeds of the students; with several the table has mean ± standard deviation."""
     device: Device = "auto"
-    """Where models run; `auto` takes CUDA where there is some."""
+    """Device that models run on; `auto` takes CUDA where there is some."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """Arithmetic of training and scoring; `auto` takes bf16 where the device is fast in it."""
     pretrained: dict[str, PretrainedSpec] = Field(default_factory=dict)
@@ -216,9 +216,9 @@ class Recipe(Spec):
     rows: dict[Name, RowSpec] = Field(default_factory=dict)
     """Name → row of the results table."""
     evaluate: EvaluateSpec = EvaluateSpec()
-    """How speed is measured."""
+    """Measurement of speed."""
     export: ExportSpec | None = None
-    """What is exported to be served. Without it: nothing."""
+    """Export for serving. Without it: none."""
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:

@@ -19,12 +19,12 @@ _BARS = 40  # of a histogram at most, without the grey one
 _SHOWN = 0.995  # the share of all items that the coloured bars cover at least
 
 
-def histogram(tally: Histogram, name: str, title: str, things: str, unit: str) -> str:
+def histogram(counted: Histogram, name: str, title: str, things: str, unit: str) -> str:
     """Draw a histogram as SVG text; a grey last bar shows the few items with larger values.
 
     `name` begins the drawing's ids and must be unique in a page.
     """
-    starts, heights, last, more = bars(tally)
+    starts, heights, last, more = bars(counted)
     width = (last + 1 - int(starts[0])) // len(starts)
     with drawing(*_SIZE) as (figure, axes):
         middles = starts + (width - 1) / 2
@@ -35,17 +35,17 @@ def histogram(tally: Histogram, name: str, title: str, things: str, unit: str) -
         return svg(figure, name, title)
 
 
-def bars(tally: Histogram) -> tuple[np.ndarray, np.ndarray, int, int]:
+def bars(counted: Histogram) -> tuple[np.ndarray, np.ndarray, int, int]:
     """Bars of a histogram: each one's smallest value and number of items; the last one's largest value, and the number
     of items above it.
     """
-    low, high = tally.quantile(0), tally.quantile(1)
+    low, high = counted.quantile(0), counted.quantile(1)
     if high - low >= _BARS:
-        high = tally.quantile(_SHOWN)
+        high = counted.quantile(_SHOWN)
     width = -(-(high - low + 1) // _BARS)
     starts = np.arange(low, high + 1, width)
     end = int(starts[-1]) + width
-    return starts, np.add.reduceat(tally.of[:end], starts), end - 1, int(tally.of[end:].sum())
+    return starts, np.add.reduceat(counted.counts[:end], starts), end - 1, int(counted.counts[end:].sum())
 
 
 def scores_by_rank(ranks: Sequence[Rank]) -> str:

@@ -74,8 +74,8 @@ def _sizes(stats: CorpusStats) -> list[tuple[str, str]]:
     """Counts in large print, (number, words); a corpus without ranks has no pairs found by search."""
     sizes = [
         (stats.pairs, "pairs"),
-        (stats.pairs_per_question.things, "questions"),
-        (stats.passage_words.things, "different passages"),
+        (stats.pairs_per_question.items, "questions"),
+        (stats.passage_words.items, "different passages"),
     ]
     if stats.ranks:
         sizes += [(sum(rank.pairs for rank in stats.ranks), "pairs found by search")]
