@@ -43,6 +43,8 @@ def test_a_paragraph_of_exactly_the_limit_stays_whole() -> None:
         "It costs about 5 oz. per cup.",
         "George H. W. Bush met Messrs. Smith.",
         "It is by A. A. Milne.",
+        "The carousel of Charles I. D. Looff is old.",
+        "Firth et al. Used as a name, fig. 3 and art. 5.",
     ],
 )
 def test_an_abbreviation_or_number_ends_no_sentence(sentence: str) -> None:
@@ -59,6 +61,10 @@ def test_an_abbreviation_or_number_ends_no_sentence(sentence: str) -> None:
         ("all of it small. no capitals here.", ["all of it small.", "no capitals here."]),
         ("1. Boil it. 2. Eat it.", ["1. Boil it.", "2. Eat it."]),
         ("Wait... What? 42 is it.", ["Wait...", "What?", "42 is it."]),
+        (
+            "Tom Neal, Jr. His wife died. Is it art? It is art. In this one no. It is.",
+            ["Tom Neal, Jr.", "His wife died.", "Is it art?", "It is art.", "In this one no.", "It is."],
+        ),
         ("It opened at 5 p.m. The bar was full.", ["It opened at 5 p.m.", "The bar was full."]),
         ("She moved to Washington D.C. In 1999 she left.", ["She moved to Washington D.C.", "In 1999 she left."]),
     ],

@@ -23,6 +23,9 @@ _ABBREVIATIONS = frozenset(
 _UNITS = frozenset(
     "etc oz lb lbs tsp tbsp pt qt gal hr hrs min mins secs yr yrs kg km cm mm in inc ltd co corp".split()  # noqa: SIM905
 )
+# These are also words: abbreviations only before a number ("No. 5").
+_WORDS = frozenset(("no", "art", "fig", "par", "ex", "sun", "sat"))
+_SUFFIXES = frozenset(("jr", "sr", "al", "esq"))  # "Tom Neal, Jr. His wife"
 
 _CLOSING = "\"'”’»)]}*_」』）》〉】〕"
 _OPENING = "\"'“‘«([{*_「『（《〈【〔¿¡"
@@ -163,6 +166,11 @@ def _ends_sentence(word: str, following: str, *, first: bool, cased: bool) -> bo
         return False
     if stem.lower() in _UNITS:
         return cased and opening.isupper()
+    starts = following.strip(_OPENING + ",") in _STARTS
+    if stem.lower() in _WORDS:
+        return cased and opening.isupper()
     if stem.lower() in _ABBREVIATIONS:
-        return False
-    return _INITIALS.fullmatch(f"{stem}.") is None or stem == "I" or following.strip(_OPENING + ",") in _STARTS
+        return starts and stem.lower() in _SUFFIXES
+    if stem == "I":  # "So do I. You too", but "Charles I. D. Looff"
+        return _INITIALS.fullmatch(f"{following.strip(_OPENING + ',.')}.") is None
+    return _INITIALS.fullmatch(f"{stem}.") is None or starts
