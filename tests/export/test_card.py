@@ -13,7 +13,8 @@ BUNDLE = Bundle(
 )  # fmt: skip
 ROW = {
     "set": "test", "pairs": 12, "accuracy_before": 0.9, "accuracy_after": None, "max_difference": 0.00123,
-    "kendall_tau": None, "top_1_agreement": 1.0,
+    "kendall_tau": None, "top_1_agreement": 1.0, "questions": 4, "kendall_tau_in_groups": None,
+    "kendall_tau_in_groups_interval": None, "top_1_interval": [0.51, 1.0],
 }  # fmt: skip
 REPORT: dict[str, Any] = {
     "fp32": [ROW], "int8": [ROW], "kernel": [], "faults": {"onnxruntime": ["test: tau too low"], "kernel": []}
@@ -30,9 +31,10 @@ def test_the_card_names_classes_headers_and_length() -> None:
 
 def test_a_measure_that_is_not_known_is_a_dash() -> None:
     rows = [line for line in model_card(BUNDLE, REPORT).splitlines() if line.startswith("| test")]
+    measures = "90.0 % → – | 1.2e-03 | – | – | 100.0 % (51.0 % to 100.0 %) |"
     assert rows == [
-        "| test | 12 | fp32 graph, onnxruntime | PyTorch | 90.0 % → – | 1.2e-03 | – | 100.0 % |",
-        "| test | 12 | int8 graph, onnxruntime | fp32 | 90.0 % → – | 1.2e-03 | – | 100.0 % |",
+        f"| test | 12 | 4 | fp32 graph, onnxruntime | PyTorch | {measures}",
+        f"| test | 12 | 4 | int8 graph, onnxruntime | fp32 | {measures}",
     ]
 
 

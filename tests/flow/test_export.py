@@ -22,7 +22,7 @@ def test_smaller_students_are_trained_exported_and_compared(finished: World, tmk
     assert "10 passages ranked within 10000 ms" in said.out
     assert (finished.run / "frontier" / "frontier.html").is_file()
     report = json.loads((finished.run / "bundles" / "small" / "parity.json").read_text())
-    assert [one["set"] for one in report["int8"]] == ["test", "more"]
+    assert [one["set"] for one in report["int8"]] == ["test", "more", "web", "all sets"]
     told = json.loads(tmkd("frontier", finished.recipe, "--runs", finished.runs, "--json").out)
     assert [(one["row"], one["precision"]) for one in told["points"]] == [
         ("tmkd", "fp32"), ("tmkd", "int8"), ("small", "fp32"), ("small", "int8")
@@ -42,7 +42,7 @@ def test_a_finished_run_is_exported_once(finished: World, tmkd: Call) -> None:
         "BertForSequenceClassification"
     ]
     report = json.loads((finished.run / "bundle" / "parity.json").read_text())
-    assert [one["set"] for one in report["fp32"]] == ["test"]
+    assert [one["set"] for one in report["fp32"]] == ["test", "web", "all sets"]
     assert report["fp32"][0]["max_difference"] < 1e-4
     assert "same first passage" in (finished.run / "bundle" / "README.md").read_text()
     again = tmkd("export", finished.recipe, "--runs", finished.runs)

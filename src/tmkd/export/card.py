@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tmkd.bundle.format import Bundle
@@ -37,17 +38,21 @@ def model_card(bundle: Bundle, report: dict[str, Any]) -> str:
         "",
         f"{files} int64 (pairs, longest), and give logits: the logarithms of the probabilities.",
         "",
-        "| set | pairs | computed by | against | accuracy before → after | largest Δ | Kendall's τ "
-        "| same first passage |",
-        "|---|---|---|---|---|---|---|---|",
+        "| set | pairs | questions | computed by | against | accuracy before → after | largest Δ | Kendall's τ "
+        "| τ within questions | same first passage |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for part, computed, against in _PARTS:
         for row in report[part]:
             accuracy = f"{_percent(row['accuracy_before'])} → {_percent(row['accuracy_after'])}"
             lines.append(
-                f"| {row['set']} | {row['pairs']} | {computed} | {against} | {accuracy} | {row['max_difference']:.1e} "
-                f"| {_number(row['kendall_tau'])} | {_percent(row['top_1_agreement'])} |"
+                f"| {row['set']} | {row['pairs']} | {row['questions']} | {computed} | {against} | {accuracy} "
+                f"| {row['max_difference']:.1e} "
+                f"| {_number(row['kendall_tau'])} "
+                f"| {_number(row['kendall_tau_in_groups'])}{_interval(row['kendall_tau_in_groups_interval'], _number)} "
+                f"| {_percent(row['top_1_agreement'])}{_interval(row['top_1_interval'], _percent)} |"
             )
+    lines += ["", "Questions have two passages or more; brackets are 95 % intervals."]
     for engine, faults in report["faults"].items():
         if faults:
             use = "served all the same" if engine in bundle.engines else "used only on request"
@@ -58,6 +63,10 @@ def model_card(bundle: Bundle, report: dict[str, Any]) -> str:
 
 def _percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def _interval(ends: Sequence[float] | None, written: Callable[[float | None], str]) -> str:
+    return "" if ends is None else f" ({written(ends[0])} to {written(ends[1])})"
 
 
 def _number(value: float | None) -> str:

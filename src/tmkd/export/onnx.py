@@ -19,7 +19,7 @@ from tmkd.bundle.onnx_reader import read_graph
 from tmkd.bundle.session import Session
 from tmkd.errors import TmkdError
 from tmkd.export.card import model_card
-from tmkd.export.parity import CheckSet, compare, fp32_faults, int8_faults
+from tmkd.export.parity import CheckSet, compare, fp32_faults, int8_faults, pooled
 from tmkd.export.quantize import input_moments
 from tmkd.export.student_graph import round_layers, student_graph
 from tmkd.network import Student, open_student
@@ -37,11 +37,12 @@ def export_bundle(
 ) -> dict[str, Any]:
     """Write the student's bundle into `folder`, all but its manifest; returns the content of the parity report.
 
-    The int8 weights are calibrated (GPTQ) on `calibration`, (question, passage) pairs. On each of `checks` the fp32
-    graph is compared with the student in PyTorch, and the int8 graph with the fp32 one, computed by onnxruntime and, if
-    it runs here, by our own kernel. The bundle names the engines that kept the int8 graph's limits. If none did, the
-    int8 graph is left out or, with `force`, served all the same. The report's `faults` list the limits that an engine
-    broke. Each engine is compared with the fp32 graph's log-odds of four fixed sequences whenever it opens the bundle.
+    The int8 weights are calibrated (GPTQ) on `calibration`, (question, passage) pairs. On each of `checks`, and on all
+    as one, the fp32 graph is compared with the student in PyTorch, and the int8 graph with the fp32 one, computed by
+    onnxruntime and, if it runs here, by our own kernel. The bundle names the engines that kept the int8 graph's limits.
+    If none did, the int8 graph is left out or, with `force`, served all the same. The report's `faults` list the limits
+    that an engine broke. Each engine is compared with the fp32 graph's log-odds of four fixed sequences whenever it
+    opens the bundle.
     Raises: TmkdError when there are no pairs to calibrate on or check with, the encoder has no export, or the fp32
     graph differs from the student.
     """
@@ -64,18 +65,21 @@ def export_bundle(
     kernel = None if kernel_fault(int8_graph) else FairQueue(Kernel(int8_graph, "int8"))
     if kernel is not None:
         faults["kernel"] = []
-    for check in checks:
-        tokens = tokenizer.encode(check.questions, check.passages)
-        expected = student.predict_proba(list(zip(check.questions, check.passages, strict=True)))
-        fp32, int8 = (np.exp(sessions[precision].logits(tokens)) for precision in ("fp32", "int8"))
-        report["fp32"].append(compare(expected, fp32, check, positive))
-        report["int8"].append(compare(fp32, int8, check, positive))
+    parts = pooled(checks)
+    pool, _ = parts[-1]
+    tokens = tokenizer.encode(pool.questions, pool.passages)
+    expected = student.predict_proba(list(zip(pool.questions, pool.passages, strict=True)))
+    fp32, int8 = (np.exp(sessions[precision].logits(tokens)) for precision in ("fp32", "int8"))
+    kernel_int8 = None if kernel is None else np.exp(kernel.logits(tokens))
+    for check, place in parts:
+        report["fp32"].append(compare(expected[place], fp32[place], check, positive))
+        report["int8"].append(compare(fp32[place], int8[place], check, positive))
         differences = fp32_faults(report["fp32"][-1])
         if differences:
             raise TmkdError(f"the ONNX graph is not the student: {'; '.join(differences)}")
         faults["onnxruntime"] += int8_faults(report["int8"][-1])
-        if kernel is not None:
-            report["kernel"].append(compare(fp32, np.exp(kernel.logits(tokens)), check, positive))
+        if kernel_int8 is not None:
+            report["kernel"].append(compare(fp32[place], kernel_int8[place], check, positive))
             faults["kernel"] += int8_faults(report["kernel"][-1])
     kept = [engine for engine in ENGINES if faults.get(engine) == []]
     engines = kept or [engine for engine in ENGINES if force and engine in faults]

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tmkd.bundle.format import VERSION
+from tmkd.distill.rows import PlannedStage
 from tmkd.flow.evaluate import tested_pairs
 from tmkd.flow.run_folder import NotYet, RunFolder
 from tmkd.flow.step import Step, never_made
@@ -27,7 +29,8 @@ _RANKED_PAIRS = 2200  # that a bundle's latency is measured on
 def export_steps(run: RunFolder, settings: ExportSpec) -> Iterator[Step]:
     """Steps of the export: the bundle, the one-logit BERT where asked for, and the frontier where rows are named.
 
-    A bundle is checked on the task's test sets and on the recipe's `export.checks`.
+    A bundle is checked on the task's test sets, on the recipe's `export.checks`, and on questions of its student's
+    stage-1 corpora.
     """
     yield _bundle(run, settings, settings.row, "export")
     if settings.compat:
@@ -44,8 +47,13 @@ def _frontier_bundle(run: RunFolder, row: str) -> Path:
 
 def _student(run: RunFolder, row: str) -> Path:
     """Student of a row, of the first seed and the first task.  Raises: NotYet."""
-    ((student, _),) = run.row_students(row, _task(run, row), run.recipe.seeds[0])
-    return student
+    return _chain(run, row)[0]
+
+
+def _chain(run: RunFolder, row: str) -> tuple[Path, tuple[PlannedStage, ...]]:
+    """Student of a row and the stages that make it.  Raises: NotYet."""
+    (chain,) = run.row_students(row, _task(run, row), run.recipe.seeds[0])
+    return chain
 
 
 def _task(run: RunFolder, row: str) -> str:
@@ -62,26 +70,29 @@ def _bundle(run: RunFolder, settings: ExportSpec, row: str, verb: Literal["expor
     task = _task(run, row)
     estimate = partial(_bundle_estimate, run, settings, row)
     try:
-        student = _student(run, row)
+        student, stages = _chain(run, row)
     except NotYet as unready:
         return Step(name, verb, folder, {}, {}, never_made, waits=str(unready), estimate=estimate)
+    stage_1 = [stage.corpus for stage in stages if stage.corpus in run.recipe.collect]
     further = tuple(source for sources in settings.checks.values() for source in sources)
 
     def make(folder: Path) -> dict[str, Any]:
         from tmkd.collect.judgments import read_labelled
         from tmkd.export.onnx import export_bundle
-        from tmkd.export.parity import check_set
+        from tmkd.export.parity import ENOUGH, check_set
 
         tables = {split: run.corpus(f"{task}/{split}").table() for split in run.recipe.tasks[task].tests}
         for check, sources in settings.checks.items():
             read = [read_labelled(source, run.base, run.labels(task))[0] for source in sources]
             tables[check] = pa.concat_tables(read)
+        tables |= {name: _ranked(run.corpus(name).table(), ENOUGH) for name in stage_1}
         checks = [check_set(split, table) for split, table in tables.items()]
         some = _pairs(run.corpus(f"{task}/train").table().slice(0, settings.pairs))
         report = export_bundle(student, some, checks, folder, force)
         return _fault_lines(report["faults"], force)
 
-    needs = {"the student": student, f"collect/{task}": run.corpus_artifact(task)}
+    needs = {"the student": student}
+    needs |= {f"collect/{name}": run.corpus_artifact(name) for name in (task, *stage_1)}
     chosen: dict[str, Any] = {"version": VERSION, "row": row, "task": task, "force": force, "pairs": settings.pairs}
     if settings.checks:
         chosen["checks"] = settings.model_dump(mode="json", include={"checks"})["checks"]
@@ -161,6 +172,13 @@ def _frontier(run: RunFolder, settings: ExportSpec) -> Step:
 
     chosen = {"budget_ms": settings.budget_ms, "evaluate": measured.model_dump(mode="json")}
     return Step("frontier/report", "frontier", run.folder / "frontier", needs, chosen, make, estimate=estimate)
+
+
+def _ranked(corpus: pa.Table, most: int) -> pa.Table:
+    """Pairs of a corpus's first `most` questions that have two passages or more."""
+    counts = corpus.group_by("group", use_threads=False).aggregate([([], "count_all")])
+    several = counts.filter(pc.greater(counts["count_all"], 1))["group"].slice(0, most)
+    return corpus.filter(pc.is_in(corpus["group"], several))
 
 
 def _pairs(table: pa.Table) -> list[tuple[str, str]]:

@@ -38,11 +38,21 @@ def kendall_tau_in_groups(a: npt.ArrayLike, b: npt.ArrayLike, groups: Groups) ->
     a, b: (pairs,) float; groups: (pairs,) question ids.
     Raises: ValueError on differing lengths or NaN.
     """
+    known = kendall_taus_of_groups(a, b, groups)
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def kendall_taus_of_groups(a: npt.ArrayLike, b: npt.ArrayLike, groups: Groups) -> npt.NDArray[np.float64]:
+    """τ-b within each group, float64 (groups,), without the groups in which it is not known.
+
+    a, b: (pairs,) float; groups: (pairs,) question ids.
+    Raises: ValueError on differing lengths or NaN.
+    """
     first, second = _scores(a, b)
     members = _members(groups, len(first))
-    taus = np.array([kendall_tau(first[pairs], second[pairs]) for pairs in members])
-    known = taus[~np.isnan(taus)]
-    return float(known.mean()) if len(known) else float("nan")
+    taus = np.array([kendall_tau(first[pairs], second[pairs]) for pairs in members], dtype=np.float64)
+    known: npt.NDArray[np.float64] = taus[~np.isnan(taus)]
+    return known
 
 
 def top_1_agreement(a: npt.ArrayLike, b: npt.ArrayLike, groups: Groups) -> float:
