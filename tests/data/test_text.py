@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from tokenizers.models import BPE, WordLevel
 from tokenizers.pre_tokenizers import ByteLevel, Whitespace
 from tokenizers.processors import RobertaProcessing, TemplateProcessing
@@ -256,3 +256,37 @@ def test_a_folder_is_read_by_todays_rules_and_a_student_by_those_it_was_trained_
     for config, rules in (({}, 0), ({"text_rules": 1}, 1)):
         (tmp_path / "config.json").write_text(json.dumps({"model_type": "tmkd", **config}))
         assert PairTokenizer.load(tmp_path, 16).settings.rules == rules
+
+
+def bert_folder(folder: Path, settings: dict[str, Any], model_type: str = "bert") -> Path:
+    """A cased BertNormalizer in tokenizer.json, and these settings beside it."""
+    vocabulary = {
+        word: number for number, word in enumerate(("[PAD]", "[UNK]", "paris", "Paris", "cafe", "café", "北", "北京"))
+    }
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False, strip_accents=False, handle_chinese_chars=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "config.json").write_text(json.dumps({"model_type": model_type}))
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("settings", "ids"),
+    [
+        ({}, [3, 5, 7]),
+        ({"do_lower_case": True, "strip_accents": None}, [2, 4, 7]),
+        ({"do_lower_case": True}, [2, 5, 7]),
+        ({"strip_accents": True}, [3, 4, 7]),
+        ({"tokenize_chinese_chars": True}, [3, 5, 6, 1]),
+        ({"do_lower_case": "yes"}, [3, 5, 7]),
+        ({"do_lower_case": True, "tokenizer_class": "PreTrainedTokenizerFast"}, [3, 5, 7]),
+    ],
+)
+def test_settings_of_berts_tokenizer_go_before_tokenizer_json(
+    tmp_path: Path, settings: dict[str, Any], ids: list[int]
+) -> None:
+    for model_type, expected in (("bert", ids), ("tmkd", [3, 5, 7])):
+        tokenizer = PairTokenizer.load(bert_folder(tmp_path, settings, model_type), 16)
+        assert tokenizer.encode(["Paris café 北京"], [""]).ids[0].tolist()[: len(expected)] == expected

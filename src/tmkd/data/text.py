@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 from tokenizers import AddedToken, Tokenizer
+from tokenizers.normalizers import BertNormalizer
 
 from tmkd.data.prefixes import PrefixTokenizer
 from tmkd.data.tokens import TokenIds, ragged_arange
@@ -18,6 +19,12 @@ from tmkd.errors import TmkdError, first_line
 from tmkd.store import write_atomic
 
 TOKENIZER = "tokenizer.json"
+_AS_STORED = ("PreTrainedTokenizerFast", "TokenizersBackend")  # classes of transformers that read tokenizer.json alone
+_BERT_SETTINGS = {
+    "do_lower_case": "lowercase",
+    "strip_accents": "strip_accents",
+    "tokenize_chinese_chars": "handle_chinese_chars",
+}
 TEXT_RULES = 1
 STUDENT = "tmkd"  # model_type of a student, whose config.json names the rules it was trained under
 
@@ -81,6 +88,7 @@ class PairTokenizer:
     def load(cls, folder: Path, max_length: int) -> Self:
         """Load from a model folder: tokenizer.json; pad token, separator and token types from the files beside it.
 
+        Settings of tokenizer_config.json go before tokenizer.json's where they do in transformers (BERT's).
         Raises: TmkdError when tokenizer.json is missing or damaged.
         """
         path = folder / TOKENIZER
@@ -92,6 +100,8 @@ class PairTokenizer:
             raise TmkdError(f"{path}: not a tokenizer ({first_line(error)})") from None
         config = _json(folder / "config.json")
         names = _json(folder / "special_tokens_map.json") | _json(folder / "tokenizer_config.json")
+        if config.get("model_type") != STUDENT:  # a student has the tokenizer that it was trained with
+            _apply_bert_settings(tokenizer, names)
         pad = _special_id(tokenizer, "pad", names, config)
         end = _special_id(tokenizer, "eos", names, config)
         separator = _special_id(tokenizer, "sep", names, config)
@@ -197,6 +207,21 @@ def _json(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise TmkdError(f"{path}: not JSON ({error})") from None
     return value if isinstance(value, dict) else {}
+
+
+def _apply_bert_settings(tokenizer: Tokenizer, settings: dict[str, Any]) -> None:
+    """Set lower-casing, accents and Chinese characters as tokenizer_config.json says, as transformers does for BERT.
+
+    Classes that take tokenizer.json as it is are left alone.
+    """
+    normalizer = tokenizer.normalizer
+    if not isinstance(normalizer, BertNormalizer) or settings.get("tokenizer_class") in _AS_STORED:
+        return
+    for theirs, ours in _BERT_SETTINGS.items():
+        value = settings.get(theirs, ...)
+        if isinstance(value, bool) or (value is None and theirs == "strip_accents"):
+            setattr(normalizer, ours, value)
+    tokenizer.normalizer = normalizer
 
 
 def _special_id(tokenizer: Tokenizer, kind: str, names: dict[str, Any], config: dict[str, Any]) -> int | None:

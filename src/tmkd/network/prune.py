@@ -22,6 +22,7 @@ from tmkd.network.encoder import bottom_layers, quiet, represent
 from tmkd.network.first_token import reads_first_token
 from tmkd.network.layer_inputs import layer_inputs
 from tmkd.network.prune_vocabulary import cut_tokenizer, kept_pieces
+from tmkd.network.same_ids import check_ids
 from tmkd.network.scoring import batched_logits
 from tmkd.network.student import TOKENIZER_FILES
 from tmkd.recipe.parts import StudentSpec
@@ -40,6 +41,7 @@ def write_pruned(base: Path, student: StudentSpec, pairs: Sequence[tuple[str, st
     encoder = bottom_layers(base, student.layers, student.pool)
     encoder.train(False)
     tokenizer = PairTokenizer.load(base, student.max_length)
+    check_ids(base, tokenizer, str(base))
     tokens = tokenizer.encode([question for question, _ in pairs], [passage for _, passage in pairs])
     if student.ffn is not None:
         some = np.unique(np.linspace(0, len(pairs) - 1, min(SAMPLE, len(pairs))).astype(np.int64))

@@ -35,6 +35,7 @@ from tmkd.network.encoder import (
 )
 from tmkd.network.headers import Header, Headers, aggregate
 from tmkd.network.opening import check_weights
+from tmkd.network.same_ids import check_ids
 from tmkd.network.scoring import batched_logits
 from tmkd.ranking import Predictions, Probabilities, RankedPassage, predictions, ranking
 
@@ -128,7 +129,9 @@ class Student(PreTrainedModel):
             encoder = bottom_layers(folder, layers, pool)
             require_positions(encoder, max_length, folder)
             student = cls(StudentConfig.of(encoder_config(encoder), pool, labels, headers, max_length))
-        check_body(encoder, pool, PairTokenizer.load(folder, max_length), folder)
+        tokenizer = PairTokenizer.load(folder, max_length)
+        check_ids(folder, tokenizer, str(folder))
+        check_body(encoder, pool, tokenizer, folder)
         student.encoder = encoder
         return student
 

@@ -25,6 +25,7 @@ from tmkd.errors import TmkdError
 from tmkd.network.encoder import quiet
 from tmkd.network.first_token import first_token_state, reads_first_token
 from tmkd.network.opening import check_weights, longest_pair, reads_padding, refusing
+from tmkd.network.same_ids import check_ids
 from tmkd.network.scoring import batched_logits
 from tmkd.train.hardware import Hardware
 
@@ -92,6 +93,7 @@ def in_own_order(folder: Path, model: PreTrainedModel, max_length: int) -> Teach
     Its pairs have at most `max_length` token ids, or as many as the model has positions for.
     """
     tokenizer = PairTokenizer.load(folder, longest_pair(model, max_length))
+    check_ids(folder, tokenizer, str(folder))
     model.config.pad_token_id = tokenizer.settings.pad_id
     return TeacherNetwork(model.eval(), tokenizer, tuple(range(model.config.num_labels)), Hardware("cpu", "fp32"))
 
