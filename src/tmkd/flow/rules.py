@@ -17,6 +17,7 @@ class Rules(NamedTuple):
 
 # By the first part of a step's name: collect, index, questions, teach, score, start, distill, evaluate, export, …
 _SPECIALS = "a special token's name in a text, such as [SEP], is text"
+_IDS = "BERT's tokenizer_config.json goes before its tokenizer.json"
 _TABLES = "blank lines, byte-order marks, lists and objects, and marks for no label in files of rows"
 _DOCUMENTS = "a run chooses among several id columns, a faulty record of CSV costs only itself"
 _TEXTS = "marks and signs tell texts apart, invisible characters go, scripts without spaces are split"
@@ -25,9 +26,9 @@ RULES: dict[str, Rules] = {
     "collect": Rules(2, f"{_TABLES}; {_TEXTS}"),
     "index": Rules(4, f"{_TEXTS}; {_DOCUMENTS}; {_PAGES}"),
     "questions": Rules(2, f"{_TABLES}; {_TEXTS}"),
-    "teach": Rules(1, f"{_SPECIALS}; a model is opened whole or refused"),
-    "start": Rules(1, _SPECIALS),
-    "distill": Rules(1, _SPECIALS),
+    "teach": Rules(2, f"{_SPECIALS}; a model is opened whole or refused; {_IDS}"),
+    "start": Rules(2, f"{_SPECIALS}; {_IDS}"),
+    "distill": Rules(2, f"{_SPECIALS}; {_IDS}"),
 }
 
 

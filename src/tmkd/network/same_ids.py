@@ -39,5 +39,5 @@ def check_ids(folder: Path, tokenizer: PairTokenizer, subject: str) -> None:
         if tokenizer.tokenizer.encode(text, add_special_tokens=False).ids != ids:
             raise TmkdError(
                 f"{subject}: its tokenizer.json gives {text!r} other token ids than transformers does by "
-                "tokenizer_config.json, and the model was trained with those; save the tokenizer again, with transformers"
+                "tokenizer_config.json, with which the model was trained; save the tokenizer again with transformers"
             )
