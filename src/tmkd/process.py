@@ -48,12 +48,12 @@ def restart_if_old(steps: int) -> None:
 
 
 def _is_command() -> bool:
-    """Whether this process is the command `tmkd`, and not another program that calls it."""
+    """True when this process is the command `tmkd`, and not another program that calls it."""
     main = sys.modules["__main__"]
     module = getattr(main.__spec__, "name", "")
     return module == "tmkd.__main__" or Path(getattr(main, "__file__", None) or "").name == "tmkd"
 
 
 def earlier_steps() -> int:
-    """How many steps this command made in processes before this one."""
+    """Number of steps that this command made in processes before this one."""
     return int(os.environ.get(_DONE, "0"))

@@ -16,7 +16,7 @@ Report = Callable[[int, int], None]
 def progress(title: str, unit: str) -> Iterator[Report]:
     """Give a function (done, total) that prints how far the work is, its speed in units/s and the time left.
 
-    A total of 0 is one that nobody knows yet.
+    A total of 0 is unknown.
     """
     start = time.perf_counter()
     printed = start

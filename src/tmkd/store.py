@@ -74,7 +74,7 @@ class Manifest:
     """Manifest of an artifact: the step, digests of its inputs, the slice of the recipe, its files, and facts it found.
 
     `inputs` maps an input's name to its digest, `files` a relative path to its SHA-256; `seconds` is wall time.
-    `versions` are those of tmkd and the libraries that it was made with: told, never compared.
+    `versions` are those of tmkd and the libraries that it was made with: recorded, never compared.
     """
 
     step: str
@@ -93,7 +93,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class State:
-    """Whether an artifact can be used as it is; `why` says what differs when it is stale."""
+    """State of an artifact: done, stale or missing; `why` names the difference when it is stale."""
 
     kind: Literal["done", "stale", "missing"]
     why: str = ""

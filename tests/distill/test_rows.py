@@ -34,7 +34,7 @@ def test_all_means_the_teachers_declared_for_the_corpus() -> None:
     assert row({"corpus": "web", "alpha": 1.0}, {}) == [[("web", ("t1", "t2", "judge")), ("toy/train", ("t1", "t2"))]]
 
 
-def test_without_alpha_no_teacher_is_heard() -> None:
+def test_without_alpha_no_teacher_has_a_loss() -> None:
     assert row({"teachers": [], "alpha": 0}) == [[("toy/train", ())]]
 
 

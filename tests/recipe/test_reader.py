@@ -126,7 +126,7 @@ def test_an_unknown_key_names_the_line_and_the_near_miss(tmp_path: Path, old: st
         (
             "teachers: [], alpha: 0.0",
             "alpha: 0.0",
-            "r.yaml:16: rows.bert-3.stages.0: alpha is 0, so the teachers would never be heard; "
+            "r.yaml:16: rows.bert-3.stages.0: alpha is 0, so teachers have no weight in the loss; "
             "set teachers: [] or alpha above 0",
         ),
         (

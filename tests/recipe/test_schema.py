@@ -81,7 +81,7 @@ def test_alpha_above_zero_needs_teachers() -> None:
 
 
 def test_teachers_need_alpha_above_zero() -> None:
-    with pytest.raises(ValidationError, match="alpha is 0, so the teachers would never be heard"):
+    with pytest.raises(ValidationError, match="alpha is 0, so teachers have no weight in the loss"):
         StageSpec(alpha=0, teachers=("t1",))
 
 

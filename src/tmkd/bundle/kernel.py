@@ -89,7 +89,7 @@ class Kernel:
         return outputs
 
     def _check(self, tokens: TokenIds) -> None:
-        """The kernel trusts what it looks up; nothing may be outside the tables."""
+        """Check that ids, types and lengths are within the tables: the kernel does not."""
         for what, values, least, end in (
             ("token id", tokens.flat_ids, 0, self._weights.words),
             ("token type", tokens.flat_types, 0, self._weights.types),
@@ -100,7 +100,7 @@ class Kernel:
 
 
 def kernel_fault(graph: bytes, level: int | None = None) -> str | None:
-    """Why the kernel cannot run this graph (its ONNX bytes) here, at `level` of CPU_LEVELS or the highest, or None.
+    """Reason why the kernel cannot run a graph (ONNX bytes) here, at `level` of CPU_LEVELS or the highest; or None.
 
     Warns once where only a missing or outdated compiled library is in the way.
     """

@@ -111,12 +111,12 @@ class Ranker:
             size = check_graph(read_graph(graph))
         except (ValueError, KeyError, RecursionError) as error:
             raise TmkdError(f"{path}: not a student's graph: {first_line(error)}; export the bundle again") from None
-        for what, graphs, told in (
+        for what, graphs, declared in (
             ("classes", size.classes, len(bundle.labels.names)),
             ("headers", size.headers, len(bundle.headers)),
         ):
-            if graphs != told:
-                raise TmkdError(f"{path}: {graphs} {what}, {BUNDLE} names {told}; export the bundle again")
+            if graphs != declared:
+                raise TmkdError(f"{path}: {graphs} {what}, {BUNDLE} names {declared}; export the bundle again")
         return size
 
     def _graph(self, precision: Precision) -> bytes:

@@ -100,7 +100,7 @@ def teach(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), a
 
 @app.command()
 def score(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), all_: All = False) -> None:
-    """Score every corpus with every teacher declared for it (§3.1.1 step 2), and tell the teachers' health."""
+    """Score every corpus with every teacher declared for it (§3.1.1 step 2), and print statistics of the logits."""
     from tmkd.flow.health import health_lines
 
     for line in health_lines(_work(recipe, set_, runs, ("score",), all_)):
@@ -239,5 +239,5 @@ def _fail(problem: object, exit_code: int = 1) -> NoReturn:
 
 
 def _full(error: OSError) -> bool:
-    """Whether a disk, a quota or a limit on files is used up."""
+    """True when a disk, a quota or a limit on files is used up."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space left" in str(error)

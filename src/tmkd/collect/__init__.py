@@ -1,1 +1,1 @@
-"""From files, pages and questions to corpora of pairs (§3.1.1 step 1, §4.1)."""
+"""Collection: files, pages and questions → corpora of pairs (§3.1.1 step 1, §4.1)."""

@@ -1,4 +1,4 @@
-"""Rows of the tables as lists of stages: which corpus, which teachers, whose weights (§4.3, §5.1; Tables 4-9)."""
+"""Resolution of a recipe's rows into chains of stages: corpus, teachers, starting weights (§4.3, §5.1; Tables 4-9)."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Rules(NamedTuple):
-    """How often a kind of step has changed what it makes, and what the last changes were, for people."""
+    """Number of changes to what a kind of step makes, and the last ones in words."""
 
     number: int = 0
     why: str = ""
@@ -19,8 +19,8 @@ class Rules(NamedTuple):
 _SPECIALS = "a special token's name in a text, such as [SEP], is text"
 _IDS = "BERT's tokenizer_config.json goes before its tokenizer.json"
 _TABLES = "blank lines, byte-order marks, lists and objects, and marks for no label in files of rows"
-_DOCUMENTS = "a run chooses among several id columns, a faulty record of CSV costs only itself"
-_TEXTS = "marks and signs tell texts apart, invisible characters go, scripts without spaces are split"
+_DOCUMENTS = "a run chooses among several id columns, a faulty record of CSV is dropped alone"
+_TEXTS = "marks and signs distinguish texts, invisible characters go, scripts without spaces are split"
 _PAGES = "hidden answers and HTTP codings of pages are read, fewer abbreviations hide the end of a sentence"
 RULES: dict[str, Rules] = {
     "collect": Rules(2, f"{_TABLES}; {_TEXTS}"),

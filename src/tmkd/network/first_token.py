@@ -16,7 +16,7 @@ FAMILIES = ("bert", "roberta", "xlm-roberta", "camembert")
 
 
 def reads_first_token(encoder: nn.Module) -> bool:
-    """Whether `first_token_state` knows this encoder: BERT's family, no decoder, attention as BERT's own."""
+    """True for an encoder that `first_token_state` knows: BERT's family, no decoder, attention as BERT's own."""
     config: Any = encoder.config
     plain = getattr(config, "position_embedding_type", None) in (None, "absolute")
     plain = plain and not getattr(config, "is_decoder", False)

@@ -14,7 +14,7 @@ INITIAL_DEVIATION = 0.02  # BERT's own
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Whom a header listens to: `task/gold`, or `task/teacher` with the digest of that teacher."""
+    """Name of a header, `task/gold` or `task/teacher`, and the digest of its teacher."""
 
     name: str
     digest: str | None

@@ -105,7 +105,7 @@ def _bare(kind: Any) -> Any:
 
 
 def _deepest(node: yaml.Node, location: Sequence[Any]) -> tuple[int, int, yaml.Node]:
-    """Of the deepest key of `location` that the file has: its line, its depth, and what it holds."""
+    """Line, depth and value of the deepest key of `location` that the file has."""
     line = 1
     for depth, part in enumerate(location):
         found = None
@@ -120,7 +120,7 @@ def _deepest(node: yaml.Node, location: Sequence[Any]) -> tuple[int, int, yaml.N
 
 
 def _own_or_shared(node: yaml.Node, location: list[Any]) -> list[Any]:
-    """Where a key stands in the file: what a row's stage has from a shared stage is to be mended there."""
+    """Location of a key in the file; a key that a row's stage has from a shared stage is located there."""
     if location[:1] != ["rows"] or len(location) < 5 or _deepest(node, location)[1] == len(location):
         return location
     _, _, stage = _deepest(node, location[:4])
@@ -136,13 +136,13 @@ def _is_branch(part: object) -> bool:
 
 
 def _sets(change: str, location: Sequence[Any]) -> bool:
-    """Whether a `--set` touches a place, something in it, or something it lies in."""
+    """True when a `--set` changes a place, something in it, or something it lies in."""
     keys = change.partition("=")[0].split(".")
     return all(key == str(part) for key, part in zip(keys, location, strict=False))
 
 
 def _wanted(problem: Any) -> str:
-    """What the recipe wants at this place."""
+    """Type that the recipe expects at this place."""
     if problem["type"] == "string_pattern_mismatch":
         is_name = problem["ctx"]["pattern"] == NAME
         return "a name has letters, digits, - and _ only" if is_name else "give 64 hexadecimal digits (SHA-256)"
@@ -150,7 +150,7 @@ def _wanted(problem: Any) -> str:
 
 
 def _found(value: object, kind: str) -> str:
-    """What stands there instead; YAML makes something else than text of a bare no, 1 or 2024-01-01."""
+    """Value found there; YAML reads a bare no, 1 or 2024-01-01 as something else than text."""
     if kind == "string_type" and isinstance(value, bool | int | float | date):
         return f"YAML reads this as {short(value)}, not as text, so put it in quotes"
     return f"this is {short(value)}"

@@ -171,7 +171,7 @@ class StageSpec(Spec):
         if self.alpha > 0 and not self.teachers:
             raise ValueError(f"alpha is {self.alpha} but the stage has no teachers; name some or set alpha: 0")
         if self.alpha == 0 and self.teachers:
-            raise ValueError("alpha is 0, so the teachers would never be heard; set teachers: [] or alpha above 0")
+            raise ValueError("alpha is 0, so teachers have no weight in the loss; set teachers: [] or alpha above 0")
         return self
 
 

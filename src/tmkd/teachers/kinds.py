@@ -1,4 +1,5 @@
-"""Kinds of teacher: fine-tuned here, ready-made, or scores made elsewhere. A new kind is a class and a line here."""
+"""Kinds of teacher: fine-tuned here, ready-made, or scores made elsewhere. A new kind needs
+a class and a branch of `teacher_of` here, and a field of `TeacherSpec`."""
 
 from __future__ import annotations
 

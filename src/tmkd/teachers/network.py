@@ -125,7 +125,7 @@ def open_model(folder: Path, name: str, **changes: Any) -> PreTrainedModel:
 def match_classes(
     config: PreTrainedConfig, labels: LabelSet, classes: Mapping[str, str], name: str
 ) -> tuple[int, ...] | None:
-    """For each of our label names, the model's output index; None for a one-logit model of a two-class task."""
+    """Output index of each of our label names; None for a one-logit model of a two-class task."""
     count = int(config.num_labels)
     if count == 1:
         if len(labels.names) != 2 or labels.positive_index != 1:

@@ -66,7 +66,7 @@ class Teacher(Protocol):
 
     @property
     def scores_by_default(self) -> bool:
-        """Whether it scores every corpus of its task unless `scores` says otherwise."""
+        """True where it scores every corpus of its task unless `scores` says otherwise."""
 
     def folder(self, run: Run) -> Path:
         """Folder of its network, or of its stored scores."""

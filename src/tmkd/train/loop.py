@@ -53,7 +53,7 @@ class Training:
 
     @property
     def golden(self) -> bool:
-        """Whether there is a golden header: Eq. 5 gives its loss the weight 1 − α."""
+        """True where there is a golden header: Eq. 5 gives its loss the weight 1 − α."""
         return self.alpha < 1
 
 
