@@ -162,6 +162,16 @@ def test_triples_of_ids_are_scores_of_their_texts(tmp_path: Path, corpus: Callab
     assert matched(tmp_path, corpus([(*pair, None) for pair in PAIRS[:2]]))[0].tolist() == [[0, 8.5], [0, -3]]
 
 
+def test_invisible_characters_in_the_texts_of_another_layout_are_no_part_of_them(
+    tmp_path: Path, corpus: Callable[..., Corpus]
+) -> None:
+    (tmp_path / "q.tsv").write_text("1\twhy is the\u00ad sky blue\n", encoding="utf-8")
+    (tmp_path / "p.tsv").write_text("7\tscat\u00adter\u200bing\n", encoding="utf-8")
+    (tmp_path / "scores.tsv").write_text("2.0\t1.0\t1\t7\t7\n")
+    read(tmp_path, file=HOFSTAETTER, imported="score", repeated="mean")
+    assert matched(tmp_path, corpus([("why is the sky blue", "scattering", None)]))[1] == 0
+
+
 def test_the_rows_of_another_layout_are_those_of_its_file(tmp_path: Path) -> None:
     triples(tmp_path, (8.5, -3), (8.5, -2))
     with pytest.raises(TmkdError, match=r"scores\.tsv: rows 1 and 2 score the same pair differently"):

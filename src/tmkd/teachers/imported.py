@@ -15,6 +15,7 @@ from tmkd.data.layouts import read_layout
 from tmkd.data.pairs import Corpus, pair_id
 from tmkd.data.softlabels import logits_from, shard_path, write_shard
 from tmkd.data.sources import read_columns
+from tmkd.data.words import visible
 from tmkd.errors import TmkdError
 from tmkd.recipe import schema
 from tmkd.recipe.parts import SourceSpec
@@ -64,7 +65,8 @@ def _ids(table: pa.Table) -> np.ndarray:
     def every() -> Iterator[bytes]:
         for batch in table.select(["question", "passage"]).to_batches(1 << 14):
             plain = (one.dictionary_decode() if pa.types.is_dictionary(one.type) else one for one in batch.columns)
-            yield from (pair_id(*pair).encode() for pair in zip(*(one.to_pylist() for one in plain), strict=True))
+            cleaned = ([visible(text).strip() for text in one.to_pylist()] for one in plain)
+            yield from (pair_id(*pair).encode() for pair in zip(*cleaned, strict=True))
 
     return np.fromiter(every(), dtype="S32", count=table.num_rows)
 
