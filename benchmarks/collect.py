@@ -29,6 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from tmkd.data.words import search_terms
 from tmkd.evaluate.speed import in_turns
 from tmkd.machine import machine_line
 from tmkd.search.candidates import candidates
@@ -39,7 +40,6 @@ ROOT = Path(__file__).resolve().parents[1]
 PASSAGES, QUESTIONS = "unlabelled/passages.parquet", "unlabelled/questions.parquet"
 TOP = 10
 MEBI = 1 << 20
-_WORD, _STOP = re.compile(r"[^\W_]+"), frozenset(STOP_WORDS)
 Search = Callable[[Sequence[str]], list[list[int]]]  # questions → numbers of the best passages of each, best first
 
 
@@ -105,8 +105,8 @@ def search(passages: list[str], questions: list[str], repeats: int, folder: Path
 
 
 def words(text: str) -> list[str]:
-    """Words of a text as in our index: runs of letters and digits, lower case, without stop words."""
-    return [word for word in _WORD.findall(text.lower()) if word not in _STOP and len(word.encode()) < 40]
+    """Terms of a text as in our index: `search_terms` without stop words."""
+    return [term for term in search_terms(text) if term not in STOP_WORDS and len(term) <= 40]
 
 
 def ours(passages: Sequence[str], folder: Path) -> Search:
