@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tmkd.errors import TmkdError, did_you_mean, first_line, optional_import
 from tmkd.recipe.parts import PretrainedSpec
@@ -68,6 +70,18 @@ def _checked(name: str, path: Path, sha256: str | None) -> ModelFolder:
         found = digests.get("model.safetensors", "no model.safetensors")
         raise TmkdError(f"pretrained '{name}': SHA-256 of model.safetensors is {found}, the recipe says {sha256}")
     return ModelFolder(path, digest_json(digests))
+
+
+def model_config(folder: Path) -> dict[str, Any]:
+    """Read a model folder's config.json. Raises: TmkdError when it is no JSON object."""
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise TmkdError(f"{path}: not JSON ({first_line(error)})") from None
+    if not isinstance(config, dict):
+        raise TmkdError(f"{path}: not a JSON object")
+    return config
 
 
 def _package_folder(name: str, requirement: str) -> Path:

@@ -94,3 +94,13 @@ def test_sealed_settings_of_the_wrong_kind_are_told(bundle: Path) -> None:
     reseal(bundle)
     with pytest.raises(TmkdError, match="damaged"):
         Ranker(bundle, "fp32")
+
+
+@pytest.mark.parametrize("number", [-1, 1 << 31, 1 << 70])
+def test_check_sequences_of_ids_that_no_network_has_are_told(bundle: Path, number: int) -> None:
+    check = json.loads((bundle / "bundle.json").read_text())["check"]
+    check["types"][0][0] = number
+    change(bundle, check=check)
+    reseal(bundle)
+    with pytest.raises(TmkdError, match="damaged"):
+        Ranker(bundle, "fp32")

@@ -173,3 +173,17 @@ def test_exports_and_rows_whose_teacher_is_unknown_are_estimated_too(
     assert found["export/bundle"]["seconds"] > 20
     assert (found["export/compat"]["pairs"], found["export/compat"]["bytes"]) == (12, 500)
     assert found["frontier/report"]["seconds"] == pytest.approx(1 + 2 * (2 * 8 + 2200) / 5 / CORES * WORK / 2)
+
+
+@pytest.mark.parametrize("content", [b'{"model_type": "\xe4"}', b"[" * 9_000, b"[]"])
+def test_a_damaged_configuration_of_an_encoder_is_told(folder: Path, content: bytes) -> None:
+    (folder / "bert" / "config.json").write_bytes(content)
+    with pytest.raises(TmkdError, match=r"config\.json: not "):
+        told(folder)
+
+
+@pytest.mark.parametrize("key", ["num_hidden_layers", "hidden_size", "intermediate_size"])
+def test_a_setting_of_another_kind_is_not_compared(folder: Path, key: str) -> None:
+    path = folder / "bert" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: ["2"]}))
+    assert "in order" in told(folder)

@@ -111,6 +111,8 @@ def _check_sequences(content: Mapping[str, Any], text: TextSettings, classes: in
     lengths = [len(one) for one in check.ids]
     sized = [len(one) for one in check.types] == lengths and [len(one) for one in check.log_odds] == [classes] * 4
     odds = np.array(check.log_odds)
+    numbers = [number for one in (*check.ids, *check.types) for number in one]
+    sized = sized and min(numbers) >= 0 and max(numbers) < 1 << 31
     if not sized or min(lengths) < 1 or max(lengths) > max(text.max_length, 2) or not np.isfinite(odds).all():
         raise ValueError("check: not four sequences with their log-odds")
     if not 0 < check.int8_limit <= INT8_LIMITS[1]:

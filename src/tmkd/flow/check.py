@@ -10,6 +10,7 @@ from rich.table import Table
 from tmkd.errors import TmkdError
 from tmkd.flow.plan import steps
 from tmkd.flow.run_folder import RunFolder
+from tmkd.pretrained import model_config
 from tmkd.progress import clock
 from tmkd.store import verify
 from tmkd.train.estimate import Estimate
@@ -46,14 +47,14 @@ def check_run(run: RunFolder, console: Console, as_json: bool) -> None:
 def _check_students(run: RunFolder) -> None:
     """Compare each student's layers, neurons and length with its encoder's.  Raises: TmkdError when it has fewer."""
     for student in (run.recipe.student, *map(run.recipe.student_of, run.recipe.rows)):
-        config = json.loads((run.pretrained(student.base).path / "config.json").read_bytes())
+        config = model_config(run.pretrained(student.base).path)
         for key, wanted, field in (
             ("num_hidden_layers", student.layers, "layers"),
             ("intermediate_size", student.ffn, "ffn"),
             ("max_position_embeddings", student.max_length, "max_length"),
         ):
             has = config.get(key)
-            if None not in (has, wanted) and wanted > has:
+            if isinstance(has, int) and wanted is not None and wanted > has:
                 raise TmkdError(f"student.{field} is {wanted}, but {student.base} has {has}; set it to {has} or fewer")
 
 

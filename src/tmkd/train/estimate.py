@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tmkd.machine import cores
+from tmkd.pretrained import model_config
 from tmkd.recipe.parts import FitSpec
 
 # Pairs/s of a 12-layer, 768-wide encoder on one modern core at 64 token ids; other models are scaled from it.
@@ -44,7 +45,13 @@ def weight_bytes(model: Path) -> int:
 
 def _work(model: Path, layers: int | None) -> float:
     """Arithmetic of a model per token as a share of BERT-base's."""
-    config = json.loads((model / "config.json").read_bytes())
-    depth = layers or config.get("num_hidden_layers") or config.get("n_layer") or 12
-    width = config.get("hidden_size") or config.get("n_embd") or 768
+    config = model_config(model)
+    depth = layers or _number(config, "num_hidden_layers", "n_layer") or 12
+    width = _number(config, "hidden_size", "n_embd") or 768
     return float(depth * width * width / _BASE_WORK)
+
+
+def _number(config: Mapping[str, Any], *names: str) -> int | None:
+    """The first of these settings that is a whole number."""
+    found = (config.get(name) for name in names)
+    return next((value for value in found if isinstance(value, int)), None)
