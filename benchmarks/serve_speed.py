@@ -62,16 +62,17 @@ def main() -> None:
     options.add_argument("--repeats", type=int, default=5)
     options.add_argument("--threads", type=int, default=2)
     options.add_argument("--engine", choices=("kernel", "onnxruntime"), help="of int8; default: that of Ranker")
+    options.add_argument("--width", type=int, choices=(1, 2), help="bytes of an input; default: that of Ranker")
     options.add_argument("--only", choices=("peers", "large", "peak", "latency"))
     given = options.parse_args()
     torch.set_num_threads(given.threads)
     table = read_source(SourceSpec(file=given.file.name), given.file.parent, LabelSet("test", ("no", "yes"), "yes"))
     table = table.slice(0, given.pairs)
     pairs: Pairs = list(zip(table["question"].to_pylist(), table["passage"].to_pylist(), strict=True))
-    ranker = Ranker(given.bundle, "int8", given.threads, given.engine)
+    ranker = Ranker(given.bundle, "int8", given.threads, given.engine, given.width)
     tokens = ranker.tokenizer.encode(*map(list, zip(*pairs, strict=True)))
     size = f"{len(pairs)} pairs of {tokens.lengths.mean():.1f} token ids, {given.threads} threads"
-    print(f"{machine_line()}; int8 by {ranker.engine}; {size}")
+    print(f"{machine_line()}; int8 by {ranker.engine} of width {ranker.width}; {size}")
     parts = [given.only] if given.only else ["peers", "large", "peak", "latency"]
     if "peers" in parts:
         peers(ranker, given.student, given.teacher, pairs, given.repeats, given.threads)
@@ -203,7 +204,7 @@ def large(pairs: Pairs, ranker: Ranker, repeats: int, threads: int) -> None:
 def encoder(graph: bytes, ranker: Ranker, threads: int) -> Callable[[TokenIds], object]:
     """The ranker's engine with an int8 graph: token ids → logits."""
     if ranker.engine == "kernel":
-        return FairQueue(Kernel(graph, "int8"), threads).logits
+        return FairQueue(Kernel(graph, "int8", width=ranker.width or 2), threads).logits
     return FairQueue(Session(graph, "int8", ranker.bundle.text.pad_id), threads).logits
 
 
@@ -219,7 +220,7 @@ def peak(ranker: Ranker, pairs: Pairs, repeats: int, threads: int) -> None:
     """Share of the processor's int8 peak that the encoder reaches.
 
     The peak is the highest rate of the encoder's own matrix products with 2,048 rows, by onnxruntime or by our kernel.
-    The kernel's inputs have two bytes, so it multiplies twice; the share is printed for both counts.
+    With inputs of two bytes the kernel multiplies twice; the share is then printed for both counts.
     """
     graph = onnx.load(ranker.folder / "model.int8.onnx").graph
     large = 20_000  # a larger matrix is the word embeddings, no factor of a product
@@ -239,7 +240,7 @@ def peak(ranker: Ranker, pairs: Pairs, repeats: int, threads: int) -> None:
     width, wide = min(map(min, shapes)), max(map(max, shapes))
     layers = sum(one.op_type == "Softmax" for one in graph.node)
     whole = 2 * (4 * width * width + 2 * width * wide)
-    times = 2 if ranker.engine == "kernel" else 1
+    times = ranker.width or 1
     every = (layers - 1) * whole + 4 * width * width
     done = times * float(tokens.lengths.sum()) * every
     rates = f"{done / shortest / 1e9:,.0f} GOP/s, {len(pairs) / shortest:,.0f} pairs/s"
@@ -256,13 +257,13 @@ def kernel_rate(inputs: int, outputs: int, threads: int, repeats: int) -> float:
     rng = np.random.default_rng(1)
     weight = aligned(rng.integers(-127, 127, (inputs, outputs), dtype=np.int8))
     vectors = [aligned(np.zeros(outputs, dtype=kind)) for kind in (np.float32, np.float32, np.int32)]
-    layer = Int8Linear(weight.ctypes.data, *(vector.ctypes.data for vector in vectors), inputs, outputs)
+    layer = Int8Linear(weight.ctypes.data, *(vector.ctypes.data for vector in vectors), inputs, outputs, 2)
     scales = aligned(np.zeros(2048, dtype=np.float32))
     codes = [aligned(rng.integers(0, 255, (2, 2048, inputs), dtype=np.uint8)) for _ in range(threads)]
     outs = [aligned(np.zeros(2048 * outputs, dtype=np.uint16)) for _ in range(threads)]
 
     def ten(left: np.ndarray, out: np.ndarray) -> None:
-        rows = (ctypes.c_void_p * 2)(left.ctypes.data, scales.ctypes.data)  # QuantisedRows of rows.h
+        rows = (ctypes.c_void_p * 3)(left.ctypes.data, scales.ctypes.data, 2)  # QuantisedRows of rows.h
         for _ in range(10):
             layer_of(kernel_level(), rows, 2048, ctypes.byref(layer), 0, out.ctypes.data)  # 0: STORE_BF16
 

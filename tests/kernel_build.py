@@ -39,7 +39,7 @@ class Build:
 class QuantisedRows(ctypes.Structure):
     """Rows as codes in tiles, with a scale each (rows.h)."""
 
-    _fields_ = [("codes", ctypes.c_void_p), ("scales", ctypes.c_void_p)]
+    _fields_ = [("codes", ctypes.c_void_p), ("scales", ctypes.c_void_p), ("bytes", ctypes.c_int64)]
 
 
 def _argument(value: Any) -> Any:
@@ -87,20 +87,20 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     )
 
 
-def tiled_codes(codes: np.ndarray) -> np.ndarray:
-    """16-bit codes (rows, width) → bytes in tiles, (rows up to a multiple of 16 / 16, 2, width / 64, 16, 64)."""
+def tiled_codes(codes: np.ndarray, size: int) -> np.ndarray:
+    """Codes of `size` bytes (rows, width) → bytes in tiles, (blocks of 16 rows, size, width / 64, 16, 64)."""
     rows, width = codes.shape
     padded = np.zeros((-(-rows // 16) * 16, width), dtype=np.uint16)
     padded[:rows] = codes
-    halves = np.stack([padded >> 8, padded & 255]).astype(np.uint8)
-    return halves.reshape(2, -1, 16, width // 64, 64).transpose(1, 0, 3, 2, 4)
+    parts = np.stack([padded >> 8, padded & 255][-size:]).astype(np.uint8)
+    return parts.reshape(size, -1, 16, width // 64, 64).transpose(1, 0, 3, 2, 4)
 
 
 def codes_of(tiles: np.ndarray, rows: int) -> np.ndarray:
     """The inverse of `tiled_codes`: int64 (rows, width)."""
-    blocks, _, steps, _, _ = tiles.shape
-    halves = tiles.transpose(1, 0, 3, 2, 4).reshape(2, blocks * 16, steps * 64).astype(np.int64)
-    return (256 * halves[0] + halves[1])[:rows]
+    blocks, size, steps, _, _ = tiles.shape
+    parts = tiles.transpose(1, 0, 3, 2, 4).reshape(size, blocks * 16, steps * 64).astype(np.int64)
+    return (256 * parts[0] + parts[1] if size == 2 else parts[0])[:rows]
 
 
 def to_bf16(numbers: np.ndarray) -> np.ndarray:

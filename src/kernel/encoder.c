@@ -1,7 +1,7 @@
 /* int8 BERT encoder, fused: token ids → header logits, the arithmetic of model.int8.onnx.
 
-   Weights are the graph's int8 codes. Activations are 16-bit codes where the graph has 8-bit ones, which nearly
-   halves the error (docs/speed.md).
+   Weights are the graph's int8 codes. Each layer's inputs are 8-bit codes, as the graph's are, or 16-bit ones, with which
+   the error is smaller and two products are made instead of one (docs/speed.md).
 
    Tokens of several pairs lie one after the other, without padding. Each sum is over one token or one pair, in an order
    that depends on nothing else: a pair's logits are the same to the bit in any batch. Between two products activations
@@ -24,7 +24,8 @@ const int tmkd_compiled_level = AMX_COMPILED ? 2 : 1;
 typedef struct {
     float *hidden;          /* (rows, width) */
     float *context;         /* (rows, width), attention's output */
-    QuantisedRows layer_in; /* (rows, width): a layer's input, rotated. The scales serve the panels too. */
+    uint8_t *layer_codes;   /* (rows, width) in tiles: a layer's input, rotated */
+    float *scales;          /* (rows,) of layer_codes, then of the panels */
     uint16_t *qkv;          /* (rows, 3 · width) bf16 */
     float *rotated;         /* (ROWS_AT_ONCE, width) */
     uint8_t *panel_codes;   /* (PANEL_ROWS, width) in tiles */
@@ -74,11 +75,11 @@ static void lay_out(const Model *m, long pairs, long longest, Arena *arena, Work
     work->hidden = take(arena, rows * width * 4);
     work->context = take(arena, rows * width * 4);
     work->rotated = take(arena, ROWS_AT_ONCE * width * 4);
-    work->layer_in.scales = take(arena, rows * 4);
+    work->scales = take(arena, rows * 4);
     work->outlier_product = take(arena, PANEL_ROWS * OUTLIERS * 4);
     work->qkv = take(arena, rows * 3 * width * 2);
     work->halves = take(arena, at_least(firsts, PANEL_ROWS) * widest * 2);
-    work->layer_in.codes = take(arena, rows * width * 2);
+    work->layer_codes = take(arena, rows * width * 2);
     work->panel_codes = take(arena, PANEL_ROWS * width * 2);
     work->ffn_codes = take(arena, PANEL_ROWS * m->ffn_width * 2);
     work->first_hidden = take(arena, firsts * width * 4);
@@ -113,6 +114,12 @@ static inline void embed_token(const Model *m, long id, long type, long position
     }
 }
 
+/* The input of `layer`, quantised, from row `from` on, a multiple of 16. */
+static QuantisedRows layer_input(const Encoder *e, const Layer *layer, long from) {
+    const QuantisedRows rows = {e->work.layer_codes, e->work.scales, layer->qkv.bytes};
+    return (QuantisedRows){tiled_row(rows, from, e->model->width), rows.scales + from, rows.bytes};
+}
+
 /* Embeddings of a group's `tokens` tokens, their LayerNorm, and the first layer's input. */
 static void embed(const Encoder *e, const Batch *group, long tokens) {
     const Model *m = e->model;
@@ -130,17 +137,16 @@ static void embed(const Encoder *e, const Batch *group, long tokens) {
                            .norm = m->embedding_norm,
                            .epsilon = m->epsilon,
                            .rotated = e->work.rotated,
-                           .out = e->work.layer_in};
+                           .out = layer_input(e, m->layer, 0)};
     for (long first = 0; first < tokens; first += ROWS_AT_ONCE)
         normalise_and_quantise(task, first, at_most(tokens - first, ROWS_AT_ONCE));
 }
 
-static void project_qkv(const Encoder *e, Int8Linear qkv, long tokens) {
-    const Workspace *w = &e->work;
+static void project_qkv(const Encoder *e, const Layer *layer, long tokens) {
+    const Int8Linear qkv = layer->qkv;
     for (long from = 0; from < tokens; from += PANEL_ROWS) {
-        const QuantisedRows input = {w->layer_in.codes + 2 * from * qkv.inputs, w->layer_in.scales + from};
-        const Epilogue epilogue = {STORE_BF16, w->qkv + from * qkv.outputs};
-        int8_linear(e->amx, input, at_most(tokens - from, PANEL_ROWS), qkv, epilogue);
+        const Epilogue epilogue = {STORE_BF16, e->work.qkv + from * qkv.outputs};
+        int8_linear(e->amx, layer_input(e, layer, from), at_most(tokens - from, PANEL_ROWS), qkv, epilogue);
     }
 }
 
@@ -151,44 +157,46 @@ static void finish_layer(const Encoder *e, const Layer *layer, long from, long r
     const int amx = e->amx;
     const long width = e->model->width, ffn_width = e->model->ffn_width;
     float *hidden = w->hidden + from * width, *context = w->context + from * width;
-    float *scales = w->layer_in.scales + from; /* the panel's own input is used up */
-    const QuantisedRows panel = {w->panel_codes, scales}, ffn = {w->ffn_codes, scales};
+    float *scales = w->scales + from; /* the panel's own input is used up */
+    const QuantisedRows attended = {w->panel_codes, scales, layer->attn_out.bytes};
+    const QuantisedRows ffn_in = {w->panel_codes, scales, layer->ffn_up.bytes};
+    const QuantisedRows neurons = {w->ffn_codes, scales, layer->ffn_down.bytes};
 
     for (long few = 0; few < rows; few += ROWS_AT_ONCE) {
         const long end = at_most(few + ROWS_AT_ONCE, rows);
-        for (long row = few; row < end; row++) scales[row] = row_scale(context + row * width, width);
+        for (long row = few; row < end; row++) scales[row] = row_scale(attended.bytes, context + row * width, width);
         for (long row = few; row < end; row++)
-            quantise_row(context + row * width, scales[row], width, tiled_row(panel.codes, row, width));
+            quantise_row(attended.bytes, context + row * width, scales[row], width, tiled_row(attended, row, width));
     }
-    int8_linear(amx, panel, rows, layer->attn_out, (Epilogue){ADD_TO_FP32, hidden});
+    int8_linear(amx, attended, rows, layer->attn_out, (Epilogue){ADD_TO_FP32, hidden});
 
     const NormTask attn_norm = {.hidden = hidden,
                                 .width = width,
                                 .norm = layer->attn_norm,
                                 .epsilon = e->model->epsilon,
                                 .rotated = w->rotated,
-                                .out = panel,
+                                .out = ffn_in,
                                 .up_weight = layer->outliers.up_weight,
                                 .up_product = w->outlier_product};
     for (long few = 0; few < rows; few += ROWS_AT_ONCE)
         normalise_and_quantise(attn_norm, few, at_most(rows - few, ROWS_AT_ONCE));
-    int8_linear(amx, panel, rows, layer->ffn_up, (Epilogue){STORE_GELU_FP16, w->halves});
+    int8_linear(amx, ffn_in, rows, layer->ffn_up, (Epilogue){STORE_GELU_FP16, w->halves});
 
     for (long few = 0; few < rows; few += ROWS_AT_ONCE) {
         const long end = at_most(few + ROWS_AT_ONCE, rows);
-        for (long row = few; row < end; row++) scales[row] = gelu_row_scale(w->halves + row * ffn_width, ffn_width);
+        for (long row = few; row < end; row++) scales[row] = gelu_row_scale(neurons.bytes, w->halves + row * ffn_width, ffn_width);
         for (long row = few; row < end; row++)
-            quantise_gelu_row(w->halves + row * ffn_width, scales[row], ffn_width,
-                              tiled_row(ffn.codes, row, ffn_width));
+            quantise_gelu_row(neurons.bytes, w->halves + row * ffn_width, scales[row], ffn_width,
+                              tiled_row(neurons, row, ffn_width));
     }
-    int8_linear(amx, ffn, rows, layer->ffn_down, (Epilogue){ADD_TO_FP32, hidden});
+    int8_linear(amx, neurons, rows, layer->ffn_down, (Epilogue){ADD_TO_FP32, hidden});
 
     const NormTask ffn_norm = {.hidden = hidden,
                                .width = width,
                                .norm = layer->ffn_norm,
                                .epsilon = e->model->epsilon,
                                .rotated = w->rotated,
-                               .out = {w->layer_in.codes + 2 * from * width, scales}};
+                               .out = layer_input(e, layer + 1, from)};
     for (long few = 0; few < rows; few += ROWS_AT_ONCE) {
         const long some = at_most(rows - few, ROWS_AT_ONCE);
         for (long row = few; row < few + some; row++)
@@ -252,12 +260,12 @@ static void run_layers(const Encoder *e, const Batch *group, long tokens, long f
     embed(e, group, tokens);
     for (long number = 0; number < m->layers - 1; number++) {
         const Layer *layer = m->layer + number;
-        project_qkv(e, layer->qkv, tokens);
+        project_qkv(e, layer, tokens);
         attend(e, group);
         for (long from = 0; from < tokens; from += PANEL_ROWS)
             finish_layer(e, layer, from, at_most(tokens - from, PANEL_ROWS));
     }
-    project_qkv(e, m->layer[m->layers - 1].qkv, tokens);
+    project_qkv(e, m->layer + m->layers - 1, tokens);
     attend_first_tokens(e, group, first_pair);
 }
 

@@ -6,7 +6,7 @@
 #pragma once
 #include <stdint.h>
 
-enum { TMKD_ABI = 2, OUTLIERS = 4 /* neurons of a feed-forward that are not quantised */ };
+enum { TMKD_ABI = 3, OUTLIERS = 4 /* neurons of a feed-forward that are not quantised */ };
 
 /* Linear layer with int8 weights, a scale per output. inputs is a multiple of 64, outputs of 32. */
 typedef struct {
@@ -15,6 +15,7 @@ typedef struct {
     const float *bias;           /* (outputs,) */
     const int32_t *compensation; /* (outputs,) −zero_point · Σ codes, where the sums of the upper bytes start */
     int64_t inputs, outputs;
+    int64_t bytes; /* of an input's code, 1 or 2 */
 } Int8Linear;
 
 /* Linear layer with bf16 weights. inputs is a multiple of 32, outputs of 16. */

@@ -9,24 +9,25 @@ typedef struct {
     void *out;
 } Epilogue;
 
-/* The sums of a finished block, (2, 16, 32), and its place in the output. */
+/* The sums of a finished block, (bytes, 16, 32), and its place in the output. */
 typedef struct {
     const int32_t *sums;
     long row, column;
 } Block;
 
-/* One row of a block: sums → fp32 with scales and bias → the epilogue. Of 256 · upper + lower, as fp32. */
-static inline __attribute__((always_inline)) void finish_row(int amx, Block block, long row, const float *row_scales,
+/* One row of a block: sums, of two bytes 256 · upper + lower as fp32, with scales and bias → the epilogue. */
+static inline __attribute__((always_inline)) void finish_row(int amx, Block block, long row, QuantisedRows input,
                                                              Int8Linear layer, Epilogue epilogue) {
-    const __m512 row_scale = _mm512_set1_ps(row_scales[block.row + row]);
+    const __m512 row_scale = _mm512_set1_ps(input.scales[block.row + row]);
     const long at = (block.row + row) * layer.outputs + block.column;
     __m512 number[2];
     for (int part = 0; part < 2; part++) {
         const int32_t *upper = block.sums + row * BLOCK_OUTPUTS + part * LANES;
         const int32_t *lower = upper + TILE_ROWS * BLOCK_OUTPUTS;
         const long column = block.column + part * LANES;
-        __m512 sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_load_si512(upper)), _mm512_set1_ps(256),
-                                     _mm512_cvtepi32_ps(_mm512_load_si512(lower)));
+        __m512 sum = _mm512_cvtepi32_ps(_mm512_load_si512(upper));
+        if (input.bytes > 1)
+            sum = _mm512_fmadd_ps(sum, _mm512_set1_ps(256), _mm512_cvtepi32_ps(_mm512_load_si512(lower)));
         __m512 scale = _mm512_mul_ps(row_scale, _mm512_loadu_ps(layer.scales + column));
         number[part] = _mm512_fmadd_ps(sum, scale, _mm512_loadu_ps(layer.bias + column));
     }
@@ -46,9 +47,9 @@ static inline __attribute__((always_inline)) void finish_row(int amx, Block bloc
 /* input (rows, layer.inputs) · weights + bias → the epilogue. Rows are computed and written up to a multiple of 16.
 
    While the tiles multiply one block, the vector units finish the block before and the next columns' weights are fetched
-   into the cache. Always inlined: each epilogue is compiled apart. */
-static inline __attribute__((always_inline)) void int8_linear(int amx, QuantisedRows input, long rows, Int8Linear layer,
-                                                              Epilogue epilogue) {
+   into the cache. Always inlined: each epilogue, and each number of bytes, is compiled apart. */
+static inline __attribute__((always_inline)) void multiply_int8(int amx, QuantisedRows input, long rows,
+                                                                Int8Linear layer, Epilogue epilogue) {
     _Alignas(64) int32_t sums[2][2 * TILE_ROWS * BLOCK_OUTPUTS];
     const long inputs = layer.inputs, steps = inputs / TILE_INT8, half = TILE_ROWS * inputs;
     const long rows_per_step = (TILE_ROWS + steps - 1) / steps;
@@ -60,7 +61,7 @@ static inline __attribute__((always_inline)) void int8_linear(int amx, Quantised
         /* As an integer: behind the last columns there is no object to point into. */
         uintptr_t ahead = (uintptr_t)right + BLOCK_OUTPUTS * inputs;
         for (long block = 0; block < rows; block += TILE_ROWS) {
-            const uint8_t *left = input.codes + 2 * block * inputs;
+            const uint8_t *left = input.codes + input.bytes * block * inputs;
             int32_t *to = sums[before.sums == sums[0]];
             long row = before.sums ? 0 : TILE_ROWS;
             if (AMX_COMPILED && amx) {
@@ -76,25 +77,37 @@ static inline __attribute__((always_inline)) void int8_linear(int amx, Quantised
                     TILE_LOAD(6, right + step, TILE_INT8);
                     TILE_LOAD(7, right + half + step, TILE_INT8);
                     TILE_MULTIPLY_INT8(0, 4, 6);
-                    TILE_LOAD(5, left + half + step, TILE_INT8);
+                    if (input.bytes > 1) TILE_LOAD(5, left + half + step, TILE_INT8);
                     TILE_MULTIPLY_INT8(1, 4, 7);
-                    TILE_MULTIPLY_INT8(2, 5, 6);
-                    TILE_MULTIPLY_INT8(3, 5, 7);
+                    if (input.bytes > 1) {
+                        TILE_MULTIPLY_INT8(2, 5, 6);
+                        TILE_MULTIPLY_INT8(3, 5, 7);
+                    }
                     for (long end = row + rows_per_step < TILE_ROWS ? row + rows_per_step : TILE_ROWS; row < end; row++)
-                        finish_row(amx, before, row, input.scales, layer, epilogue);
+                        finish_row(amx, before, row, input, layer, epilogue);
                 }
                 TILE_STORE(0, to, BLOCK_OUTPUTS * 4);
                 TILE_STORE(1, to + LANES, BLOCK_OUTPUTS * 4);
-                TILE_STORE(2, to + TILE_ROWS * BLOCK_OUTPUTS, BLOCK_OUTPUTS * 4);
-                TILE_STORE(3, to + TILE_ROWS * BLOCK_OUTPUTS + LANES, BLOCK_OUTPUTS * 4);
+                if (input.bytes > 1) {
+                    TILE_STORE(2, to + TILE_ROWS * BLOCK_OUTPUTS, BLOCK_OUTPUTS * 4);
+                    TILE_STORE(3, to + TILE_ROWS * BLOCK_OUTPUTS + LANES, BLOCK_OUTPUTS * 4);
+                }
             } else {
-                for (; row < TILE_ROWS; row++) finish_row(amx, before, row, input.scales, layer, epilogue);
-                int8_block_avx512(left, right, compensation, steps, to);
+                for (; row < TILE_ROWS; row++) finish_row(amx, before, row, input, layer, epilogue);
+                int8_block_avx512(input.bytes, left, right, compensation, steps, to);
             }
             before = (Block){to, block, column};
         }
     }
-    for (long row = 0; row < TILE_ROWS; row++) finish_row(amx, before, row, input.scales, layer, epilogue);
+    for (long row = 0; row < TILE_ROWS; row++) finish_row(amx, before, row, input, layer, epilogue);
+}
+
+static inline __attribute__((always_inline)) void int8_linear(int amx, QuantisedRows input, long rows, Int8Linear layer,
+                                                              Epilogue epilogue) {
+    if (input.bytes > 1)
+        multiply_int8(amx, (QuantisedRows){input.codes, input.scales, 2}, rows, layer, epilogue);
+    else
+        multiply_int8(amx, (QuantisedRows){input.codes, input.scales, 1}, rows, layer, epilogue);
 }
 
 /* fp32 → bf16, a multiple of 32 numbers. */

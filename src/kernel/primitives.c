@@ -30,17 +30,18 @@ void primitive_convert_to_bf16(int level, const float *numbers, long count, uint
 }
 
 /* rows (count, width), fp32 or, for GELU's outputs, fp16. */
-void primitive_quantise(int gelu_outputs, const void *rows, long count, long width, uint8_t *codes, float *scales) {
+void primitive_quantise(int gelu_outputs, const void *rows, long count, long width, const QuantisedRows *out) {
+    const long bytes = out->bytes;
     for (long row = 0; row < count; row++) {
-        uint8_t *to = tiled_row(codes, row, width);
+        uint8_t *to = tiled_row(*out, row, width);
         if (gelu_outputs) {
             const uint16_t *own = (const uint16_t *)rows + row * width;
-            scales[row] = gelu_row_scale(own, width);
-            quantise_gelu_row(own, scales[row], width, to);
+            out->scales[row] = gelu_row_scale(bytes, own, width);
+            quantise_gelu_row(bytes, own, out->scales[row], width, to);
         } else {
             const float *own = (const float *)rows + row * width;
-            scales[row] = row_scale(own, width);
-            quantise_row(own, scales[row], width, to);
+            out->scales[row] = row_scale(bytes, own, width);
+            quantise_row(bytes, own, out->scales[row], width, to);
         }
     }
 }
@@ -62,9 +63,9 @@ void primitive_add_outliers(const Outliers *outliers, const float *up_product, f
         add_outliers(*outliers, up_product + row * OUTLIERS, hidden + row * width, width);
 }
 
-void primitive_int8_block_avx512(const uint8_t *left, const int8_t *right, const int32_t *compensation, long steps,
-                                 int32_t *sums) {
-    int8_block_avx512(left, right, compensation, steps, sums);
+void primitive_int8_block_avx512(long bytes, const uint8_t *left, const int8_t *right, const int32_t *compensation,
+                                 long steps, int32_t *sums) {
+    int8_block_avx512(bytes, left, right, compensation, steps, sums);
 }
 
 /* Rows of a plain matrix (rows, 32 · steps) · right → sums (16, 16). */
@@ -79,7 +80,7 @@ void primitive_int8_linear(int level, const QuantisedRows *input, long rows, con
                            void *out) {
     const int amx = begin(level);
     for (long from = 0; from < rows; from += PANEL_ROWS) {
-        const QuantisedRows panel = {input->codes + 2 * from * layer->inputs, input->scales + from};
+        const QuantisedRows panel = {tiled_row(*input, from, layer->inputs), input->scales + from, input->bytes};
         const long count = at_most(rows - from, PANEL_ROWS), at = from * layer->outputs;
         if (operation == STORE_BF16)
             int8_linear(amx, panel, count, *layer, (Epilogue){STORE_BF16, (uint16_t *)out + at});

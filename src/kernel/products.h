@@ -5,13 +5,13 @@
 #pragma once
 #include "tiles.h"
 
-/* Level 1. sums (2, 16, 32) = compensation + left (2, steps, 16, 64) · right (2, steps, 16, 16, 4), for the upper bytes of
-   left and for the lower ones, which get no compensation (32,). `steps` is inputs / 64. */
-static __attribute__((noinline)) void int8_block_avx512(const uint8_t *left, const int8_t *right,
+/* Level 1. sums (bytes, 16, 32) = compensation + left (bytes, steps, 16, 64) · right (2, steps, 16, 16, 4), for the upper
+   bytes of left, or its only ones, and for the lower ones, which get no compensation (32,). `steps` is inputs / 64. */
+static __attribute__((noinline)) void int8_block_avx512(long bytes, const uint8_t *left, const int8_t *right,
                                                         const int32_t *compensation, long steps, int32_t *sums) {
     enum { ROWS = 8 }; /* as many as leave registers for the weights */
     const long half = steps * TILE_ROWS * TILE_INT8;
-    for (int first = 0; first < 2 * TILE_ROWS; first += ROWS) {
+    for (int first = 0; first < bytes * TILE_ROWS; first += ROWS) {
         const uint8_t *rows = left + first / TILE_ROWS * half + first % TILE_ROWS * TILE_INT8;
         const __mmask16 upper = first < TILE_ROWS ? 0xffff : 0;
         __m512i one[ROWS], two[ROWS];

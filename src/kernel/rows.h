@@ -1,35 +1,43 @@
-/* Operations on rows of activations between two products: LayerNorm, Hadamard rotation, quantisation to 16-bit codes. */
+/* Operations on rows of activations between two products: LayerNorm, Hadamard rotation, quantisation to codes of one or
+   two bytes. */
 #pragma once
 #include "elementwise.h"
 #include "tiles.h"
 #include <math.h>
 
-/* Zero points and ranges of the 16-bit codes. Numbers of both signs are ZERO_POINT ± INT16_MAX. GELU's outputs, which are
-   never below −0.17, go from GELU_ZERO_POINT up by GELU_LEVELS. The int8 graph's codes are the upper bytes of these. */
-enum { ZERO_POINT = 128 * 256, GELU_ZERO_POINT = 16 * 256, GELU_LEVELS = 65535 - GELU_ZERO_POINT };
+/* Zero points and ranges of the codes, in units of the upper byte. Numbers of both signs are ZERO_POINT ± the largest
+   magnitude of an int8 or int16. GELU's outputs, which are never below −0.17, go from GELU_ZERO_POINT up to the largest
+   code. The int8 graph's codes are those of one byte. */
+enum { ZERO_POINT = 128, GELU_ZERO_POINT = 16 };
 #define GELU_MINIMUM 0.17f
 
 enum { ROWS_AT_ONCE = 4 /* rows whose sums are independent, so that no instruction waits for the one before */ };
 
 /* Rows as codes in tiles (tiles.h) with a scale each: number = (code − zero point) · scale. */
 typedef struct {
-    uint8_t *codes; /* (rows / 16, 2, width / 64, 16, 64) */
+    uint8_t *codes; /* (rows / 16, bytes, width / 64, 16, 64) */
     float *scales;  /* (rows,) */
+    int64_t bytes;  /* of a code, 1 or 2 */
 } QuantisedRows;
 
-/* Where a row begins among the tiles. */
-static inline uint8_t *tiled_row(uint8_t *codes, long row, long width) {
-    return codes + row / TILE_ROWS * 2 * TILE_ROWS * width + row % TILE_ROWS * TILE_INT8;
+/* The codes of the rows from `row` on, a multiple of 16, or where any other row begins among the tiles. */
+static inline uint8_t *tiled_row(QuantisedRows rows, long row, long width) {
+    return rows.codes + row / TILE_ROWS * rows.bytes * TILE_ROWS * width + row % TILE_ROWS * TILE_INT8;
 }
 
-/* 64 numbers → codes: their upper bytes to `upper`, their lower ones `half` bytes further. */
-static inline void store_codes(uint8_t *upper, long half, const __m512 *numbers, __m512 reciprocal, int zero_point) {
+/* 64 numbers → codes: those of one byte, or of two the upper bytes, to `upper`, the lower bytes `half` bytes further. */
+static inline void store_codes(long bytes, uint8_t *upper, long half, const __m512 *numbers, __m512 reciprocal,
+                               int zero_point) {
     const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    const __m512 zero = _mm512_set1_ps((float)zero_point);
+    const __m512 zero = _mm512_set1_ps((float)(bytes > 1 ? zero_point * 256 : zero_point));
     __m512i codes[4];
     for (int part = 0; part < 4; part++)
         codes[part] = _mm512_cvtps_epi32(_mm512_fmadd_ps(numbers[part], reciprocal, zero));
     __m512i first = _mm512_packus_epi32(codes[0], codes[1]), second = _mm512_packus_epi32(codes[2], codes[3]);
+    if (bytes == 1) {
+        _mm512_storeu_si512(upper, _mm512_permutexvar_epi32(order, _mm512_packus_epi16(first, second)));
+        return;
+    }
     __m512i high = _mm512_packus_epi16(_mm512_srli_epi16(first, 8), _mm512_srli_epi16(second, 8));
     __m512i mask = _mm512_set1_epi16(255);
     __m512i low = _mm512_packus_epi16(_mm512_and_si512(first, mask), _mm512_and_si512(second, mask));
@@ -57,31 +65,33 @@ static inline float max_of_four(const __m512 *four) {
     return _mm512_reduce_max_ps(_mm512_max_ps(_mm512_max_ps(four[0], four[1]), _mm512_max_ps(four[2], four[3])));
 }
 
-/* The scale that maps a magnitude to INT16_MAX. */
-static inline float scale_for(float largest) { return (largest < 1e-6f ? 1e-6f : largest) * (1.0f / INT16_MAX); }
+/* The scale that maps a magnitude to the largest of an int8 or int16. */
+static inline float scale_for(long bytes, float largest) {
+    return (largest < 1e-6f ? 1e-6f : largest) * (bytes > 1 ? 1.0f / INT16_MAX : 1.0f / INT8_MAX);
+}
 
 /* The scale of a row (width,). */
-static inline float row_scale(const float *row, long width) {
+static inline float row_scale(long bytes, const float *row, long width) {
     __m512 largest[4];
     for (int part = 0; part < 4; part++) largest[part] = _mm512_setzero_ps();
     for (long at = 0; at < width; at += 4 * LANES)
         for (int part = 0; part < 4; part++)
             largest[part] = _mm512_max_ps(largest[part], _mm512_abs_ps(_mm512_loadu_ps(row + at + part * LANES)));
-    return scale_for(max_of_four(largest));
+    return scale_for(bytes, max_of_four(largest));
 }
 
 /* A row (width,) → codes about ZERO_POINT, from `codes` on among the tiles. */
-static inline void quantise_row(const float *row, float scale, long width, uint8_t *codes) {
+static inline void quantise_row(long bytes, const float *row, float scale, long width, uint8_t *codes) {
     __m512 reciprocal = _mm512_set1_ps(1 / scale);
     for (long at = 0; at < width; at += TILE_INT8, codes += TILE_ROWS * TILE_INT8) {
         __m512 numbers[4];
         for (int part = 0; part < 4; part++) numbers[part] = _mm512_loadu_ps(row + at + part * LANES);
-        store_codes(codes, TILE_ROWS * width, numbers, reciprocal, ZERO_POINT);
+        store_codes(bytes, codes, TILE_ROWS * width, numbers, reciprocal, ZERO_POINT);
     }
 }
 
 /* The scale of a row of GELU's outputs, fp16 (width,). */
-static inline float gelu_row_scale(const uint16_t *row, long width) {
+static inline float gelu_row_scale(long bytes, const uint16_t *row, long width) {
     /* As int16, the bits of fp16 numbers from 0 up are in the numbers' order, and those of negative ones are below. */
     __m512i one = _mm512_setzero_si512(), two = one;
     for (long at = 0; at < width; at += 64) {
@@ -90,19 +100,20 @@ static inline float gelu_row_scale(const uint16_t *row, long width) {
     }
     one = _mm512_max_epi16(one, two);
     __m256i folded = _mm256_max_epi16(_mm512_castsi512_si256(one), _mm512_extracti64x4_epi64(one, 1));
-    const float smallest = GELU_MINIMUM / GELU_ZERO_POINT * GELU_LEVELS; /* with which −0.17 is code 0 */
+    const int unit = bytes > 1 ? 256 : 1, zero_point = GELU_ZERO_POINT * unit, levels = 256 * unit - 1 - zero_point;
+    const float smallest = GELU_MINIMUM / zero_point * levels; /* with which −0.17 is code 0 */
     float largest = _mm512_reduce_max_ps(_mm512_cvtph_ps(folded));
-    return (largest < smallest ? smallest : largest) * (1.0f / GELU_LEVELS);
+    return (largest < smallest ? smallest : largest) * (1.0f / levels);
 }
 
 /* A row of GELU's outputs, fp16 (width,) → codes from GELU_ZERO_POINT on. */
-static inline void quantise_gelu_row(const uint16_t *row, float scale, long width, uint8_t *codes) {
+static inline void quantise_gelu_row(long bytes, const uint16_t *row, float scale, long width, uint8_t *codes) {
     __m512 reciprocal = _mm512_set1_ps(1 / scale);
     for (long at = 0; at < width; at += TILE_INT8, codes += TILE_ROWS * TILE_INT8) {
         __m512 numbers[4];
         for (int part = 0; part < 4; part++)
             numbers[part] = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(row + at + part * LANES)));
-        store_codes(codes, TILE_ROWS * width, numbers, reciprocal, GELU_ZERO_POINT);
+        store_codes(bytes, codes, TILE_ROWS * width, numbers, reciprocal, GELU_ZERO_POINT);
     }
 }
 
@@ -175,13 +186,14 @@ static inline __attribute__((always_inline)) void normalise_and_quantise(NormTas
                 _mm512_storeu_ps(task.rotated + row * width + at, number = hadamard_rotate(number));
                 largest[part] = _mm512_max_ps(largest[part], _mm512_abs_ps(number));
             }
-        scales[row] = scale_for(max_of_four(largest));
+        scales[row] = scale_for(task.out.bytes, max_of_four(largest));
         if (task.up_weight)
             for (int neuron = 0; neuron < OUTLIERS; neuron++)
                 task.up_product[(first + row) * OUTLIERS + neuron] = _mm512_reduce_add_ps(products[neuron]);
     }
     for (long row = 0; row < rows; row++) {
-        quantise_row(task.rotated + row * width, scales[row], width, tiled_row(task.out.codes, first + row, width));
+        quantise_row(task.out.bytes, task.rotated + row * width, scales[row], width,
+                     tiled_row(task.out, first + row, width));
         scales[row] *= HADAMARD_NORM;
     }
 }

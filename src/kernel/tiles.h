@@ -3,8 +3,9 @@
    A tile is 16 rows of 64 bytes: 16 × 64 int8, 16 × 32 bf16, or 16 × 16 int32 or fp32. AMX multiplies two tiles with one
    instruction; AVX-512 computes the same from the same memory.
 
-   Left factors, (rows, inputs). Int8: activations are 16-bit codes, and each code's upper and lower byte are multiplied
-   separately. Of each 16 tokens first the tiles of all upper bytes, then those of all lower bytes:
+   Left factors, (rows, inputs). Int8: activations are codes of one or two bytes, and of two the upper and the lower byte
+   are multiplied separately. Of each 16 tokens first the tiles of all upper bytes, or the only ones, then those of all
+   lower bytes:
 
                  inputs 0-63   64-127          0-63       64-127
                 +----------+ +----------+   +----------+ +----------+
@@ -28,8 +29,8 @@
 
    then inputs 64-127 of the same outputs, and after all inputs the next 16 outputs. Bf16: two inputs instead of four.
 
-   Sums of an int8 block, 16 tokens × 32 outputs: int32 (2, 16, 32), of the upper bytes and of the lower ones. The
-   product is 256 · upper + lower. */
+   Sums of an int8 block, 16 tokens × 32 outputs: int32 (bytes, 16, 32), of the upper bytes and of the lower ones. The
+   product is 256 · upper + lower, or the only sum. */
 #pragma once
 #include "kernel.h"
 #include <immintrin.h>

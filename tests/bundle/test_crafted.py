@@ -274,15 +274,17 @@ def old_name(name: str) -> str:
 @pytest.mark.skipif(not kernel_level(), reason="no compiled kernel, or a processor without AVX-512 VNNI")
 def test_an_engine_that_computes_wrongly_is_left_with_a_warning(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = json.loads((bundle / "bundle.json").read_bytes())
-    (bundle / "bundle.json").write_text(json.dumps(content | {"int8_engines": ["kernel", "onnxruntime"]}))
+    (bundle / "bundle.json").write_text(
+        json.dumps(content | {"int8_engines": ["kernel, 1 byte", "onnxruntime, 1 byte"]})
+    )
     reseal(bundle)
     monkeypatch.setattr("tmkd.bundle.ranker.own_precision", lambda: "int8")
     right = Kernel.logits
     monkeypatch.setattr(Kernel, "logits", lambda self, tokens: right(self, tokens)[:, ::-1])
-    with pytest.warns(RuntimeWarning, match="int8 graph computed by kernel is wrong: a log-odds is off by"):
+    with pytest.warns(RuntimeWarning, match="int8 graph computed by kernel, 1 byte is wrong: a log-odds is off by"):
         taken = Ranker(bundle)
     assert (taken.precision, taken.engine) == ("int8", "onnxruntime")
-    with pytest.raises(TmkdError, match="computed by kernel is wrong"):
+    with pytest.raises(TmkdError, match="computed by kernel, 1 byte is wrong"):
         Ranker(bundle, engine="kernel")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tmkd.bundle import Ranker
-from tmkd.bundle.format import read_bundle
+from tmkd.bundle.format import KERNEL_2, ONNXRUNTIME, read_bundle
 from tmkd.errors import TmkdError
 from tmkd.store import write_manifest
 
@@ -43,6 +43,13 @@ def test_it_says_what_it_is(bundle: Path) -> None:
     assert read.headers == ("toy/gold", "toy/ann")
     assert read.precisions == ("fp32", "int8")
     assert read.text.max_length == 32
+    assert read.engines == (ONNXRUNTIME,)
+    assert json.loads((bundle / "bundle.json").read_bytes())["int8_engines"] == ["onnxruntime, 1 byte"]
+
+
+def test_engines_without_a_width_are_those_of_the_first_kernel(bundle: Path) -> None:
+    reseal(bundle, int8_engines=["kernel", "onnxruntime"])
+    assert read_bundle(bundle).engines == (KERNEL_2, ONNXRUNTIME)
 
 
 def flip(path: Path) -> None:

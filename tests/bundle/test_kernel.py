@@ -6,6 +6,7 @@ import json
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +22,23 @@ from tiny_bundle import checks, student_of
 from tmkd.bundle import Ranker, kernel, kernel_library
 from tmkd.bundle import ranker as ranker_module
 from tmkd.bundle.fair_queue import FairQueue
+from tmkd.bundle.format import KERNEL_1, KERNEL_2, ONNXRUNTIME, Width, read_bundle
 from tmkd.bundle.kernel import Kernel, kernel_fault
 from tmkd.bundle.kernel_library import CPU_LEVELS, kernel_level
 from tmkd.bundle.kernel_weights import unsuitable
 from tmkd.bundle.onnx_reader import read_constants
+from tmkd.bundle.processor import FASTEST_FIRST
 from tmkd.bundle.session import Session
 from tmkd.data.tokens import TokenIds
 from tmkd.errors import TmkdError
 from tmkd.export.onnx import export_bundle
+from tmkd.export.parity import CheckSet
 from tmkd.export.quantize import input_moments, quantise_rows
 from tmkd.export.student_graph import round_layers, student_graph
 from tmkd.network import Student
 from tmkd.store import write_manifest
 
+FASTEST = FASTEST_FIRST[kernel_level()][0]
 PAIRS = [(question, passage) for question, passage, _ in tiny.pairs(range(10))]
 here = pytest.mark.skipif(not kernel_level(), reason="no compiled kernel, or a processor without AVX-512 VNNI")
 levels = pytest.mark.parametrize("level", range(1, kernel_level() + 1))
@@ -45,6 +50,11 @@ def graph_of(student: Student) -> onnx.ModelProto:
 
 def ids_of(student: Student) -> TokenIds:
     return student.tokenizer.encode([question for question, _ in PAIRS], [passage for _, passage in PAIRS])
+
+
+def ungrouped() -> CheckSet:
+    """The check set as pairs of different questions: random students' answers are too near each other for ranks."""
+    return replace(checks(), groups=[str(number) for number in range(len(checks().groups))])
 
 
 def random_ids(lengths: list[int], seed: int = 1) -> TokenIds:
@@ -87,15 +97,18 @@ def dequantised(student: Student) -> Student:
 @here
 @levels
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_probabilities_are_those_of_the_int8_weights(tmp_path: Path, shape: dict[str, Any], level: int) -> None:
+@pytest.mark.parametrize(("width", "mean", "largest"), [(1, 0.014, 0.08), (2, 0.004, 0.015)], ids=["1 byte", "2 bytes"])
+def test_probabilities_are_those_of_the_int8_weights(
+    tmp_path: Path, shape: dict[str, Any], level: int, width: Width, mean: float, largest: float
+) -> None:
     student = student_of(tmp_path, **shape)
     graph = graph_of(student).SerializeToString()
     tokens = random_ids([3, 4, 15, 16, 17, 31, 32, 33, 47, 48, 49, 64, 65, 100] * 4)
     exact = np.exp(Session(student_graph(dequantised(student)).SerializeToString(), "fp32", 0).logits(tokens))
-    ours = np.exp(Kernel(graph, "int8", level).logits(tokens))
-    # Activations are 16-bit codes; attention and the last layer's first token are bf16.
-    assert np.abs(ours - exact).mean() < 0.004
-    assert np.abs(ours - exact).max() < 0.015
+    ours = np.exp(Kernel(graph, "int8", level, width).logits(tokens))
+    # Activations are codes of one or two bytes; attention and the last layer's first token are bf16.
+    assert np.abs(ours - exact).mean() < mean
+    assert np.abs(ours - exact).max() < largest
     np.testing.assert_allclose(ours.sum(axis=1), 1, atol=1e-5)
 
 
@@ -234,13 +247,13 @@ def test_where_the_kernel_does_not_run_the_next_engine_that_kept_the_limits_does
     student_of(tmp_path)
     bundle = tmp_path / "bundle"
     bundle.mkdir()
-    export_bundle(tmp_path / "student", PAIRS, [checks()], bundle)
+    export_bundle(tmp_path / "student", PAIRS, [ungrouped()], bundle)
     write_manifest(bundle, "export", {}, {}, {}, 0.0)
     monkeypatch.setattr(ranker_module, "kernel_fault", lambda graph: "this processor has no AVX-512 VNNI")
     taken = Ranker(bundle)
     assert (taken.precision, taken.engine) == ("int8", "onnxruntime")
     described = json.loads((bundle / "bundle.json").read_text())
-    (bundle / "bundle.json").write_text(json.dumps(described | {"int8_engines": ["kernel"]}))
+    (bundle / "bundle.json").write_text(json.dumps(described | {"int8_engines": ["kernel, 2 bytes"]}))
     write_manifest(bundle, "export", {}, {}, {}, 0.0)
     taken = Ranker(bundle)
     assert (taken.precision, taken.engine) == ("fp32", "onnxruntime")
@@ -260,12 +273,12 @@ def test_a_graph_that_does_not_suit_it_is_left_to_onnxruntime(made: tuple[Path, 
 @pytest.mark.parametrize(
     ("wrong", "force", "taken"),
     [
-        ([], False, ("int8", "kernel")),
-        ([Kernel], False, ("int8", "onnxruntime")),
-        ([Kernel], True, ("int8", "onnxruntime")),
-        ([Session], False, ("int8", "kernel")),
-        ([Kernel, Session], True, ("int8", "kernel")),
-        ([Kernel, Session], False, ("fp32", "onnxruntime")),
+        ([], False, FASTEST),
+        ([Kernel], False, ONNXRUNTIME),
+        ([Kernel], True, ONNXRUNTIME),
+        ([Session], False, FASTEST),
+        ([Kernel, Session], True, FASTEST),
+        ([Kernel, Session], False, ("onnxruntime", None)),
     ],
 )
 def test_a_bundle_is_served_unasked_only_by_what_kept_the_limits(
@@ -273,7 +286,7 @@ def test_a_bundle_is_served_unasked_only_by_what_kept_the_limits(
     monkeypatch: pytest.MonkeyPatch,
     wrong: list[type[Kernel] | type[Session]],
     force: bool,
-    taken: tuple[str, str],
+    taken: tuple[str, int | None],
 ) -> None:
     student_of(tmp_path)
     bundle = tmp_path / "bundle"
@@ -281,19 +294,55 @@ def test_a_bundle_is_served_unasked_only_by_what_kept_the_limits(
     with monkeypatch.context() as patched:
         for engine in wrong:
             patched.setattr(engine, "logits", mirrored(engine.logits))
-        report = export_bundle(tmp_path / "student", PAIRS, [checks()], bundle, force)
+        report = export_bundle(tmp_path / "student", PAIRS, [ungrouped()], bundle, force)
     write_manifest(bundle, "export", {}, {}, {}, 0.0)
-    names = {Kernel: "kernel", Session: "onnxruntime"}
-    assert {engine for engine, faults in report["faults"].items() if faults} == {names[engine] for engine in wrong}
-    ranker = Ranker(bundle)
-    assert (ranker.precision, ranker.engine) == taken
+    of_class = {Kernel: [KERNEL_1, KERNEL_2], Session: [ONNXRUNTIME]}
+    broken = [one for engine in wrong for one in of_class[engine]]
+    assert {engine for engine, faults in report["faults"].items() if faults} == {*map(str, broken)}
+    ranker, precision = Ranker(bundle), "fp32" if taken[1] is None else "int8"
+    assert (ranker.precision, ranker.engine, ranker.width) == (precision, *taken)
     card = (bundle / "README.md").read_text()
-    for engine in wrong:
-        fate = "left out" if taken[0] == "fp32" else "served" if names[engine] in ranker.bundle.engines else "used only"
-        assert f"{names[engine]} is beyond its limits** ({fate}" in card
-    if taken[0] == "int8":
+    for one in broken:
+        fate = "left out" if precision == "fp32" else "served" if one in ranker.bundle.engines else "used only"
+        name = str(one).replace("kernel", "tmkd's kernel")
+        assert f"{name} is beyond its limits** ({fate}" in card
+    if precision == "int8":
         assert Ranker(bundle, engine="kernel").engine == "kernel"
         assert Ranker(bundle, "int8", engine="onnxruntime").precision == "int8"
+        for width in (1, 2):
+            assert Ranker(bundle, width=width, engine="kernel").width == width
+
+
+@here
+def test_of_two_widths_the_one_that_kept_the_limits_is_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    student_of(tmp_path)
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    own = Kernel.logits
+
+    def wrong_with_one_byte(self: Kernel, tokens: TokenIds) -> np.ndarray:
+        one_byte = self._weights.model.layer[0].qkv.bytes == 1
+        return own(self, tokens)[:, :: -1 if one_byte else 1]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Kernel, "logits", wrong_with_one_byte)
+        report = export_bundle(tmp_path / "student", PAIRS, [ungrouped()], bundle)
+    write_manifest(bundle, "export", {}, {}, {}, 0.0)
+    assert [engine for engine, faults in report["faults"].items() if faults] == ["kernel, 1 byte"]
+    assert read_bundle(bundle).engines == (KERNEL_2, ONNXRUNTIME)
+    served = next(one for one in FASTEST_FIRST[kernel_level()] if one != KERNEL_1)
+    ranker = Ranker(bundle)
+    assert (ranker.engine, ranker.width) == served
+    assert Ranker(bundle, engine="kernel").width == 2
+    assert Ranker(bundle, width=1, engine="kernel").width == 1  # asked for by name
+
+
+@here
+def test_a_width_that_an_engine_does_not_have_is_refused(made: tuple[Path, Path]) -> None:
+    with pytest.raises(TmkdError, match="onnxruntime has no int8 products of inputs of 2 bytes"):
+        Ranker(made[1], engine="onnxruntime", width=2)
+    with pytest.raises(TmkdError, match="an fp32 graph has none"):
+        Ranker(made[1], "fp32", width=1)
 
 
 def mirrored(logits: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:

@@ -56,7 +56,8 @@ def test_bundles_are_measured_in_each_precision(made: tuple[Path, Path]) -> None
         assert 0 < one.p50_ms <= one.p99_ms
         assert one.bytes == (made[1] / ("model.onnx" if one.precision == "fp32" else "model.int8.onnx")).stat().st_size
         report = json.loads((made[1] / "parity.json").read_text())
-        assert one.accuracy == report[one.precision][0]["accuracy_after"]
+        measures = report["fp32"] if one.precision == "fp32" else report["int8"]["onnxruntime, 1 byte"]
+        assert one.accuracy == measures[0]["accuracy_after"]
     assert points[0].faults == ()
 
 
@@ -66,15 +67,16 @@ def test_a_points_accuracy_and_faults_are_those_of_the_engine_that_serves(
     class ByKernel(Ranker):
         def __init__(self, *told: Any) -> None:
             super().__init__(*told)
-            self.engine = "kernel" if self.precision == "int8" else self.engine
+            self.engine, self.width = ("kernel", 2) if self.precision == "int8" else (self.engine, None)
 
     bundle = tmp_path / "bundle"
     shutil.copytree(made[1], bundle)
     report = json.loads((bundle / "parity.json").read_text())
-    report["kernel"] = [report["int8"][0] | {"accuracy_after": 0.123}]
-    report["faults"] = {"onnxruntime": ["too far"], "kernel": []}
+    of_onnxruntime = report["int8"]["onnxruntime, 1 byte"][0]
+    report["int8"]["kernel, 2 bytes"] = [of_onnxruntime | {"accuracy_after": 0.123}]
+    report["faults"] = {"onnxruntime, 1 byte": ["too far"], "kernel, 2 bytes": []}
     (bundle / "parity.json").write_text(json.dumps(report))
-    told = report["fp32"][0]["accuracy_after"], report["int8"][0]["accuracy_after"]
+    told = report["fp32"][0]["accuracy_after"], of_onnxruntime["accuracy_after"]
     points = measure_points({"it": bundle}, PAIRS, 1)
     assert [(one.accuracy, one.faults) for one in points] == [(told[0], ()), (told[1], ("too far",))]
     monkeypatch.setattr(measured, "Ranker", ByKernel)

@@ -24,15 +24,15 @@ def test_an_int8_graph_that_loses_too_much_is_shipped_only_on_demand(
 ) -> None:
     monkeypatch.setattr(export, "int8_faults", losing)
     report = export.export_bundle(made[0], PAIRS, [checks()], tmp_path)
-    assert report["faults"]["onnxruntime"] == ["test: 9.00 points of accuracy lost"]
+    assert report["faults"]["onnxruntime, 1 byte"] == ["test: 9.00 points of accuracy lost"]
     assert read_bundle_json(tmp_path)["precisions"] == ["fp32"]
     assert not (tmp_path / "model.int8.onnx").exists()
     card = (tmp_path / "README.md").read_text()
-    assert "computed by onnxruntime is beyond its limits** (left out): test: 9.00 points" in card
+    assert "computed by onnxruntime, 1 byte is beyond its limits** (left out): test: 9.00 points" in card
     assert "`model.onnx` (fp32) takes input_ids" in card
     export.export_bundle(made[0], PAIRS, [checks()], tmp_path, force=True)
     assert read_bundle_json(tmp_path)["precisions"] == ["fp32", "int8"]
-    assert read_bundle_json(tmp_path)["int8_engines"] == ["onnxruntime"]
+    assert read_bundle_json(tmp_path)["int8_engines"] == ["onnxruntime, 1 byte"]
     assert "is beyond its limits** (served all the same)" in (tmp_path / "README.md").read_text()
 
 

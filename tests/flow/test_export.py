@@ -22,7 +22,7 @@ def test_smaller_students_are_trained_exported_and_compared(finished: World, tmk
     assert "10 passages ranked within 10000 ms" in said.out
     assert (finished.run / "frontier" / "frontier.html").is_file()
     report = json.loads((finished.run / "bundles" / "small" / "parity.json").read_text())
-    assert [one["set"] for one in report["int8"]] == ["test", "more", "web", "all sets"]
+    assert [one["set"] for one in report["int8"]["onnxruntime, 1 byte"]] == ["test", "more", "web", "all sets"]
     told = json.loads(tmkd("frontier", finished.recipe, "--runs", finished.runs, "--json").out)
     assert [(one["row"], one["precision"]) for one in told["points"]] == [
         ("tmkd", "fp32"), ("tmkd", "int8"), ("small", "fp32"), ("small", "int8")

@@ -14,6 +14,7 @@ from tmkd.bundle.kernel_weights import bf16_tiles, int8_tiles
 STORE_BF16, ADD_TO_FP32, STORE_GELU_FP16 = range(3)
 SHAPES = [(1, 64, 32), (16, 128, 64), (33, 64, 96), (128, 320, 32), (131, 192, 64)]  # rows, inputs, outputs
 every_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
+both_sizes = pytest.mark.parametrize("size", [1, 2], ids=["1 byte", "2 bytes"])
 
 
 @dataclass
@@ -32,47 +33,55 @@ class Case:
         return out[: self.rows]
 
 
-def case_of(rows: int, inputs: int, outputs: int) -> Case:
+def case_of(rows: int, inputs: int, outputs: int, size: int) -> Case:
+    """A layer whose inputs are codes of `size` bytes."""
     rng = np.random.default_rng(rows + inputs)
-    padded = -(-rows // 16) * 16
-    codes = rng.integers(0, 65536, (rows, inputs))
+    padded, unit = -(-rows // 16) * 16, 256 ** (size - 1)
+    codes = rng.integers(0, 256 * unit, (rows, inputs))
     weight = rng.integers(-127, 128, (outputs, inputs), dtype=np.int8)
-    row_scales = rng.uniform(1e-5, 3e-5, padded).astype(np.float32)
+    row_scales = (rng.uniform(1e-5, 3e-5, padded) * 256 / unit).astype(np.float32)
     scales, bias = (rng.uniform(-1, 1, outputs).astype(np.float32) / 100 for _ in range(2))
     compensation = (-128 * weight.sum(axis=1, dtype=np.int64)).astype(np.int32)
-    arrays = [aligned(one) for one in (tiled_codes(codes), row_scales, int8_tiles(weight), scales, bias, compensation)]
+    tiles = tiled_codes(codes, size)
+    arrays = [aligned(one) for one in (tiles, row_scales, int8_tiles(weight), scales, bias, compensation)]
     address = [array.ctypes.data for array in arrays]
-    product = (codes - 32768) @ weight.T.astype(np.int64)
+    product = (codes - 128 * unit) @ weight.T.astype(np.int64)
     exact = product * row_scales[:rows, None].astype(np.float64) * scales + bias
-    layer = Int8Linear(*address[2:], inputs, outputs)
-    return Case(rows, padded, arrays, QuantisedRows(*address[:2]), layer, exact)
+    layer = Int8Linear(*address[2:], inputs, outputs, size)
+    return Case(rows, padded, arrays, QuantisedRows(*address[:2], size), layer, exact)
 
 
+@both_sizes
 @every_shape
-def test_outputs_are_added_to_what_is_there(build: Build, shape: tuple[int, int, int]) -> None:
-    case = case_of(*shape)
+def test_outputs_are_added_to_what_is_there(build: Build, shape: tuple[int, int, int], size: int) -> None:
+    case = case_of(*shape, size)
     before = np.random.default_rng(1).normal(size=(case.padded, shape[2])).astype(np.float32)
     sums = case.run(build, build.level, ADD_TO_FP32, aligned(before))
     np.testing.assert_allclose(sums, before[: case.rows] + case.exact, atol=2e-5)
 
 
+@both_sizes
 @every_shape
-def test_outputs_are_stored_as_bf16(build: Build, shape: tuple[int, int, int]) -> None:
-    case = case_of(*shape)
+def test_outputs_are_stored_as_bf16(build: Build, shape: tuple[int, int, int], size: int) -> None:
+    case = case_of(*shape, size)
     stored = from_bf16(case.run(build, build.level, STORE_BF16, empty((case.padded, shape[2]), np.uint16)))
     np.testing.assert_allclose(stored, case.exact, rtol=2**-8, atol=1e-5)
 
 
+@both_sizes
 @every_shape
-def test_gelu_of_outputs_is_stored_as_fp16(build: Build, shape: tuple[int, int, int]) -> None:
-    case = case_of(*shape)
+def test_gelu_of_outputs_is_stored_as_fp16(build: Build, shape: tuple[int, int, int], size: int) -> None:
+    case = case_of(*shape, size)
     stored = case.run(build, build.level, STORE_GELU_FP16, empty((case.padded, shape[2]), np.float16))
     np.testing.assert_allclose(stored.astype(np.float64), exact_gelu(case.exact), rtol=2**-10, atol=2e-4)
 
 
+@both_sizes
 @every_shape
-def test_int8_layers_are_the_same_to_the_bit_at_both_levels(software: Build, shape: tuple[int, int, int]) -> None:
-    case = case_of(*shape)
+def test_int8_layers_are_the_same_to_the_bit_at_both_levels(
+    software: Build, shape: tuple[int, int, int], size: int
+) -> None:
+    case = case_of(*shape, size)
     two, one = (
         case.run(software, level, ADD_TO_FP32, aligned(np.zeros((case.padded, shape[2]), np.float32)))
         for level in (2, 1)

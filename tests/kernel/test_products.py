@@ -9,19 +9,22 @@ from kernel_build import Build, aligned, empty, from_bf16, tiled_codes, to_bf16
 from tmkd.bundle.kernel_weights import bf16_tiles, int8_tiles
 
 
+@pytest.mark.parametrize("size", [1, 2])
 @pytest.mark.parametrize("inputs", [64, 320])
-def test_an_int8_block_is_the_integer_product_of_both_bytes(software: Build, inputs: int) -> None:
+def test_an_int8_block_is_the_integer_product_of_each_byte(software: Build, inputs: int, size: int) -> None:
     rng = np.random.default_rng(inputs)
-    codes = rng.integers(0, 65536, (16, inputs))
+    largest = 256**size - 1
+    codes = rng.integers(0, largest + 1, (16, inputs))
     weight = rng.integers(-128, 128, (32, inputs), dtype=np.int8)
     compensation = rng.integers(-(2**24), 2**24, 32, dtype=np.int32)
-    codes[0], codes[1], weight[0], weight[1] = 65535, 0, 127, -128  # the extremes
-    sums = empty((2, 16, 32), np.int32)
-    operands = (aligned(one) for one in (tiled_codes(codes), int8_tiles(weight), compensation))
+    codes[0], codes[1], weight[0], weight[1] = largest, 0, 127, -128  # the extremes
+    sums = empty((size, 16, 32), np.int32)
+    operands = (aligned(one) for one in (tiled_codes(codes, size), int8_tiles(weight), compensation))
     left, right, start = operands
-    software("int8_block_avx512", left, right, start, inputs // 64, sums)
-    np.testing.assert_array_equal(sums[0], (codes >> 8) @ weight.T.astype(np.int64) + compensation)
-    np.testing.assert_array_equal(sums[1], (codes & 255) @ weight.T.astype(np.int64))
+    software("int8_block_avx512", size, left, right, start, inputs // 64, sums)
+    np.testing.assert_array_equal(sums[0], (codes >> 8 * (size - 1)) @ weight.T.astype(np.int64) + compensation)
+    if size == 2:
+        np.testing.assert_array_equal(sums[1], (codes & 255) @ weight.T.astype(np.int64))
 
 
 @pytest.mark.parametrize("rows", [1, 7, 8, 9, 16])

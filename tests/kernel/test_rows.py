@@ -10,12 +10,16 @@ from tmkd.bundle.graph import hadamard
 from tmkd.bundle.kernel_library import OUTLIERS, LayerNorm, Outliers
 
 EPSILON = 1e-12
+LARGEST = {1: 255, 2: 65535}  # code of each number of bytes
+both_sizes = pytest.mark.parametrize("size", LARGEST)
 
 
-def quantised(software: Build, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def quantised(software: Build, rows: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Codes of `size` bytes and scales."""
     count, width = rows.shape
-    codes, scales = empty((-(-count // 16), 2, width // 64, 16, 64), np.uint8), empty((count,), np.float32)
-    software("quantise", int(rows.dtype == np.float16), aligned(rows), count, width, codes, scales)
+    codes, scales = empty((-(-count // 16), size, width // 64, 16, 64), np.uint8), empty((count,), np.float32)
+    out = QuantisedRows(codes.ctypes.data, scales.ctypes.data, size)
+    software("quantise", int(rows.dtype == np.float16), aligned(rows), count, width, out)
     return codes_of(codes, count), scales.astype(np.float64)[:, None]
 
 
@@ -25,39 +29,47 @@ def spread(rng: np.random.Generator, rows: int, width: int) -> np.ndarray:
     return numbers.astype(np.float32)
 
 
+@both_sizes
 @pytest.mark.parametrize("shape", [(1, 64), (20, 64), (17, 384)])
-def test_codes_are_the_nearest_to_the_numbers(software: Build, shape: tuple[int, int]) -> None:
-    rows = spread(np.random.default_rng(2), *shape)
-    codes, scales = quantised(software, rows)
-    np.testing.assert_allclose(scales, np.abs(rows).max(axis=1, keepdims=True) / 32767, rtol=1e-6)
+def test_codes_are_the_nearest_to_the_numbers(software: Build, shape: tuple[int, int], size: int) -> None:
+    rows, middle = spread(np.random.default_rng(2), *shape), (LARGEST[size] + 1) // 2
+    codes, scales = quantised(software, rows, size)
+    np.testing.assert_allclose(scales, np.abs(rows).max(axis=1, keepdims=True) / (middle - 1), rtol=1e-6)
     # Half a code, and the rounding of fp32 near the largest code.
-    assert (np.abs((codes - 32768) - rows / scales) < 0.51).all()
-    assert (np.abs(codes - 32768).max(axis=1) == 32767).all()
+    assert (np.abs((codes - middle) - rows / scales) < 0.51).all()
+    assert (np.abs(codes - middle).max(axis=1) == middle - 1).all()
 
 
-def test_rows_of_zeros_are_zero_points(software: Build) -> None:
-    codes, scales = quantised(software, np.zeros((3, 64), dtype=np.float32))
-    assert (codes == 32768).all()
-    np.testing.assert_allclose(scales, 1e-6 / 32767, rtol=1e-6)
+@both_sizes
+def test_rows_of_zeros_are_zero_points(software: Build, size: int) -> None:
+    codes, scales = quantised(software, np.zeros((3, 64), dtype=np.float32), size)
+    middle = (LARGEST[size] + 1) // 2
+    assert (codes == middle).all()
+    np.testing.assert_allclose(scales, 1e-6 / (middle - 1), rtol=1e-6)
 
 
+@both_sizes
 @pytest.mark.parametrize("shape", [(1, 64), (33, 192)])
-def test_codes_of_gelu_outputs_are_the_nearest(software: Build, shape: tuple[int, int]) -> None:
+def test_codes_of_gelu_outputs_are_the_nearest(software: Build, shape: tuple[int, int], size: int) -> None:
     rows = exact_gelu(np.random.default_rng(3).normal(size=shape) * 5).astype(np.float16)
     rows[0, :2] = -0.17, 60_000
-    codes, scales = quantised(software, rows)
-    np.testing.assert_allclose(scales, rows.astype(np.float64).max(axis=1, keepdims=True) / (65535 - 4096), rtol=1e-6)
-    assert (np.abs((codes - 4096) - rows / scales) < 0.51).all()
-    assert (codes.max(axis=1) == 65535).all()
+    codes, scales = quantised(software, rows, size)
+    largest, zero_point = LARGEST[size], (LARGEST[size] + 1) // 16
+    exact = rows.astype(np.float64).max(axis=1, keepdims=True) / (largest - zero_point)
+    np.testing.assert_allclose(scales, exact, rtol=1e-6)
+    assert (np.abs((codes - zero_point) - rows / scales) < 0.51).all()
+    assert (codes.max(axis=1) == largest).all()
 
 
-def test_small_gelu_outputs_leave_room_for_the_lowest(software: Build) -> None:
+@both_sizes
+def test_small_gelu_outputs_leave_room_for_the_lowest(software: Build, size: int) -> None:
     rows = np.zeros((2, 64), dtype=np.float16)
     rows[0, 7], rows[1] = -0.1699, -0.03  # GELU's least is −0.16997
-    codes, scales = quantised(software, rows)
-    np.testing.assert_allclose(scales, 0.17 / 4096, rtol=1e-6)
+    codes, scales = quantised(software, rows, size)
+    zero_point = (LARGEST[size] + 1) // 16
+    np.testing.assert_allclose(scales, 0.17 / zero_point, rtol=1e-6)
     assert 0 <= codes[0, 7] <= 3
-    assert (np.abs((codes - 4096) - rows / scales) < 0.51).all()
+    assert (np.abs((codes - zero_point) - rows / scales) < 0.51).all()
 
 
 def norm_of(rng: np.random.Generator, width: int) -> tuple[LayerNorm, np.ndarray, np.ndarray]:
@@ -81,22 +93,23 @@ def test_layer_norm_is_that_of_float64(software: Build, width: int, epsilon: flo
     np.testing.assert_allclose(hidden, layer_norm(rows, weight, bias, epsilon), atol=1e-5)
 
 
+@both_sizes
 @pytest.mark.parametrize("rows", [1, 3, 4, 5, 18])
-def test_rows_are_normalised_then_rotated_and_quantised(software: Build, rows: int) -> None:
-    rng, width = np.random.default_rng(rows), 192
+def test_rows_are_normalised_then_rotated_and_quantised(software: Build, rows: int, size: int) -> None:
+    rng, width, middle = np.random.default_rng(rows), 192, (LARGEST[size] + 1) // 2
     given = rng.normal(size=(rows, width)).astype(np.float32)
     norm, weight, bias = norm_of(rng, width)
     up = rng.normal(size=(OUTLIERS, width)).astype(np.float32)
     hidden, product = aligned(given), empty((rows, OUTLIERS), np.float32)
-    codes, scales = empty((-(-rows // 16), 2, width // 64, 16, 64), np.uint8), empty((rows,), np.float32)
-    out = QuantisedRows(codes.ctypes.data, scales.ctypes.data)
+    codes, scales = empty((-(-rows // 16), size, width // 64, 16, 64), np.uint8), empty((rows,), np.float32)
+    out = QuantisedRows(codes.ctypes.data, scales.ctypes.data, size)
     software("normalise_and_quantise", hidden, rows, width, norm, EPSILON, out, aligned(up), product)
     exact = layer_norm(given, weight, bias)
     np.testing.assert_allclose(hidden, exact, atol=1e-5)
     np.testing.assert_allclose(product, exact @ up.T, atol=1e-3)
     rotated = (exact.reshape(rows, -1, 16) @ hadamard()).reshape(rows, width)
-    np.testing.assert_allclose(scales, np.abs(rotated).max(axis=1) / 32767, rtol=1e-5)
-    assert (np.abs((codes_of(codes, rows) - 32768) - rotated / scales[:, None]) < 1).all()
+    np.testing.assert_allclose(scales, np.abs(rotated).max(axis=1) / (middle - 1), rtol=1e-5)
+    assert (np.abs((codes_of(codes, rows) - middle) - rotated / scales[:, None]) < 1).all()
     again, untouched = aligned(given), empty((rows, OUTLIERS), np.float32)
     first = codes.copy()
     software("normalise_and_quantise", again, rows, width, norm, EPSILON, out, None, untouched)

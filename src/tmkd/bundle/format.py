@@ -7,7 +7,7 @@ import operator
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -23,7 +23,7 @@ BUNDLE = "bundle.json"
 REPORT = "parity.json"
 Precision = Literal["fp32", "int8"]
 Engine = Literal["kernel", "onnxruntime"]
-ENGINES: tuple[Engine, ...] = ("kernel", "onnxruntime")  # the faster one first
+Width = Literal[1, 2]  # bytes of an input of an int8 product
 GRAPHS: dict[Precision, str] = {"fp32": "model.onnx", "int8": "model.int8.onnx"}
 
 # Most bytes of a file, by its name, and of any other: that of ONNX itself.
@@ -31,19 +31,36 @@ _MOST_BYTES = {BUNDLE: 1 << 20, MANIFEST: 1 << 20, TOKENIZER: 1 << 26}
 _MOST_BYTES_OF_GRAPH = 1 << 31
 
 
+class Int8Engine(NamedTuple):
+    """An engine that computes int8 graphs, at one of its widths."""
+
+    engine: Engine
+    width: Width
+
+    def __str__(self) -> str:
+        return f"{self.engine}, {self.width} byte{'s' * (self.width - 1)}"
+
+
+KERNEL_1, KERNEL_2 = Int8Engine("kernel", 1), Int8Engine("kernel", 2)
+ONNXRUNTIME = Int8Engine("onnxruntime", 1)
+INT8_ENGINES = KERNEL_1, KERNEL_2, ONNXRUNTIME
+# By their names in bundle.json; those without a width are of bundles made when the kernel had two bytes alone.
+_ENGINE_NAMES = {str(one): one for one in INT8_ENGINES} | {"kernel": KERNEL_2, "onnxruntime": ONNXRUNTIME}
+
+
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """Content of bundle.json: classes, settings of the tokenizer, names of the headers, precisions of the graphs.
 
-    `engines` may serve the int8 graph without being asked for, the faster one first: they kept its limits, or the
-    export was forced. `check` is what each engine is compared with when the bundle is opened; None under version 2.
+    `engines` may serve the int8 graph without being asked for: they kept its limits, or the export was forced. `check`
+    is what each engine is compared with when the bundle is opened; None under version 2.
     """
 
     labels: LabelSet
     text: TextSettings
     headers: tuple[str, ...]
     precisions: tuple[Precision, ...]
-    engines: tuple[Engine, ...] = ()
+    engines: tuple[Int8Engine, ...] = ()
     check: CheckSequences | None = None
 
     def write(self, folder: Path) -> None:
@@ -56,7 +73,7 @@ class Bundle:
             "text": asdict(self.text),
             "headers": list(self.headers),
             "precisions": list(self.precisions),
-            "int8_engines": list(self.engines),
+            "int8_engines": [*map(str, self.engines)],
         }
         if self.check is not None:
             content["check"] = asdict(self.check)
@@ -89,14 +106,14 @@ def _bundle(content: Mapping[str, Any]) -> Bundle:
     if any(type(number) is not int or number < 0 for number in numbers) or type(text.type_ids) is not bool:
         raise ValueError(f"text settings {content['text']}")
     precisions, engines = _texts(content["precisions"]), _texts(content.get("int8_engines", []))
-    if "fp32" not in precisions or not {*precisions} <= {*GRAPHS} or not {*engines} <= {*ENGINES}:
+    if "fp32" not in precisions or not {*precisions} <= {*GRAPHS} or not {*engines} <= {*_ENGINE_NAMES}:
         raise ValueError(f"precisions {precisions}, engines {engines}")
     return Bundle(
         labels=labels,
         text=text,
         headers=_texts(content["headers"]),
         precisions=tuple(precision for precision in GRAPHS if precision in precisions),
-        engines=tuple(engine for engine in ENGINES if engine in engines),
+        engines=tuple(_ENGINE_NAMES[name] for name in engines),
         check=None if content["version"] == 2 else _check_sequences(content["check"], text, len(labels.names)),
     )
 

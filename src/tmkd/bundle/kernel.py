@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tmkd.bundle.fair_queue import MOST_PAIRS
+from tmkd.bundle.format import Width
 from tmkd.bundle.kernel_library import CPU_LEVELS, Batch, kernel_level, open_library, warn_of_unused_processor
 from tmkd.bundle.kernel_weights import Weights, unsuitable
 from tmkd.bundle.network_graph import check_graph
@@ -26,11 +27,12 @@ _ALIGNMENT = 64  # bytes: the workspace begins at a multiple of it
 class Kernel:
     """A BERT's int8 graph (its ONNX bytes), run without onnxruntime. Safe to call from several threads.
 
-    A pair's logits are the same to the bit in any batch. `level` (default: the highest) is one of CPU_LEVELS.
+    A pair's logits are the same to the bit in any batch. `level` (default: the highest) is one of CPU_LEVELS, `width`
+    the bytes of an input of an int8 product.
     Raises: TmkdError when the kernel cannot run here or cannot compute this graph, or the graph is damaged.
     """
 
-    def __init__(self, graph: bytes, name: str | Path, level: int | None = None) -> None:
+    def __init__(self, graph: bytes, name: str | Path, level: int | None = None, width: Width = 2) -> None:
         self.name = name
         fault = kernel_fault(graph, level)
         if fault is not None:
@@ -40,7 +42,7 @@ class Kernel:
         try:
             content = read_graph(graph)
             check_graph(content)
-            self._weights = Weights(content.constants, content.settings)
+            self._weights = Weights(content.constants, content.settings, width)
         except (KeyError, ValueError) as error:
             raise TmkdError(f"{name}: a damaged int8 graph ({error}); export the bundle again") from None
         self.classes = self._weights.classes

@@ -15,7 +15,7 @@ from typing import Any
 
 from tmkd.machine import processor_flags
 
-ABI = 2  # TMKD_ABI of kernel.h
+ABI = 3  # TMKD_ABI of kernel.h
 OUTLIERS = 4  # neurons of a feed-forward that are not quantised, as in kernel.h
 CPU_LEVELS = {1: "AVX-512 VNNI", 2: "AMX"}  # of the kernel: the instructions that its int8 products use
 # Flags of /proc/cpuinfo that level 1 needs.
@@ -36,7 +36,7 @@ def _sizes(*names: str) -> list[tuple[str, type]]:
 class Int8Linear(ctypes.Structure):
     """Linear layer with int8 weights; this and the structures below are those of kernel.h, field by field."""
 
-    _fields_ = [*_pointers("codes", "scales", "bias", "compensation"), *_sizes("inputs", "outputs")]
+    _fields_ = [*_pointers("codes", "scales", "bias", "compensation"), *_sizes("inputs", "outputs", "bytes")]
 
 
 class Bf16Linear(ctypes.Structure):

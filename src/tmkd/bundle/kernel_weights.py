@@ -8,8 +8,7 @@ from tmkd.bundle.graph import HADAMARD_SIZE, Constants, hadamard
 from tmkd.bundle.kernel_library import OUTLIERS, Bf16Linear, Int8Linear, LastLayer, Layer, LayerNorm, Model, Outliers
 
 _TILE, _TILE_BF16, _TILE_INT8, _BLOCK_OUTPUTS = 16, 32, 64, 32  # as in tiles.h
-# The zero points of 8-bit activations. The kernel's 16-bit codes have them in the upper byte (ZERO_POINT and
-# GELU_ZERO_POINT in rows.h).
+# The zero points of 8-bit activations. 16-bit codes have them in the upper byte (rows.h).
 _ZERO_POINT, _GELU_ZERO_POINT = 128, 16
 
 _TABLES = ("words.codes", "positions", "types")  # of embeddings
@@ -42,12 +41,12 @@ class Weights:
     """The kernel's `model` of one graph (kernel.h), and the sizes of its tables and outputs.
 
     `words`, `positions` and `types` are numbers of rows of the embedding tables. The headers' layer has `outputs`
-    numbers per pair: `headers` × `classes` logits, then padding.
+    numbers per pair: `headers` × `classes` logits, then padding. `code_bytes` (1 or 2) are of an int8 layer's inputs.
     Raises: KeyError or ValueError when a constant is missing, has another shape or is not finite.
     """
 
-    def __init__(self, constants: Constants, settings: Settings) -> None:
-        packer = _Packer(constants)
+    def __init__(self, constants: Constants, settings: Settings, code_bytes: int) -> None:
+        packer = _Packer(constants, code_bytes)
         self.model = packer.model(settings)
         self._arrays = packer.arrays  # what the model points to
         self.words, self.positions, self.types = (len(constants[name]) for name in _TABLES)
@@ -58,8 +57,9 @@ class Weights:
 class _Packer:
     """Structures of a graph's constants; `arrays` are the memory that they point to."""
 
-    def __init__(self, constants: Constants) -> None:
+    def __init__(self, constants: Constants, code_bytes: int) -> None:
         self._constants = constants
+        self._code_bytes = code_bytes
         self.arrays: list[np.ndarray] = []
 
     def model(self, settings: Settings) -> Model:
@@ -150,6 +150,7 @@ class _Packer:
             compensation=self._keep(-zero_point * codes.sum(axis=1, dtype=np.int32), np.int32, outputs),
             inputs=inputs,
             outputs=outputs,
+            bytes=self._code_bytes,
         )
 
     def _bf16(self, name: str, inputs: int, outputs: int) -> Bf16Linear:

@@ -10,11 +10,12 @@ import numpy as np
 
 from tmkd.bundle.check_sequences import FP32_LIMIT
 from tmkd.bundle.fair_queue import FairQueue, GraphRunner
-from tmkd.bundle.format import BUNDLE, GRAPHS, Engine, Precision, read_bundle, read_file
+from tmkd.bundle.format import BUNDLE, GRAPHS, Engine, Int8Engine, Precision, Width, read_bundle, read_file
 from tmkd.bundle.kernel import Kernel, kernel_fault
+from tmkd.bundle.kernel_library import kernel_level
 from tmkd.bundle.network_graph import NetworkSize, check_graph
 from tmkd.bundle.onnx_reader import read_graph
-from tmkd.bundle.processor import own_precision
+from tmkd.bundle.processor import FASTEST_FIRST, own_precision
 from tmkd.bundle.session import Session
 from tmkd.bundle.tokenizer_check import open_tokenizer
 from tmkd.data.text import TOKENIZER
@@ -23,6 +24,8 @@ from tmkd.ranking import Predictions, Probabilities, RankedPassage, predictions,
 
 _AT_ONCE = 1024  # pairs tokenised together: bounds memory, and how long another caller waits for the tokenizer
 
+_Candidate = tuple[Precision, Engine, Width | None]
+
 
 class Ranker:
     """A served student. A pair's score depends on that pair alone.
@@ -30,9 +33,10 @@ class Ranker:
     Safe to call from several threads, whose requests `queue` serves in turns, and in a forked process.
 
     `precision` is fp32, int8 or None: int8 if the processor's int8 products are exact and an engine that kept the int8
-    graph's limits runs here, else fp32. `engine` is kernel (our own, for int8), onnxruntime or None: the first of the
-    two that kept the limits and runs here. An engine whose log-odds of the bundle's check sequences are wrong is left
-    with a warning for the next.
+    graph's limits runs here, else fp32. `engine` is kernel (our own, for int8), onnxruntime or None, `width` the bytes
+    of an input of an int8 product (onnxruntime has 1 alone; the attribute is None for fp32) or None: the first of
+    FASTEST_FIRST that kept the limits and runs here. An engine whose log-odds of the bundle's check sequences are wrong
+    is left with a warning for the next.
     `threads` batches are computed at the same time (default: one per core), each by one thread.
     Raises: TmkdError when the folder is no bundle of this version, a file is damaged, or the engine can't run it.
     """
@@ -43,51 +47,63 @@ class Ranker:
         precision: Precision | None = None,
         threads: int | None = None,
         engine: Engine | None = None,
+        width: Width | None = None,
     ) -> None:
         self.folder = Path(folder)
         self.bundle = read_bundle(self.folder)
-        self.precision, self.engine, self.queue, size = self._opened(self._candidates(precision, engine), threads)
+        candidates = self._candidates(precision, engine, width)
+        (self.precision, self.engine, self.width), self.queue, size = self._opened(candidates, threads)
         data = read_file(self.folder, TOKENIZER)
         self.tokenizer = open_tokenizer(data, self.bundle.text, size, self.folder / TOKENIZER)
 
-    def _candidates(self, precision: Precision | None, engine: Engine | None) -> list[tuple[Precision, Engine]]:
-        """Precisions and engines as given, or else those that kept their limits, the fastest first; fp32 at last."""
+    def _candidates(self, precision: Precision | None, engine: Engine | None, width: Width | None) -> list[_Candidate]:
+        """Candidates as given, or else those that kept their limits, the fastest first; fp32 at last."""
         available = self.bundle.precisions
         if precision is not None and precision not in available:
             raise TmkdError(f"{self.folder}: has no {precision} graph; it has {', '.join(available)}")
-        wanted = precision or ("int8" if engine == "kernel" else own_precision())
-        found: list[tuple[Precision, Engine]] = []
+        wanted = precision or ("int8" if engine == "kernel" or width else own_precision())
+        asked = bool(precision or width) or engine == "kernel"
+        found: list[_Candidate] = []
         if wanted == "int8" and "int8" in available:
-            graph = self._graph("int8")
-            found = [
-                ("int8", kept)
-                for kept in self.bundle.engines
-                if engine in (None, kept) and (kept == "onnxruntime" or kernel_fault(graph) is None)
+            fitting = [
+                one
+                for one in FASTEST_FIRST[kernel_level()]
+                if engine in (None, one.engine) and width in (None, one.width)
             ]
-            if not found and (precision or engine == "kernel"):
-                found = [("int8", engine or "onnxruntime")]
-        if not found or not (precision or engine == "kernel"):
-            found.append(("fp32", engine or "onnxruntime"))
+            if not fitting:
+                raise TmkdError(f"{self.folder}: {engine} has no int8 products of inputs of {width} bytes")
+            no_kernel = engine != "onnxruntime" and kernel_fault(self._graph("int8")) is not None
+            running = [one for one in fitting if one.engine == "onnxruntime" or not no_kernel]
+            kept = [one for one in running if one in self.bundle.engines]
+            if not kept and asked:
+                kept = (running or fitting)[:1]
+            found = [("int8", one.engine, one.width) for one in kept]
+        elif width is not None:
+            raise TmkdError(f"{self.folder}: a width is that of int8 products; an fp32 graph has none")
+        if not found or not asked:
+            found.append(("fp32", engine or "onnxruntime", None))
         return found
 
     def _opened(
-        self, candidates: Sequence[tuple[Precision, Engine]], threads: int | None
-    ) -> tuple[Precision, Engine, FairQueue, NetworkSize]:
+        self, candidates: Sequence[_Candidate], threads: int | None
+    ) -> tuple[_Candidate, FairQueue, NetworkSize]:
         """The first engine whose log-odds of the bundle's check sequences are right; warns of each before it."""
-        for precision, engine in candidates:
+        for candidate in candidates:
+            precision, engine, width = candidate
             graph = self._graph(precision)
             size = self._size(graph, precision)
             runner: GraphRunner = (
-                Kernel(graph, self.folder)
+                Kernel(graph, self.folder, width=width or 2)
                 if engine == "kernel"
                 else Session(graph, self.folder, self.bundle.text.pad_id)
             )
             queue = FairQueue(runner, threads)
             fault = self._fault(precision, queue)
             if fault is None:
-                return precision, engine, queue, size
-            fault = f"{self.folder}: the {precision} graph computed by {engine} is {fault}"
-            if precision == "fp32" or (precision, engine) == candidates[-1]:
+                return candidate, queue, size
+            name = engine if width is None else Int8Engine(engine, width)
+            fault = f"{self.folder}: the {precision} graph computed by {name} is {fault}"
+            if precision == "fp32" or candidate == candidates[-1]:
                 raise TmkdError(f"{fault}; export the bundle again, or install tmkd and onnxruntime again")
             warnings.warn(f"{fault}; the next engine is used", RuntimeWarning, stacklevel=3)
         raise AssertionError("there is always a candidate")

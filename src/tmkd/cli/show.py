@@ -130,12 +130,20 @@ def show_points(points: list[BenchPoint], console: Console, as_json: bool) -> No
         described = {"machine": machine_line(), "kernel": kernel_line(), "points": [asdict(point) for point in points]}
         print(json.dumps(described, indent=1))
         return
-    cell = "what", "precision", "engine", "batch", "ids", "threads"
+    cell = "what", "precision", "engine", "width", "batch", "ids", "threads"
     table = Table(*cell, "pairs/s", "p50 ms", "p95 ms", "p99 ms", "spread")
     for one in points:
         latencies = (f"{milliseconds:.1f}" for milliseconds in (one.p50_ms, one.p95_ms, one.p99_ms))
         spread = f"{100 * one.spread:.0f} %"
-        cell = one.name, one.precision, one.engine, str(one.batch), str(one.length), str(one.threads)
+        cell = (
+            one.name,
+            one.precision,
+            one.engine,
+            str(one.width or "–"),
+            str(one.batch),
+            str(one.length),
+            str(one.threads),
+        )
         table.add_row(*cell, f"{one.pairs_per_second:,.0f}", *latencies, spread)
     # A narrow terminal wraps lines; numbers cut short would be worse.
     whole = console.options.update(max_width=200)

@@ -11,7 +11,17 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from tmkd.bundle.format import BUNDLE, GRAPHS, Engine, Precision, read_bundle, read_file
+from tmkd.bundle.format import (
+    BUNDLE,
+    GRAPHS,
+    INT8_ENGINES,
+    ONNXRUNTIME,
+    Engine,
+    Precision,
+    Width,
+    read_bundle,
+    read_file,
+)
 from tmkd.bundle.kernel import kernel_fault
 from tmkd.bundle.ranker import Ranker
 from tmkd.data.text import TOKENIZER, PairTokenizer
@@ -29,11 +39,15 @@ Call = Callable[[Sequence[str], Sequence[str]], object]
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A model to time: `prepare` sets its threads and returns the call that scores (questions, passages)."""
+    """A model to time: `prepare` sets its threads and returns the call that scores (questions, passages).
+
+    `width` is that of a bundle's int8 engine.
+    """
 
     name: str
     precision: str
     engine: str
+    width: int | None
     prepare: Callable[[int], Call]
 
 
@@ -48,6 +62,7 @@ class BenchPoint:
     name: str
     precision: str
     engine: str
+    width: int | None
     batch: int
     length: int
     threads: int
@@ -68,22 +83,24 @@ def contenders(bundle: Path, against: Sequence[Path]) -> list[Contender]:
     for folder in (bundle, *against):
         if folder == bundle or (folder / BUNDLE).is_file():
             for precision in reversed(read_bundle(folder).precisions):
-                for engine in _engines(folder, precision):
-                    found.append(Contender(folder.name, precision, engine, _of_bundle(folder, precision, engine)))
+                for engine, width in _engines(folder, precision):
+                    prepare = _of_bundle(folder, precision, engine, width)
+                    found.append(Contender(folder.name, precision, engine, width, prepare))
         else:
-            found.append(Contender(folder.name, "fp32", "torch", _of_network(folder)))
+            found.append(Contender(folder.name, "fp32", "torch", None, _of_network(folder)))
     return found
 
 
-def _engines(folder: Path, precision: Precision) -> list[Engine]:
+def _engines(folder: Path, precision: Precision) -> Sequence[tuple[Engine, Width | None]]:
     """All engines that can compute a bundle's graph on this processor, not only the default of `Ranker`."""
-    graph = read_file(folder, GRAPHS[precision])
-    return ["kernel", "onnxruntime"] if kernel_fault(graph) is None else ["onnxruntime"]
+    if precision == "fp32":
+        return [("onnxruntime", None)]
+    return INT8_ENGINES if kernel_fault(read_file(folder, GRAPHS[precision])) is None else [ONNXRUNTIME]
 
 
-def _of_bundle(folder: Path, precision: Precision, engine: Engine) -> Callable[[int], Call]:
+def _of_bundle(folder: Path, precision: Precision, engine: Engine, width: Width | None) -> Callable[[int], Call]:
     def prepare(threads: int) -> Call:
-        ranker = Ranker(folder, precision, threads, engine)
+        ranker = Ranker(folder, precision, threads, engine, width)
         return lambda questions, passages: ranker.predict_proba(list(zip(questions, passages, strict=True)))
 
     return prepare
@@ -173,6 +190,6 @@ def bench(
                     times = measure(call, texts, batch, calls, seconds)
                     p25, p50, p75, p95, p99 = np.percentile(times, (25, 50, 75, 95, 99))
                     yield BenchPoint(
-                        rival.name, rival.precision, rival.engine, batch, real, used, len(times),
+                        rival.name, rival.precision, rival.engine, rival.width, batch, real, used, len(times),
                         batch * len(times) / times.sum(), 1e3 * p50, 1e3 * p95, 1e3 * p99, (p75 - p25) / p50,
                     )  # fmt: skip

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tmkd.bundle.format import GRAPHS, REPORT, Precision, read_bundle
+from tmkd.bundle.format import GRAPHS, REPORT, Int8Engine, Precision, read_bundle
 from tmkd.bundle.ranker import Ranker
 from tmkd.evaluate.speed import in_turns, wall_time
 from tmkd.store import json_bytes
@@ -54,16 +54,20 @@ def measure_points(bundles: Mapping[str, Path], pairs: Pairs, repeats: int) -> l
 
 def _point(row: str, precision: Precision, ranker: Ranker, pairs: Pairs, times: Sequence[float]) -> FrontierPoint:
     report = json.loads((ranker.folder / REPORT).read_bytes())
+    measures, faults = report["fp32"], []
+    if ranker.width is not None:
+        engine = str(Int8Engine(ranker.engine, ranker.width))
+        measures, faults = report["int8"][engine], report["faults"][engine]
     p50, p99 = np.percentile(_latencies(ranker, pairs), (50, 99))
     return FrontierPoint(
         row=row,
         precision=precision,
-        accuracy=report["kernel" if ranker.engine == "kernel" else precision][0]["accuracy_after"],
+        accuracy=measures[0]["accuracy_after"],
         pairs_per_second=len(pairs) / float(np.median(times)),
         p50_ms=float(p50),
         p99_ms=float(p99),
         bytes=(ranker.folder / GRAPHS[precision]).stat().st_size,
-        faults=tuple(report["faults"][ranker.engine]) if precision == "int8" else (),
+        faults=tuple(faults),
     )
 
 

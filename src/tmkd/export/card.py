@@ -7,13 +7,6 @@ from typing import Any
 
 from tmkd.bundle.format import Bundle
 
-_PARTS = (
-    ("fp32", "fp32 graph, onnxruntime", "PyTorch"),
-    ("int8", "int8 graph, onnxruntime", "fp32"),
-    ("kernel", "int8 graph, tmkd's kernel", "fp32"),
-)
-_NAMES = {"kernel": "tmkd's kernel", "onnxruntime": "onnxruntime"}
-
 
 def model_card(bundle: Bundle, report: dict[str, Any]) -> str:
     """Markdown of the card: `report` is the parity report, read by people who have only the folder."""
@@ -42,8 +35,10 @@ def model_card(bundle: Bundle, report: dict[str, Any]) -> str:
         "| τ within questions | same first passage |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for part, computed, against in _PARTS:
-        for row in report[part]:
+    parts = [("fp32 graph, onnxruntime", "PyTorch", report["fp32"])]
+    parts += [(f"int8 graph, {_name(engine)}", "fp32", rows) for engine, rows in report["int8"].items()]
+    for computed, against, rows in parts:
+        for row in rows:
             accuracy = f"{_percent(row['accuracy_before'])} → {_percent(row['accuracy_after'])}"
             lines.append(
                 f"| {row['set']} | {row['pairs']} | {row['questions']} | {computed} | {against} | {accuracy} "
@@ -55,10 +50,15 @@ def model_card(bundle: Bundle, report: dict[str, Any]) -> str:
     lines += ["", "Questions have two passages or more; brackets are 95 % intervals."]
     for engine, faults in report["faults"].items():
         if faults:
-            use = "served all the same" if engine in bundle.engines else "used only on request"
-            fault = f"The int8 graph computed by {_NAMES[engine]} is beyond its limits"
+            served = engine in map(str, bundle.engines)
+            use = "served all the same" if served else "used only on request"
+            fault = f"The int8 graph computed by {_name(engine)} is beyond its limits"
             lines += ["", f"**{fault}** ({use if int8 else 'left out'}): " + "; ".join(faults) + "."]
     return "\n".join(lines) + "\n"
+
+
+def _name(engine: str) -> str:
+    return engine.replace("kernel", "tmkd's kernel")
 
 
 def _percent(share: float | None) -> str:

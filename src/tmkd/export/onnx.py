@@ -11,7 +11,16 @@ import onnx
 
 from tmkd.bundle.check_sequences import check_sequences, check_tokens
 from tmkd.bundle.fair_queue import FairQueue
-from tmkd.bundle.format import ENGINES, GRAPHS, REPORT, Bundle, Engine, Precision
+from tmkd.bundle.format import (
+    GRAPHS,
+    INT8_ENGINES,
+    KERNEL_1,
+    KERNEL_2,
+    ONNXRUNTIME,
+    REPORT,
+    Bundle,
+    Precision,
+)
 from tmkd.bundle.kernel import Kernel, kernel_fault
 from tmkd.bundle.kernel_library import kernel_level
 from tmkd.bundle.network_graph import check_graph
@@ -39,10 +48,10 @@ def export_bundle(
 
     The int8 weights are calibrated (GPTQ) on `calibration`, (question, passage) pairs. On each of `checks`, and on all
     as one, the fp32 graph is compared with the student in PyTorch, and the int8 graph with the fp32 one, computed by
-    onnxruntime and, if it runs here, by our own kernel. The bundle names the engines that kept the int8 graph's limits.
-    If none did, the int8 graph is left out or, with `force`, served all the same. The report's `faults` list the limits
-    that an engine broke. Each engine is compared with the fp32 graph's log-odds of four fixed sequences whenever it
-    opens the bundle.
+    onnxruntime and, if it runs here, by our own kernel at each width. The bundle names the engines that kept the int8
+    graph's limits. If none did, the int8 graph is left out or, with `force`, served all the same. The report's
+    `faults` list the limits that an engine broke. Each engine is compared with the fp32 graph's log-odds of four fixed
+    sequences whenever it opens the bundle.
     Raises: TmkdError when there are no pairs to calibrate on or check with, the encoder has no export, or the fp32
     graph differs from the student.
     """
@@ -55,43 +64,42 @@ def export_bundle(
         "fp32": student_graph(student),
         "int8": student_graph(student, round_layers(student, input_moments(student, calibration))),
     }
-    report: dict[str, Any] = {"calibration_pairs": len(calibration), "fp32": [], "int8": [], "kernel": []}
-    faults: dict[Engine, list[str]] = {"onnxruntime": []}
     sessions = {
         precision: FairQueue(Session(graph.SerializeToString(), precision, pad_id))
         for precision, graph in graphs.items()
     }
     int8_graph = graphs["int8"].SerializeToString()
-    kernel = None if kernel_fault(int8_graph) else FairQueue(Kernel(int8_graph, "int8"))
-    if kernel is not None:
-        faults["kernel"] = []
+    int8 = {ONNXRUNTIME: sessions["int8"]}
+    if kernel_fault(int8_graph) is None:
+        int8 |= {one: FairQueue(Kernel(int8_graph, "int8", width=one.width)) for one in (KERNEL_1, KERNEL_2)}
+    faults: dict[str, list[str]] = {str(engine): [] for engine in int8}
+    report: dict[str, Any] = {
+        "calibration_pairs": len(calibration), "fp32": [], "int8": {name: [] for name in faults}, "faults": faults
+    }  # fmt: skip
     parts = pooled(checks)
     pool, _ = parts[-1]
     tokens = tokenizer.encode(pool.questions, pool.passages)
     expected = student.predict_proba(list(zip(pool.questions, pool.passages, strict=True)))
-    fp32, int8 = (np.exp(sessions[precision].logits(tokens)) for precision in ("fp32", "int8"))
-    kernel_int8 = None if kernel is None else np.exp(kernel.logits(tokens))
+    fp32 = np.exp(sessions["fp32"].logits(tokens))
+    of_engines = {str(engine): np.exp(runner.logits(tokens)) for engine, runner in int8.items()}
     for check, place in parts:
         report["fp32"].append(compare(expected[place], fp32[place], check, positive))
-        report["int8"].append(compare(fp32[place], int8[place], check, positive))
         differences = fp32_faults(report["fp32"][-1])
         if differences:
             raise TmkdError(f"the ONNX graph is not the student: {'; '.join(differences)}")
-        faults["onnxruntime"] += int8_faults(report["int8"][-1])
-        if kernel_int8 is not None:
-            report["kernel"].append(compare(fp32[place], kernel_int8[place], check, positive))
-            faults["kernel"] += int8_faults(report["kernel"][-1])
-    kept = [engine for engine in ENGINES if faults.get(engine) == []]
-    engines = kept or [engine for engine in ENGINES if force and engine in faults]
+        for name, scores in of_engines.items():
+            measures = compare(fp32[place], scores[place], check, positive)
+            report["int8"][name].append(measures)
+            faults[name] += int8_faults(measures)
+    kept = [engine for engine in INT8_ENGINES if faults.get(str(engine)) == []]
+    engines = kept or [engine for engine in INT8_ENGINES if force and engine in int8]
     if not engines:
         del graphs["int8"]
-    report["faults"] = faults
     sequences = check_tokens(tokenizer, check_graph(read_graph(int8_graph)).words)
-    int8_logits = {"onnxruntime": [sessions["int8"].logits(sequences)]}
-    if kernel is not None:
-        levels = range(1, kernel_level() + 1)
-        int8_logits["kernel"] = [FairQueue(Kernel(int8_graph, "int8", level)).logits(sequences) for level in levels]
-    shown = [logits for engine in engines for logits in int8_logits[engine]]
+    shown = [sessions["int8"].logits(sequences)] if ONNXRUNTIME in engines else []
+    for one in engines:
+        levels = range(1, kernel_level() + 1) if one.engine == "kernel" else ()
+        shown += [FairQueue(Kernel(int8_graph, "int8", level, one.width)).logits(sequences) for level in levels]
     bundle = Bundle(
         labels=student.labels,
         text=tokenizer.settings,

@@ -89,7 +89,7 @@ def _bundle(run: RunFolder, settings: ExportSpec, row: str, verb: Literal["expor
         checks = [check_set(split, table) for split, table in tables.items()]
         some = _pairs(run.corpus(f"{task}/train").table().slice(0, settings.pairs))
         report = export_bundle(student, some, checks, folder, force)
-        return _fault_lines(report["faults"], force)
+        return _int8_facts(report["faults"], force)
 
     needs = {"the student": student}
     needs |= {f"collect/{name}": run.corpus_artifact(name) for name in (task, *stage_1)}
@@ -99,19 +99,20 @@ def _bundle(run: RunFolder, settings: ExportSpec, row: str, verb: Literal["expor
     return Step(name, verb, folder, needs, chosen, make, run.digests(further), estimate=estimate)
 
 
-def _fault_lines(faults: Mapping[str, Sequence[str]], force: bool) -> dict[str, str]:
-    """Facts of a bundle: what fails of its int8 graph in each engine, and whether the graph is used all the same."""
-    kept = any(not found for found in faults.values())
+def _int8_facts(faults: Mapping[str, Sequence[str]], force: bool) -> dict[str, str]:
+    """Facts of a bundle's int8 graph: the engines that kept its limits, what fails in the others and what follows."""
+    kept = "; ".join(engine for engine, found in faults.items() if not found)
     fate = "used only if asked for: " if kept else "left out (export.force: true ships it all the same): "
     prefix = "" if force and not kept else fate
-    return {f"int8, {engine}": prefix + "; ".join(found) for engine, found in faults.items() if found}
+    broken = {f"int8, {engine}": prefix + "; ".join(found) for engine, found in faults.items() if found}
+    return ({"int8 kept by": kept} if kept else {}) | broken
 
 
 def _bundle_estimate(run: RunFolder, settings: ExportSpec, row: str, sizes: Sizes) -> Estimate:
-    """Estimate of a bundle: calibration, then the student, the fp32 graph and int8 in two engines on the test sets."""
+    """Estimate of a bundle: calibration, then the student, fp32 and int8 in three engines on the test sets."""
     student = run.recipe.student_of(row)
     base, pairs = run.pretrained(student.base).path, tested_pairs(run, _task(run, row), sizes)
-    seconds = scoring_seconds(base, student.layers, settings.pairs + 4 * pairs)
+    seconds = scoring_seconds(base, student.layers, settings.pairs + 5 * pairs)
     return Estimate(pairs, _QUANTISING_SECONDS + seconds, weight_bytes(base))
 
 
