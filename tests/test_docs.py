@@ -122,12 +122,11 @@ def test_the_readmes_recipe_is_accepted(tmp_path: Path) -> None:
     assert read_recipe(tmp_path / "mine.yaml").name == "mine"
 
 
-def test_the_readmes_recipe_and_the_template_start_from_the_same_model_in_the_same_way() -> None:
-    readme = yaml_blocks(ROOT / "README.md")[0]
-    template = yaml.safe_load((ROOT / "src" / "tmkd" / "recipe" / "template.yaml").read_text(encoding="utf-8"))
-    assert readme["pretrained"] == template["pretrained"]
-    assert readme["student"] == template["student"]
-    assert {one["fresh_pooler"] for each in (readme, template) for one in each["teachers"].values()} == {True}
+def test_the_readmes_recipe_is_the_template_without_its_lines_of_comment() -> None:
+    (readme,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    template = (ROOT / "src" / "tmkd" / "recipe" / "template.yaml").read_text(encoding="utf-8")
+    lines = [line for line in template.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    assert readme.splitlines() == lines
 
 
 @pytest.mark.parametrize("page", HOW_TOS, ids=lambda page: page.stem)

@@ -2,19 +2,23 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
+from safetensors.torch import load_file, save_file
 
 import tiny
 from tmkd.errors import TmkdError
-from tmkd.flow.check import check_run
-from tmkd.flow.plan import steps
+from tmkd.flow.check import EXPORTED, check_bodies, check_run
+from tmkd.flow.plan import VERBS, steps
 from tmkd.flow.run_folder import RunFolder
+from tmkd.flow.runner import work
 from tmkd.machine import cores
+from tmkd.network.bilstm import BiLSTMConfig
 from tmkd.recipe.reader import read_recipe
 
 CORES = cores()
@@ -24,11 +28,8 @@ Check = Callable[..., str]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The tiny world, its encoder being files that are looked at and never opened."""
-    (tmp_path / "bert").mkdir()
-    (tmp_path / "bert" / "config.json").write_text(json.dumps({"num_hidden_layers": 2, "hidden_size": 16}))
-    (tmp_path / "bert" / "model.safetensors").write_bytes(b"w" * 500)
-    (tmp_path / "bert" / "tokenizer.json").write_text("{}")
+    """The tiny world, nothing of it made."""
+    tiny.write_encoder(tmp_path / "bert")
     tiny.write_data(tmp_path / "data")
     tiny.write_recipe(tmp_path / "r.yaml")
     return tmp_path
@@ -60,7 +61,7 @@ def test_each_step_left_has_its_pairs_time_and_disk(folder: Path, capsys: pytest
     assert pairs["teach/judge"] == 0
     assert (pairs["score/toy/dev/t2"], pairs["score/web/judge"]) == (12, 120)
     assert found["teach/t1"]["seconds"] == pytest.approx(epochs * 36 / 1.1 / CORES * WORK)
-    assert found["teach/t1"]["bytes"] == 500
+    assert found["teach/t1"]["bytes"] == (folder / "bert" / "model.safetensors").stat().st_size
     assert found["score/web/t1"]["seconds"] == pytest.approx(120 / 5 / CORES * WORK)
     assert found["distill/toy/bert-3/1"]["seconds"] == pytest.approx(epochs * 36 / 1.1 / CORES * WORK / 2)  # one layer
     assert pairs["evaluate/report"] == 12
@@ -71,7 +72,8 @@ def test_a_limit_bounds_what_is_collected(folder: Path, capsys: pytest.CaptureFi
 
 
 def test_a_dev_set_left_out_is_a_tenth_of_train(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert estimates(folder, capsys, "tasks.toy.dev=[]")["score/toy/dev/t1"]["pairs"] == 3
+    # Two of 18 questions, each with two pairs.
+    assert estimates(folder, capsys, "tasks.toy.dev=[]")["score/toy/dev/t1"]["pairs"] == 4
 
 
 def test_the_sum_is_told_and_nothing_is_made(folder: Path) -> None:
@@ -171,7 +173,8 @@ def test_exports_and_rows_whose_teacher_is_unknown_are_estimated_too(
     assert found["export/bundle"] == {**found["frontier/mkd"], "step": "export/bundle"}
     assert found["export/bundle"]["pairs"] == 12
     assert found["export/bundle"]["seconds"] > 20
-    assert (found["export/compat"]["pairs"], found["export/compat"]["bytes"]) == (12, 500)
+    weights = (folder / "bert" / "model.safetensors").stat().st_size
+    assert (found["export/compat"]["pairs"], found["export/compat"]["bytes"]) == (12, weights)
     assert found["frontier/report"]["seconds"] == pytest.approx(1 + 2 * (2 * 8 + 2200) / 5 / CORES * WORK / 2)
 
 
@@ -186,4 +189,97 @@ def test_a_damaged_configuration_of_an_encoder_is_told(folder: Path, content: by
 def test_a_setting_of_another_kind_is_not_compared(folder: Path, key: str) -> None:
     path = folder / "bert" / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {key: ["2"]}))
+    check_bodies(opened(folder))
+
+
+@pytest.mark.parametrize(
+    ("file", "row", "wrong"),
+    [
+        ("train.tsv", f"{tiny.question(0)}\t{tiny.passage(0, True)}\tno\n", r"train\.tsv: row 1 and .*row 37 give one"),
+        ("dev.tsv", f"{tiny.question(18)}\t{tiny.passage(18, True)}\tno\n", r"dev\.tsv: row 1 and .* two labels"),
+        ("test.tsv", f"{tiny.question(24)}\t{tiny.passage(24, True)}\tno\n", r"test\.tsv: row 1 and .* two labels"),
+        ("test.tsv", "why\tbecause\t\n", r"test\.tsv: row 13: no label"),
+        ("train.tsv", f"{tiny.question(24)}\t{tiny.passage(24, True)}\tyes\n", "test"),  # a test pair in train
+    ],
+)
+def test_what_collecting_would_refuse_is_found_before_work_starts(
+    folder: Path, file: str, row: str, wrong: str
+) -> None:
+    with (folder / "data" / file).open("a") as data:
+        data.write(row)
+    with pytest.raises(TmkdError, match=wrong) as found:
+        told(folder)
+    with pytest.raises(TmkdError, match=re.escape(str(found.value))):
+        next(steps(opened(folder))).execute()
+
+
+def without(folder: Path, *weights: str) -> None:
+    """Take weights out of an encoder's file."""
+    kept = {name: tensor for name, tensor in load_file(folder / "model.safetensors").items() if name not in weights}
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize("change", ["student.layers=1", "rows={}"])
+def test_a_weight_that_is_missing_is_found_before_work_starts(folder: Path, change: str) -> None:
+    without(folder / "bert", "encoder.layer.0.output.dense.weight")
+    with pytest.raises(TmkdError, match=r"weight .*encoder\.layer\.0\.output\.dense\.weight is missing"):
+        told(folder, change)
+
+
+def test_a_student_needs_no_layer_above_its_own(folder: Path) -> None:
+    without(folder / "bert", "encoder.layer.1.output.dense.weight")
+    with pytest.raises(TmkdError, match=r"encoder\.layer\.1\.output\.dense\.weight is missing"):
+        told(folder)  # its teachers do
+    told(folder, "teachers={}", "rows={bert-3: {stages: [{teachers: [], alpha: 0.0}]}}")
+
+
+def test_a_pooler_and_a_head_that_are_missing_are_drawn(folder: Path) -> None:
+    without(folder / "bert", "pooler.dense.weight", "pooler.dense.bias")
     assert "in order" in told(folder)
+
+
+def test_a_ready_made_teacher_without_head_is_found_before_work_starts(folder: Path) -> None:
+    with pytest.raises(TmkdError, match=r"teacher t1: .*weight classifier\.\w+ is missing"):
+        told(folder, "teachers={t1: {task: toy, model: bert}}", "rows={}")
+
+
+@pytest.mark.parametrize("change", ["rows={}", "teachers={}"])
+def test_a_tokenizer_that_cannot_be_read_is_found_before_work_starts(folder: Path, change: str) -> None:
+    (folder / "bert" / "tokenizer.json").write_text("{}")
+    with pytest.raises(TmkdError, match=r"tokenizer\.json: not a tokenizer"):
+        told(folder, change, *(("rows={b: {stages: [{teachers: [], alpha: 0.0}]}}",) if change != "rows={}" else ()))
+
+
+def configured(folder: Path, **values: Any) -> None:
+    """Change the encoder's config.json."""
+    path = folder / "bert" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+@pytest.mark.parametrize(
+    ("config", "changes", "wrong"),
+    [
+        ({"model_type": "t5", "is_encoder_decoder": True}, (), r"student\.base: bert is a t5, which has no encoder"),
+        ({"model_type": "roberta"}, ("export={row: mkd}",), "export: a student cut from a roberta .* no ONNX export"),
+        ({"hidden_act": "relu"}, ("export={row: mkd}",), "export: bert has the activation relu, which has no ONNX"),
+        ({}, ("export={row: mkd, compat: true}", "student.pool=first"), r"export\.compat: .* set compat: false"),
+    ],
+)
+def test_a_student_that_cannot_serve_is_found_before_any_work(
+    folder: Path, config: dict[str, Any], changes: tuple[str, ...], wrong: str
+) -> None:
+    configured(folder, **config)
+    with pytest.raises(TmkdError, match=wrong):
+        check_bodies(opened(folder, *changes))
+    with pytest.raises(TmkdError, match=wrong):
+        work(opened(folder, *changes), folder / "r.yaml", VERBS, Console(file=io.StringIO()), lambda made: None)
+    assert not (folder / "runs").exists()
+
+
+def test_the_families_that_are_told_to_have_an_export_have_one() -> None:
+    assert ("bert", BiLSTMConfig.model_type) == EXPORTED
+
+
+def test_a_file_of_an_export_check_is_read_before_work_starts(folder: Path) -> None:
+    with pytest.raises(TmkdError, match=r"faq\.tsv"):
+        told(folder, "export={row: mkd, checks: {faq: faq.tsv}}")

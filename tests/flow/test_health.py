@@ -6,7 +6,7 @@ import json
 
 import tiny
 from tiny import Call, World
-from tmkd.flow.health import health_lines
+from tmkd.flow.health import drawn_poolers, health_lines
 from tmkd.flow.run_folder import RunFolder
 from tmkd.recipe.reader import read_recipe
 
@@ -21,6 +21,32 @@ def test_health_is_told_per_corpus_and_teacher(finished_world: World) -> None:
     assert "agrees with t2" in lines[0]
     judge = next(line for line in lines if line.startswith("web × judge"))
     assert "accuracy" not in judge  # the corpus has no labels
+
+
+def test_a_pooler_that_was_never_trained_is_told(world: World, finished_world: World) -> None:
+    recipe = world.recipe
+    told = "bert: its pooler was never trained; a fresh one is drawn for t1, t2, the students (fresh_pooler: auto)"
+    assert list(drawn_poolers(tiny.opened(world))) == [told]
+    tiny.change(recipe, "student.pool", "first")
+    tiny.change(recipe, "teachers.t1.fresh_pooler", True)
+    tiny.change(recipe, "teachers.t2.fresh_pooler", False)
+    assert list(drawn_poolers(tiny.opened(world))) == []
+    notes = json.loads((finished_world.run / "report.json").read_text())["notes"]
+    assert (
+        "bert: its pooler was never trained; a fresh one is drawn for t1, t2, the students (fresh_pooler: auto)"
+        in notes
+    )
+
+
+def test_auto_is_decided_before_it_becomes_a_setting(world: World) -> None:
+    run = tiny.opened(world)
+    tiny.change(world.recipe, "student.fresh_pooler", True)
+    assert run.student_folder(run.row_students("mkd", "toy", 1)[0][1], 1) == (
+        tiny.opened(world).student_folder(tiny.opened(world).row_students("mkd", "toy", 1)[0][1], 1)
+    )
+    assert run.teachers["t1"].settings(run)["fresh_pooler"] is True
+    assert run.teachers["judge"].settings(run)["fresh_pooler"] is False
+    assert "force" not in run.teachers["t1"].settings(run)
 
 
 def test_the_report_says_what_the_guard_removed(finished: World, tmkd: Call) -> None:

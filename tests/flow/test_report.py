@@ -42,12 +42,12 @@ SPEED = Speed(100.0, 2, 1, 4, 1, 5.0, "fp32")
 @pytest.fixture
 def made_by_hand(tmp_path: Path) -> RunFolder:
     """A run folder without any network: sets of a few pairs, probabilities, and what each step says of itself."""
-    teacher = {"task": "toy", "base": "bert"}
+    teacher = {"task": "toy", "base": "bert", "fresh_pooler": False}
     values = {
         "name": "hand",
         "tasks": {"toy": {"train": "-", "dev": "-", "tests": dict.fromkeys(TEXTS, "-")}},
         "teachers": {"t1": {**teacher, "seed": 7}, "t2": teacher},
-        "student": {"base": "bert"},
+        "student": {"base": "bert", "fresh_pooler": False},
         "rows": {"two": {"stages": [{"alpha": 0, "teachers": []}, {"alpha": 0, "teachers": [], "fit": {"epochs": 2}}]}},
         "seeds": [1, 2],
     }
@@ -114,7 +114,11 @@ def test_a_report_worked_by_hand(made_by_hand: RunFolder, tmp_path: Path, monkey
     assert {name: speed["pairs_per_second"] for name, speed in told["speeds"].items()} == {
         "t1": 0, "t2": 1, "ensemble": 2, "two": 4,
     }  # fmt: skip
-    assert told["notes"] == ["toy: train duplicates 3"]
+    note, *warnings = told["notes"]
+    assert note == "toy: train duplicates 3"
+    assert {warning.partition(": it")[0] for warning in warnings} == {
+        f"warning: toy × {row}" for row in ("t2: test", "t2: more", "ensemble: test", "two: more")
+    }
     assert "hand" in (tmp_path / "report.html").read_text()
 
 

@@ -1,4 +1,4 @@
-"""Steps of the teachers: the accuracy by which `best` chooses."""
+"""Steps of the teachers: the accuracy by which `best` chooses, and teachers that have learned nothing."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_an_added_teacher_is_the_only_one_that_scores(finished: World, tmkd: Cal
     tiny.change(finished.recipe, "teachers.t3", teacher)
     assert steps_made(tmkd("teach", finished.recipe, "--runs", finished.runs)) == ["teach/t3"]
     said = tmkd("score", finished.recipe, "--runs", finished.runs)
-    assert steps_made(said) == ["score/toy/train/t3", "score/toy/dev/t3", "score/web/t3"]
+    assert steps_made(said) == ["score/toy/dev/t3", "score/toy/train/t3", "score/web/t3"]
     after = snapshot(finished.run / "softlabels")
     assert {name: after[name] for name in before} == before
     assert {name.split("/")[-2] for name in set(after) - set(before)} == {"t3"}
@@ -84,3 +84,49 @@ def test_stored_scores_of_another_precision_are_not_taken(finished: World, tmkd:
         assert manifest.facts["scored_now"] == manifest.facts["pairs"] > 0
         found.append(next(folder.glob("*.safetensors")))
     assert [path.exists() for path in found] == [False, False, True]  # one file at a time: the others are pruned
+
+
+@pytest.fixture
+def scored_by_chance(world: World) -> World:
+    """A judge whose scores of 100 dev pairs have nothing to do with their labels: a task, and no corpus beside it."""
+    dev = [
+        (f"what is {n}", f"{n} is {word}", label) for n in range(50) for word, label in (("this", "yes"), ("so", "no"))
+    ]
+    train = tiny.pairs(range(18))
+    scores = [(*pair[:2], (0.9, 0.1, 0.1, 0.9)[place % 4]) for place, pair in enumerate([*dev, *train])]
+    tiny.write_tsv(world.data / "dev.tsv", ("question", "passage", "label"), dev)
+    tiny.write_tsv(world.data / "scores.tsv", ("question", "passage", "score"), scores)
+    judge = {"task": "toy", "file": "scores.tsv", "scores": ["toy"]}
+    for key, value in {"collect": None, "rows": None, "teachers": {"judge": judge}}.items():
+        tiny.change(world.recipe, key, value)
+    return world
+
+
+def test_a_teacher_that_has_learned_nothing_stops_the_run_before_its_scores_are_used(
+    scored_by_chance: World, tmkd: Call
+) -> None:
+    world = scored_by_chance
+    for _ in range(2):  # the second run stops at the same place
+        said = tmkd("run", world.recipe, "--runs", world.runs)
+        assert said.code == 1
+        assert "teacher judge has learned nothing: on 100 labelled pairs of toy/dev its AUC is 0.500" in said.err
+        assert "chance is 0.5 ± 0.058" in said.err
+        assert "teachers.judge.force: true" in said.err
+    assert not (world.run / "softlabels" / "toy" / "train").exists()
+    tiny.change(world.recipe, "teachers.judge.force", True)
+    said = tmkd("score", world.recipe, "--runs", world.runs)
+    assert said.code == 0, said.err
+    assert "warning: it has learned nothing: AUC 0.500" in said.err
+    assert (world.run / "softlabels" / "toy" / "train" / "judge" / "manifest.json").is_file()
+    tiny.change(world.recipe, "teachers.judge.force", False)
+    assert "0 steps done now" in tmkd("score", world.recipe, "--runs", world.runs).err  # no setting of the scores
+
+
+def test_too_few_pairs_do_not_stop_a_run(scored_by_chance: World, tmkd: Call) -> None:
+    world = scored_by_chance
+    rows = (world.data / "dev.tsv").read_text().splitlines()
+    (world.data / "dev.tsv").write_text("\n".join(rows[:-2]) + "\n")  # 98 pairs
+    tmkd("collect", world.recipe, "--runs", world.runs)
+    tmkd("teach", world.recipe, "--runs", world.runs)
+    said = tmkd("score", world.recipe, "--runs", world.runs)
+    assert said.code == 0, said.err

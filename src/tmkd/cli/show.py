@@ -50,6 +50,9 @@ def show_report(run: RunFolder, as_json: bool) -> None:
     console.width = max(console.width, console.measure(shown).maximum)
     console.print(shown)
     print(file=sys.stderr)
+    for one in results:
+        for line in one.warnings:
+            print(f"warning: {one.task} × {one.row}: {line}", file=sys.stderr)
     for task in run.recipe.tasks:
         print(_best_student(run, task, results), file=sys.stderr)
     print(run.folder / "report.html", file=sys.stderr)

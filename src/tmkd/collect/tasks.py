@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,33 @@ from tmkd.recipe.schema import TaskSpec
 from tmkd.store import digest_bytes
 
 
+@dataclass(frozen=True)
+class TaskParts:
+    """Tables of a task's parts (pairs.SCHEMA), by name: train, dev, then the tests; and counts per part."""
+
+    tables: dict[str, pa.Table]
+    facts: dict[str, Any]
+
+
 def collect_task(name: str, task: TaskSpec, folder: Path, base: Path) -> dict[str, Any]:
     """Write `folder`/train, /dev and /<test> as corpora; return counts per part.
+
+    Raises: TmkdError as `read_task`.
+    """
+    parts = read_task(name, task, base)
+    for part, table in parts.tables.items():
+        write_corpus(folder / part, LabelSet(name, task.labels, task.positive), [table])
+    return parts.facts
+
+
+def read_task(name: str, task: TaskSpec, base: Path) -> TaskParts:
+    """Read a task's files as its corpora will have them.
 
     Without a dev file the golden rows of a tenth of train's first texts, chosen by hash, become dev. Rows from sources
     with a threshold have weak labels: a golden row of the same pair replaces them, and the guard removes their leaks,
     whereas a golden row that leaks is an error. Train may have unlabelled rows.
-    Raises: TmkdError for a faulty file, a train or dev set with a single class, or a test pair in train.
+    Raises: TmkdError for a faulty file, a pair with two labels, a train or dev set with a single class, or a test pair
+    in train.
     """
     labels = LabelSet(name, task.labels, task.positive)
     facts: dict[str, Any] = {}
@@ -64,11 +85,11 @@ def collect_task(name: str, task: TaskSpec, folder: Path, base: Path) -> dict[st
     train = _concat([golden, weak])
     for part, table in (("train", train), ("dev", dev)):
         _require_two_classes(name, part, table, labels)
-    for part, table in (("train", train), ("dev", dev), *tests.items()):
-        write_corpus(folder / part, labels, [table])
+    tables = {"train": train, "dev": dev, **tests}
+    for part, table in tables.items():
         _count(facts, part, {"rows": table.num_rows, "unlabelled": table["label"].null_count})
     _count(facts, "train", {"weak": weak.num_rows})
-    return facts
+    return TaskParts(tables, facts)
 
 
 def _concat(tables: Iterable[pa.Table]) -> pa.Table:

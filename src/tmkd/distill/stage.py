@@ -51,7 +51,7 @@ class StudentStart:
             return Student.from_pretrained(self.before).with_headers(labels, headers, seed)
         spec = self.student
         model = Student.start(self.base, spec.layers, spec.pool, labels, headers, spec.max_length, seed)
-        if spec.fresh_pooler:
+        if spec.fresh_pooler is True:
             fresh_pooler(model.encoder, seed)
         return model
 

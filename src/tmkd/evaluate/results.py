@@ -17,7 +17,8 @@ class Result:
     """One row measured on one split with one seed.
 
     Measures are shares in [0, 1], None where they mean nothing; `parameters` and `bytes` (on disk) count all members of
-    a row; `questions` were ranked and `left_out` could not be; `seconds_to_make` is the wall time of all its steps.
+    a row; `questions` were ranked and `left_out` could not be; `seconds_to_make` is the wall time of all its steps;
+    `warnings` say that its model has learned nothing, or that its classes cannot be read.
     """
 
     row: str
@@ -36,6 +37,7 @@ class Result:
     seconds_to_make: float | None
     questions: int = 0
     left_out: int = 0
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,8 @@ class Stat:
 class Line:
     """One line of a table: a row of one task, over all its seeds; `speed_up` is over the task's best teacher.
 
-    Accuracy and AUC are of `split`, the ranking measures of `ranked_split`, None where the row was not ranked.
+    Accuracy and AUC are of `split`, the ranking measures of `ranked_split`, None where the row was not ranked; `warned`
+    says that one of its results has warnings.
     """
 
     row: str
@@ -75,6 +78,7 @@ class Line:
     seeds: int
     questions: int
     left_out: int
+    warned: bool = False
     best: bool = False
 
 
@@ -142,6 +146,7 @@ def _lines(own: Sequence[Result], first: str, last: str) -> list[Line]:
                 seeds=len({result.seed for result in judged}),
                 questions=max((result.questions for result in of_row if result.split == last), default=0),
                 left_out=max((result.left_out for result in of_row if result.split == last), default=0),
+                warned=any(result.warnings for result in of_row),
             )
         )
     return _compared(found)

@@ -14,6 +14,7 @@ from torch import nn
 from tmkd.data.labels import LabelSet
 from tmkd.data.text import PairTokenizer
 from tmkd.errors import TmkdError
+from tmkd.metrics.quality import softmax
 from tmkd.network import open_student
 from tmkd.network.scoring import batched_logits
 from tmkd.store import MANIFEST
@@ -68,9 +69,7 @@ class NetworkScorer:
                 f"{self.name}: its logits for the pair '{questions[pair][:60]}' are not finite; "
                 "train it again with a lower learning rate"
             )
-        raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-        shares: Probabilities = raised / raised.sum(axis=1, keepdims=True)
-        return shares
+        return softmax(logits)
 
     def mean_tokens(self, questions: Sequence[str], passages: Sequence[str]) -> float:
         """Token ids per pair, special tokens included, after truncation."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tmkd.distill.rows import PlannedStage, chain_key, stage_settings
+from tmkd.flow.health import with_loss_sign
 from tmkd.flow.run_folder import NotYet, RunFolder
 from tmkd.flow.step import Step, never_made
 from tmkd.recipe.parts import StudentSpec
@@ -93,7 +94,7 @@ def _stage(run: RunFolder, name: str, chain: tuple[PlannedStage, ...], task: str
         dev = run.corpus(f"{task}/dev") if "/" in planned.corpus else None
         base = run.start_folder(chain[0]) if student.narrowed else run.pretrained(student.base).path
         start, data = StudentStart(student, base, before), StageData(corpus, soft, dev)
-        return run_stage(planned.stage, start, data, seed, run.hardware(), folder, name)
+        return with_loss_sign(run_stage(planned.stage, start, data, seed, run.hardware(), folder, name))
 
     needs = {f"collect/{planned.corpus}": run.corpus_artifact(planned.corpus)}
     for teacher in planned.teachers:

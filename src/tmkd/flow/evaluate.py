@@ -11,6 +11,7 @@ import numpy as np
 
 from tmkd.flow.run_folder import NotYet, RunFolder
 from tmkd.flow.step import Make, Step, never_made
+from tmkd.metrics.learned import class_signs
 from tmkd.store import write_atomic
 from tmkd.teachers.teacher import Teacher
 from tmkd.train.estimate import Estimate, Sizes, scoring_seconds
@@ -24,7 +25,7 @@ _BYTES_PER_PAIR = 16  # probabilities of two classes
 
 def _predict(run: RunFolder, task: str, scorer: Scorer, folder: Path) -> dict[str, Any]:
     """Store probabilities, float64 (pairs, classes), for every test set of a task; returns the model's size."""
-    from safetensors.numpy import save
+    from safetensors.numpy import load_file, save
 
     from tmkd.progress import progress
 
@@ -42,7 +43,17 @@ def _predict(run: RunFolder, task: str, scorer: Scorer, folder: Path) -> dict[st
                 done += part.num_rows
                 report(done, total)
             write_atomic(stored, save({PROBABILITIES: np.concatenate(parts)}))
-    return {"parameters": scorer.parameters, "bytes": scorer.bytes, "precision": scorer.precision, "pairs": total}
+    facts = {"parameters": scorer.parameters, "bytes": scorer.bytes, "precision": scorer.precision, "pairs": total}
+    warnings = [
+        f"{split}: {sign}"
+        for split in splits
+        for sign in class_signs(
+            load_file(folder / f"{split}.safetensors")[PROBABILITIES],
+            run.corpus(f"{task}/{split}").label_array(),
+            run.labels(task).names,
+        )
+    ]
+    return facts | ({"warnings": warnings} if warnings else {})
 
 
 def teacher_scorer(run: RunFolder, teacher: Teacher, name: str) -> Scorer:

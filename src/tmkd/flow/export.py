@@ -52,11 +52,11 @@ def _student(run: RunFolder, row: str) -> Path:
 
 def _chain(run: RunFolder, row: str) -> tuple[Path, tuple[PlannedStage, ...]]:
     """Student of a row and the stages that make it.  Raises: NotYet."""
-    (chain,) = run.row_students(row, _task(run, row), run.recipe.seeds[0])
+    (chain,) = run.row_students(row, exported_task(run, row), run.recipe.seeds[0])
     return chain
 
 
-def _task(run: RunFolder, row: str) -> str:
+def exported_task(run: RunFolder, row: str) -> str:
     """First task of a row: its student for this one is exported."""
     return (run.recipe.rows[row].tasks or tuple(run.recipe.tasks))[0]
 
@@ -67,7 +67,7 @@ def _bundle(run: RunFolder, settings: ExportSpec, row: str, verb: Literal["expor
         (f"{verb}/bundle", run.folder / "bundle") if served else (f"{verb}/{row}", _frontier_bundle(run, row))
     )
     force = settings.force if served else True  # the frontier shows a bundle that fails its checks, too
-    task = _task(run, row)
+    task = exported_task(run, row)
     estimate = partial(_bundle_estimate, run, settings, row)
     try:
         student, stages = _chain(run, row)
@@ -111,13 +111,13 @@ def _int8_facts(faults: Mapping[str, Sequence[str]], force: bool) -> dict[str, s
 def _bundle_estimate(run: RunFolder, settings: ExportSpec, row: str, sizes: Sizes) -> Estimate:
     """Estimate of a bundle: calibration, then the student, fp32 and int8 in three engines on the test sets."""
     student = run.recipe.student_of(row)
-    base, pairs = run.pretrained(student.base).path, tested_pairs(run, _task(run, row), sizes)
+    base, pairs = run.pretrained(student.base).path, tested_pairs(run, exported_task(run, row), sizes)
     seconds = scoring_seconds(base, student.layers, settings.pairs + 5 * pairs)
     return Estimate(pairs, _QUANTISING_SECONDS + seconds, weight_bytes(base))
 
 
 def _compat(run: RunFolder, settings: ExportSpec) -> Step:
-    folder, task = run.folder / "compat", _task(run, settings.row)
+    folder, task = run.folder / "compat", exported_task(run, settings.row)
 
     def estimate(sizes: Sizes) -> Estimate:
         spec, pairs = run.recipe.student_of(settings.row), sizes[f"{task}/dev"]
@@ -145,7 +145,7 @@ def _compat(run: RunFolder, settings: ExportSpec) -> Step:
 
 def _frontier(run: RunFolder, settings: ExportSpec) -> Step:
     bundles = {row: _frontier_bundle(run, row) for row in settings.frontier}
-    task = _task(run, settings.frontier[0])
+    task = exported_task(run, settings.frontier[0])
     measured = run.recipe.evaluate
 
     def make(folder: Path) -> dict[str, Any]:

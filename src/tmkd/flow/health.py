@@ -8,13 +8,41 @@ from typing import Any
 from tmkd.data.softlabels import SoftLabels, dominance_warning, health
 from tmkd.distill.rows import declared
 from tmkd.flow.run_folder import RunFolder
+from tmkd.metrics.learned import loss_sign
+from tmkd.pooler import Use
+from tmkd.recipe.parts import FreshPooler
 from tmkd.store import read_manifest, sealed
 
 
 def notes(run: RunFolder) -> Iterator[str]:
     """Lines beside the results: removals by the leakage guard, and the teachers' health."""
     yield from found(run)
+    yield from drawn_poolers(run)
     yield from health_lines(run)
+
+
+def drawn_poolers(run: RunFolder) -> Iterator[str]:
+    """One line per base whose pooler was never trained and is drawn anew for that reason."""
+    asked: list[tuple[str, FreshPooler, str, Use]] = [
+        (name, one.spec.fresh_pooler, one.spec.base, "classifier")
+        for name, one in run.teachers.items()
+        if one.spec.base is not None
+    ]
+    student = run.recipe.student
+    if run.recipe.rows and student.pool == "pooler":
+        asked.append(("the students", student.fresh_pooler, student.base, "encoder"))
+    starting: dict[str, list[str]] = {}
+    for name, fresh, base, use in asked:
+        if fresh == "auto" and run.fresh_pooler(fresh, base, use):
+            starting.setdefault(base, []).append(name)
+    for base, names in starting.items():
+        yield f"{base}: its pooler was never trained; a fresh one is drawn for {', '.join(names)} (fresh_pooler: auto)"
+
+
+def with_loss_sign(facts: dict[str, Any]) -> dict[str, Any]:
+    """Facts of a training, with a warning where its loss hardly fell."""
+    sign = loss_sign(facts.get("losses", ()))
+    return facts | ({} if sign is None else {"warnings": [sign]})
 
 
 def found(run: RunFolder) -> Iterator[str]:
@@ -58,6 +86,9 @@ def health_lines(run: RunFolder) -> Iterator[str]:
                 f"{corpus} × {one.teacher}: {correct}logits {one.mean:.2f} ± {one.spread:.2f}, "
                 f"constant {100 * one.constant:.1f} %" + (f", agrees with {agreement} %" if agreement else "")
             )
+        for name in names:
+            for line in sealed(run.soft_folder(corpus, name)).facts.get("warnings", ()):
+                yield f"warning: {corpus} × {name}: {line}"
         warning = dominance_warning(healths)
         if warning:
             yield f"warning: {corpus}: {warning}"

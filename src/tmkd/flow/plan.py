@@ -28,7 +28,8 @@ def steps(run: RunFolder) -> Iterator[Step]:
     yield from collect_steps(run)
     for teacher in run.teachers.values():
         yield teach_step(run, teacher)
-    for corpus in run.corpora():
+    # Dev sets first: a teacher that has learned nothing stops the run before it scores the others.
+    for corpus in sorted(run.corpora(), key=lambda corpus: not corpus.endswith("/dev")):
         for name in declared(recipe, corpus):
             yield score_step(run, run.teachers[name], corpus)
     yield from distill_steps(run)

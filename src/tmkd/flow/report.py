@@ -75,6 +75,7 @@ def report(run: RunFolder, folder: Path) -> dict[str, Any]:
     rows = list(measured_rows(run))
     speeds = _speeds(run, rows)
     results = [result for row in rows for result in _measure(run, row, speeds)]
+    warnings = [f"warning: {one.task} × {one.row}: {line}" for one in results for line in one.warnings]
     names = [f"{task}/{split}" for task, entry in run.recipe.tasks.items() for split in ("train", "dev", *entry.tests)]
     whole = Report(
         name=run.recipe.name,
@@ -87,7 +88,7 @@ def report(run: RunFolder, folder: Path) -> dict[str, Any]:
             f"{row.task}: {row.row}" if len(run.recipe.tasks) > 1 else row.row: speeds[row.task, row.keys]
             for row in rows
         },
-        notes=tuple(notes(run)),
+        notes=(*notes(run), *warnings),
     )
     write_report_json(folder / "report.json", whole)
     write_report_html(folder / "report.html", whole)
@@ -138,10 +139,13 @@ def _members(run: RunFolder, row: Measured) -> tuple[Scorer, ...]:
 def _measure(run: RunFolder, row: Measured, speeds: dict[tuple[str, tuple[str, ...]], Any]) -> Iterator[Result]:
     """Measure a row on every test set of its task: the mean of its members' probabilities (Eq. 6 is inside each)."""
     from tmkd.evaluate.results import Result
+    from tmkd.metrics.learned import class_signs, loss_sign
     from tmkd.metrics.quality import accuracy, auc, ranking
 
+    losses = [sealed(folder).facts.get("losses", ()) for folder in row.made_by]
+    trained = [sign for sign in map(loss_sign, losses) if sign is not None]
     manifests = [sealed(run.predictions_folder(row.task, key)) for key in row.keys]
-    positive = run.labels(row.task).positive_index
+    positive, names = run.labels(row.task).positive_index, run.labels(row.task).names
     for split in run.recipe.tasks[row.task].tests:
         pairs = run.corpus(f"{row.task}/{split}")
         labels = pairs.label_array()
@@ -168,7 +172,9 @@ def _measure(run: RunFolder, row: Measured, speeds: dict[tuple[str, tuple[str, .
             seconds_to_make=round(sum(sealed(folder).seconds for folder in row.made_by), 1),
             questions=ranked.questions,
             left_out=ranked.left_out,
+            warnings=(*trained, *(f"{split}: {sign}" for sign in class_signs(probabilities, labels, names))),
         )
+        trained = []  # told once
 
 
 def _probabilities(folder: Path, split: str) -> np.ndarray:

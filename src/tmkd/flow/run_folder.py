@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,8 +15,9 @@ from tmkd.data.pairs import Corpus
 from tmkd.data.softlabels import TeacherColumn
 from tmkd.distill.rows import PlannedStage, best_by_dev, chain_key, declared, members
 from tmkd.errors import TmkdError, UsageError, did_you_mean
+from tmkd.pooler import Use, never_trained
 from tmkd.pretrained import ModelFolder, find
-from tmkd.recipe.parts import SourceSpec
+from tmkd.recipe.parts import FreshPooler, SourceSpec, StudentSpec
 from tmkd.recipe.schema import Recipe
 from tmkd.store import digest_json, digest_path, read_manifest, sealed
 from tmkd.teachers.kinds import teachers_of
@@ -42,6 +44,7 @@ class RunFolder:
         self.folder = folder
         self._digests: dict[Path, str] = {}
         self._models: dict[str, ModelFolder] = {}
+        self._fresh: dict[tuple[str, Use], bool] = {}
 
     # -- places in the run folder ---------------------------------------------------------------------------------
 
@@ -89,6 +92,20 @@ class RunFolder:
         if name not in self._models:
             self._models[name] = find(name, self.recipe.pretrained, self.recipe_base)
         return self._models[name]
+
+    def fresh_pooler(self, asked: FreshPooler, base: str, use: Use) -> bool:
+        """Whether a model that starts from this base gets a fresh pooler: `auto` resolved by the base's own weights."""
+        if asked != "auto":
+            return asked
+        if (base, use) not in self._fresh:
+            self._fresh[base, use] = never_trained(self.pretrained(base).path, use)
+        return self._fresh[base, use]
+
+    def student_of(self, row: str) -> StudentSpec:
+        """A row's student as it is made: nothing in it is left to be decided."""
+        student = self.recipe.student_of(row)
+        asked = False if (student.fresh_pooler, student.pool) == ("auto", "first") else student.fresh_pooler
+        return student.model_copy(update={"fresh_pooler": self.fresh_pooler(asked, student.base, "encoder")})
 
     def digests(self, sources: tuple[SourceSpec, ...]) -> dict[str, str]:
         """`file NAME` → SHA-256 of the users' files, each read once.  Raises: TmkdError for one that is not there."""
@@ -174,7 +191,9 @@ class RunFolder:
 
         Raises: NotYet when the row asks for the best teacher and some have not scored dev.
         """
-        chains = members(self.recipe, row, self.recipe.rows[row], task, self.best)
+        student = self.student_of(row)
+        planned = members(self.recipe, row, self.recipe.rows[row], task, self.best)
+        chains = [tuple(replace(stage, student=student) for stage in chain) for chain in planned]
         return [(self.student_folder(chain, seed), chain) for chain in chains]
 
     def best(self, names: tuple[str, ...]) -> str:

@@ -14,6 +14,8 @@ from rich.console import Console
 
 from tmkd.data.utf8 import without_mark
 from tmkd.errors import TmkdError
+from tmkd.flow.check import check_bodies
+from tmkd.flow.health import drawn_poolers
 from tmkd.flow.plan import steps
 from tmkd.flow.run_folder import RunFolder
 from tmkd.flow.step import KEY, Step
@@ -30,6 +32,8 @@ def work(run: RunFolder, recipe: Path, verbs: Container[str], console: Console, 
     """
     for _ in steps(run):  # a name in the recipe that leads nowhere raises here, before hours of work
         pass
+    check_bodies(run)
+    poolers = list(drawn_poolers(run))
     with lock_run(run.folder, recipe):
         made = skipped = 0
         for step, now, waiting in states(run):
@@ -43,12 +47,18 @@ def work(run: RunFolder, recipe: Path, verbs: Container[str], console: Console, 
                 skipped += 1
                 continue
             reason = f" ({now.kind}: {now.why})" if now.kind == "stale" else ""
+            if step.verb in ("teach", "distill"):
+                for line in poolers:
+                    console.print(line, highlight=False, markup=False, soft_wrap=True)
+                poolers = []
             console.print(f"[bold]{step.title}[/]{reason}", highlight=False, soft_wrap=True)
             manifest = step.execute()
             made += 1
             console.print(
                 f"  done in {clock(manifest.seconds)}{_fact_words(manifest.facts)}", highlight=False, markup=False
             )
+            for line in manifest.facts.get("warnings", ()):
+                console.print(f"  warning: {line}", highlight=False, markup=False, soft_wrap=True)
             between(made)
         # Steps that this command made in an earlier process count as made now.
         earlier = earlier_steps()

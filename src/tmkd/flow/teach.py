@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from tmkd.errors import TmkdError
+from tmkd.flow.health import with_loss_sign
 from tmkd.flow.run_folder import RunFolder
 from tmkd.flow.step import Step
 from tmkd.teachers.teacher import Teacher
@@ -18,7 +20,7 @@ def teach_step(run: RunFolder, teacher: Teacher) -> Step:
         run.teacher_folder(teacher.name),
         teacher.needs(run),
         teacher.settings(run),
-        lambda folder: teacher.make(run, folder),
+        lambda folder: with_loss_sign(teacher.make(run, folder)),
         teacher.outside(run),
         estimate=lambda sizes: teacher.making(run, sizes),
     )
@@ -30,7 +32,7 @@ def score_step(run: RunFolder, teacher: Teacher, corpus: str) -> Step:
 
     def make(folder: Path) -> dict[str, Any]:
         digest = run.column(corpus, name).digest
-        return teacher.score(run, corpus, folder, digest) | _accuracy(run, corpus, name)
+        return teacher.score(run, corpus, folder, digest) | _judged(run, corpus, teacher)
 
     needs = {f"teach/{name}": run.teacher_folder(name), f"collect/{corpus}": run.corpus_artifact(corpus)}
     settings = {"precision": run.recipe.precision, "missing": teacher.spec.missing}
@@ -46,15 +48,33 @@ def score_step(run: RunFolder, teacher: Teacher, corpus: str) -> Step:
     )
 
 
-def _accuracy(run: RunFolder, corpus: str, teacher: str) -> dict[str, float]:
-    """Accuracy of a teacher on the pairs of a dev set that it has scored: `best` goes by it. Empty elsewhere."""
+def _judged(run: RunFolder, corpus: str, teacher: Teacher) -> dict[str, Any]:
+    """Accuracy and AUC of a teacher on the pairs of a dev set that it has scored, and warnings; empty elsewhere.
+
+    `best` goes by the accuracy. Raises: TmkdError when its scores say nothing, unless its entry says `force`.
+    """
     if not corpus.endswith("/dev"):
         return {}
     from tmkd.data.softlabels import SoftLabels
-    from tmkd.metrics.quality import accuracy
+    from tmkd.metrics.learned import REMEDY, class_signs, separation
+    from tmkd.metrics.quality import accuracy, softmax
 
-    pairs = run.corpus(corpus)
-    soft = SoftLabels.load(pairs, [run.column(corpus, teacher)])
-    if not soft.complete.any():
+    pairs, name = run.corpus(corpus), teacher.name
+    soft = SoftLabels.load(pairs, [run.column(corpus, name)])
+    labels = pairs.label_array()
+    known = soft.complete & (labels >= 0)
+    if not known.any():
         return {}
-    return {"accuracy": accuracy(soft.logits[soft.complete, 0], pairs.label_array()[soft.complete])}
+    shares, golden = softmax(soft.logits[known, 0]), labels[known]
+    found = separation(shares, golden)
+    if found is not None and found.none and not teacher.spec.force:
+        raise TmkdError(
+            f"teacher {name} has learned nothing: on {found.pairs} labelled pairs of {corpus} its AUC is "
+            f"{found.auc:.3f}, and chance is 0.5 ± {found.error:.3f}; {REMEDY}, or go on with it all the same: "
+            f"teachers.{name}.force: true"
+        )
+    facts: dict[str, Any] = {"accuracy": accuracy(shares, golden)}
+    if found is not None:
+        facts["auc"] = found.auc
+    signs = class_signs(shares, golden, pairs.labels.names)
+    return facts | ({"warnings": signs} if signs else {})

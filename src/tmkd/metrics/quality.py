@@ -97,3 +97,11 @@ def _scores_and_labels(
     if np.isnan(values).any():
         raise ValueError("a score is NaN")
     return values, positive
+
+
+def softmax(logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Probabilities of logits (pairs, classes), computed in float64, so that sure pairs do not tie."""
+    values = np.asarray(logits, np.float64)
+    raised = np.exp(values - values.max(axis=1, keepdims=True))
+    shares: npt.NDArray[np.float64] = raised / raised.sum(axis=1, keepdims=True)
+    return shares

@@ -26,10 +26,11 @@ ATTENTION = "eager"
 _NOT_THE_ENCODERS = ("_name_or_path", "architectures", "dtype", "transformers_version", "id2label", "label2id")
 
 
-def bottom_layers(folder: Path, layers: int, pool: Pool) -> PreTrainedModel:
+def bottom_layers(folder: Path, layers: int, pool: Pool, *, weights: bool = True) -> PreTrainedModel:
     """Load the embeddings and bottom `layers` layers of a pretrained encoder, and its pooler if `pool` needs it.
 
-    Weights are float32. Only safetensors are read and no code of the folder is run.
+    Weights are float32. Only safetensors are read and no code of the folder is run. Without `weights` they stay on
+    disk: the model, on the device meta, tells that it could be opened.
     Raises: TmkdError when the folder cannot be opened, has fewer layers, or lacks weights or the pooler.
     """
     with refusing(f"{folder}: cannot be opened as an encoder"), quiet():
@@ -41,6 +42,7 @@ def bottom_layers(folder: Path, layers: int, pool: Pool) -> PreTrainedModel:
             dtype=torch.float32,
             attn_implementation=ATTENTION,
             use_safetensors=True,
+            device_map=None if weights else "meta",
             local_files_only=True,
             output_loading_info=True,
         )
@@ -63,7 +65,8 @@ def fresh_pooler(encoder: nn.Module, seed: int) -> None:
     A sentence encoder trained with mean pooling keeps its near-zero initial pooler, where gradients vanish.
     Raises: TmkdError when the encoder has no pooler with a dense layer.
     """
-    dense = getattr(getattr(encoder, "pooler", None), "dense", None)
+    pooler = getattr(encoder, "pooler", None)
+    dense = getattr(pooler, "dense", pooler)  # ALBERT's pooler is the layer itself
     if not isinstance(dense, nn.Linear):
         raise TmkdError("fresh_pooler: true, but the encoder has no pooler; leave it out")
     with torch.no_grad():

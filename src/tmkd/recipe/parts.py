@@ -14,6 +14,7 @@ Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Device = Literal["auto", "cpu", "cuda"]
+FreshPooler = Literal["auto"] | bool
 
 
 # Meanings of a file's columns: of pairs, of documents, of a query log, of judges' votes.
@@ -181,8 +182,8 @@ class StudentSpec(Spec):
     """Word pieces kept: those most frequent in the first stage's pairs. Without it: all."""
     pool: Literal["pooler", "first"] = "pooler"
     """Vector that the headers read: the pooler's output, or the first token's last hidden state."""
-    fresh_pooler: bool = False
-    """Draws the pooler anew: for encoders whose own was never trained, such as all-MiniLM."""
+    fresh_pooler: FreshPooler = "auto"
+    """Draws the pooler anew; `auto` does where the base's own was never trained, as all-MiniLM's."""
     max_length: int = Field(128, ge=8)
     """Token ids per pair, specials included; the passage is cut first."""
 

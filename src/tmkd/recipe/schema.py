@@ -12,6 +12,7 @@ from tmkd.recipe.parts import (
     EvaluateSpec,
     ExportSpec,
     FitSpec,
+    FreshPooler,
     Name,
     PretrainedSpec,
     Seed,
@@ -130,8 +131,10 @@ class TeacherSpec(Spec):
     """Token ids per pair, specials included; the passage is cut first."""
     seed: Seed = 1
     """Seed of its header, dropout and order of pairs."""
-    fresh_pooler: bool = False
-    """Draws the pooler of `base` anew: for encoders whose own was never trained, such as all-MiniLM."""
+    fresh_pooler: FreshPooler = "auto"
+    """Draws the pooler of `base` anew; `auto` does where its own was never trained, as all-MiniLM's."""
+    force: bool = False
+    """Goes on with a teacher whose scores on dev say nothing; else the run stops there."""
     fit: FitSpec = FitSpec()
     """Settings of the fine-tuning of `base`."""
     extra: bool = False

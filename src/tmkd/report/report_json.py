@@ -68,12 +68,16 @@ def data_set(name: str, corpus: Corpus) -> DataSet:
 def write_report_json(path: Path, report: Report) -> None:
     """Write the report for programs: `rows` is a list of objects with the keys ROW_KEYS, measures in [0, 1] or null.
 
-    `details` has, for each of `rows`, its kind and the questions ranked and left out; then data, speeds, notes.
+    `details` has, for each of `rows`, its kind, the questions ranked and left out, and warnings, if any; then data,
+    speeds, notes.
     """
     facts = asdict(report)
     results = facts.pop("results")
     facts["rows"] = [{key: result[key] for key in ROW_KEYS} for result in results]
-    facts["details"] = [{key: value for key, value in result.items() if key not in ROW_KEYS} for result in results]
+    facts["details"] = [
+        {key: value for key, value in result.items() if key not in ROW_KEYS and (key, value) != ("warnings", ())}
+        for result in results
+    ]
     write_atomic(path, (json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
 
 
@@ -82,7 +86,10 @@ def read_report(path: Path) -> Report:
     try:
         facts: dict[str, Any] = json.loads(path.read_bytes())
         rows, details = facts.pop("rows"), facts.pop("details")
-        facts["results"] = tuple(Result(**row, **detail) for row, detail in zip(rows, details, strict=True))
+        facts["results"] = tuple(
+            Result(**row, **detail | {"warnings": tuple(detail.get("warnings", ()))})
+            for row, detail in zip(rows, details, strict=True)
+        )
         facts["data"] = tuple(DataSet(**item) for item in facts["data"])
         facts["speeds"] = {name: Speed(**item) for name, item in facts["speeds"].items()}
         facts["seeds"], facts["notes"] = tuple(facts["seeds"]), tuple(facts["notes"])

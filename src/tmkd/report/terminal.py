@@ -24,7 +24,7 @@ def table(results: Sequence[Result]) -> Table:
             shown.add_row(Text(task, style="italic"))
         for line in (line for line in every if line.task == task):
             cells = (
-                line.row,
+                f"{line.row} !" if line.warned else line.row,
                 line.accuracy.show(percent),
                 stat(line.auc, share),
                 stat(line.mrr, share),

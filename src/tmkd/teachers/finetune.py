@@ -46,7 +46,7 @@ def finetune(
         id2label=id2label,
         label2id={label: i for i, label in id2label.items()},
     )
-    if teacher.fresh_pooler:
+    if teacher.fresh_pooler is True:
         fresh_pooler(model.base_model, teacher.seed)
     own = in_own_order(base, model, teacher.max_length)
     tokenizer = own.tokenizer

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # Settings of a teacher that its weights do not depend on.
 _BESIDE_WEIGHTS: Mapping[str, Any] = {
     "extra": True,
+    "force": True,
     "scores": True,
     "missing": True,
     "fit": {"checkpoint_steps", "tensorboard"},
@@ -62,17 +63,25 @@ class FineTuned:
         return {f"pretrained {self.pretrained}": run.pretrained(self.pretrained).digest}
 
     def settings(self, run: Run) -> dict[str, Any]:
-        return _settings(self.spec) | run.demanded_precision()
+        return _settings(self._decided(run)) | run.demanded_precision()
+
+    def _decided(self, run: Run) -> TeacherSpec:
+        """Its entry with `fresh_pooler` decided."""
+        fresh = run.fresh_pooler(self.spec.fresh_pooler, self.pretrained, "classifier")
+        return self.spec.model_copy(update={"fresh_pooler": fresh})
 
     def check(self, run: Run) -> None:
-        run.pretrained(self.pretrained)
+        from tmkd.teachers.network import check_folder
+
+        folder = run.pretrained(self.pretrained).path
+        check_folder(folder, run.labels(self.spec.task), self.spec, self.name)
 
     def make(self, run: Run, folder: Path) -> Facts:
         from tmkd.teachers.finetune import finetune
 
         base = run.pretrained(self.pretrained).path
         train, dev = (run.corpus(f"{self.spec.task}/{split}") for split in ("train", "dev"))
-        return finetune(self.name, self.spec, base, train, dev, folder, run.hardware())
+        return finetune(self.name, self._decided(run), base, train, dev, folder, run.hardware())
 
     def score(self, run: Run, corpus: str, folder: Path, digest: str) -> Facts:
         return _score_by_network(self, run, corpus, folder, digest)
@@ -109,7 +118,10 @@ class ReadyMade:
         return _settings(self.spec) | run.demanded_precision()
 
     def check(self, run: Run) -> None:
-        run.pretrained(self.pretrained)
+        from tmkd.teachers.network import check_folder
+
+        folder = run.pretrained(self.pretrained).path
+        check_folder(folder, run.labels(self.spec.task), self.spec, self.name)
 
     def make(self, run: Run, folder: Path) -> Facts:
         from tmkd.train.hardware import Hardware
@@ -178,7 +190,10 @@ class Imported:
 
 def _settings(spec: TeacherSpec) -> dict[str, Any]:
     exclude: Any = _BESIDE_WEIGHTS  # pydantic's own type of it is not public
-    return spec.model_dump(mode="json", exclude=exclude)
+    settings = spec.model_dump(mode="json", exclude=exclude)
+    if settings["fresh_pooler"] == "auto":  # of a teacher that is not trained here
+        settings["fresh_pooler"] = False
+    return settings
 
 
 def _open(teacher: Teacher, run: Run, hardware: Hardware) -> TeacherNetwork:

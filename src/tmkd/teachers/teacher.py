@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import Corpus
+from tmkd.pooler import Use
 from tmkd.pretrained import ModelFolder
-from tmkd.recipe.parts import SourceSpec
+from tmkd.recipe.parts import FreshPooler, SourceSpec
 from tmkd.recipe.schema import Recipe, TeacherSpec
 from tmkd.train.estimate import Estimate, Sizes
 
@@ -38,6 +39,9 @@ class Run(Protocol):
 
     def pretrained(self, name: str) -> ModelFolder:
         """Local folder of a pretrained model."""
+
+    def fresh_pooler(self, asked: FreshPooler, base: str, use: Use) -> bool:
+        """Whether a model that starts from this base gets a fresh pooler."""
 
     def digests(self, sources: tuple[SourceSpec, ...]) -> dict[str, str]:
         """Digests of users' files, by `file NAME`."""

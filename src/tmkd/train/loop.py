@@ -24,7 +24,7 @@ from tmkd.train.batches import BatchPlan, Examples
 from tmkd.train.checkpoints import Best, claim_workdir, newest
 from tmkd.train.hardware import Hardware
 from tmkd.train.objective import objective
-from tmkd.train.watch import Watch, tensorboard
+from tmkd.train.watch import Watch, mean_losses, tensorboard
 
 HeaderLogits = Callable[[nn.Module, dict[str, Tensor]], Tensor]
 WEIGHTS = "model.safetensors"
@@ -33,13 +33,17 @@ FAILED_WRITE = ("inline_container", "PytorchStreamWriter")  # in the message of 
 
 @dataclass(frozen=True)
 class FitReport:
-    """Result of a fit: each epoch's dev score, the epoch kept (from 1), optimiser steps, wall seconds over restarts."""
+    """Result of a fit: each epoch's dev score, the epoch kept (from 1), optimiser steps, wall seconds over restarts.
+
+    `losses` are the mean losses of each tenth of the steps.
+    """
 
     dev: list[float]
     best_epoch: int
     steps: int
     seconds: float
     precision: str
+    losses: list[float]
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,8 @@ def fit(
     model.eval()
     epoch = settings.epochs if dev is None else best.epoch
     seconds = time.monotonic() - started
-    return FitReport(best.scores, epoch, trainer.state.global_step, seconds, training.hardware.precision)
+    losses = mean_losses(trainer.state.log_history)
+    return FitReport(best.scores, epoch, trainer.state.global_step, seconds, training.hardware.precision, losses)
 
 
 def _check(examples: Examples, training: Training, title: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from tmkd.train.batches import BatchPlan
 from tmkd.train.checkpoints import Best, seal
 
 EVERY = 5.0  # seconds between two progress lines
+TENTHS = 10  # parts of a training of which the mean loss is kept
 
 
 class Watch(TrainerCallback):
@@ -48,6 +49,7 @@ class Watch(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         step = state.global_step
+        self._keep_loss(state, step)
         epoch, within = divmod(step, self.steps.per_epoch)
         if self.dev is not None and within == 0 and len(self.best.scores) < epoch:
             self._measure(self.dev)
@@ -58,6 +60,16 @@ class Watch(TrainerCallback):
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         seal(Path(args.output_dir) / f"checkpoint-{state.global_step}", time.monotonic() - self.started)
+
+    def _keep_loss(self, state: TrainerState, step: int) -> None:
+        """Add the step's loss to its tenth of the training, in the part of the state that checkpoints carry."""
+        tenth = TENTHS * (step - 1) // len(self.steps)
+        kept = next((one for one in reversed(state.log_history) if "tenth" in one), None)
+        if kept is None or kept["tenth"] != tenth:
+            kept = {"tenth": tenth, "total": 0.0, "steps": 0}
+            state.log_history.append(kept)
+        kept["total"] += self.losses[-1]
+        kept["steps"] += 1
 
     def _measure(self, dev: Callable[[], float]) -> None:
         begun = time.monotonic()
@@ -76,6 +88,11 @@ class Watch(TrainerCallback):
         )
         print(line, file=sys.stderr, flush=True)
         self.losses.clear()
+
+
+def mean_losses(history: Sequence[Mapping[str, float]]) -> list[float]:
+    """Mean loss of each tenth of a training, from the history that `Watch` kept."""
+    return [one["total"] / one["steps"] for one in history if "tenth" in one]
 
 
 def tensorboard(folder: Path) -> TrainerCallback:
