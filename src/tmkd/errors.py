@@ -35,7 +35,7 @@ def first_line(error: BaseException) -> str:
 # Module that the base install lacks → the package's extra that brings it.
 EXTRA_OF = {
     **dict.fromkeys(("torch", "transformers", "accelerate", "huggingface_hub", "jinja2", "matplotlib"), "train"),
-    **dict.fromkeys(("tantivy", "py3langid", "datasketch", "trafilatura", "fastwarc"), "collect"),
+    **dict.fromkeys(("tantivy", "py3langid", "datasketch", "trafilatura", "fastwarc", "webencodings"), "collect"),
     "onnx": "export",
     "onnxruntime": "serve",
     "tensorboard": "tensorboard",

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tmkd.collect.charset import decode
+from tmkd.collect.charset import declared_charset, decode
+from tmkd.errors import TmkdError
 
 RUSSIAN = "Съешь же ещё этих мягких французских булок, да выпей чаю. " * 20
 FRENCH = "Voilà l’été où les élèves naïfs dînent à Nîmes. " * 20
@@ -20,6 +23,27 @@ FRENCH = "Voilà l’été où les élèves naïfs dînent à Nîmes. " * 20
         (RUSSIAN.encode("koi8-r"), None, RUSSIAN),
         (b'<meta charset="koi8-r">' + RUSSIAN.encode("koi8-r"), None, f'<meta charset="koi8-r">{RUSSIAN}'),
         (b'<meta charset="koi8-r">' + RUSSIAN.encode("cp1251"), "cp1251", f'<meta charset="koi8-r">{RUSSIAN}'),
+        ("朱镕与陶喆".encode("gbk"), "gb2312", "朱镕与陶喆"),
+        ("①㈱髙 ｱ".encode("cp932"), "Shift_JIS", "①㈱髙 ｱ"),
+        ("①㈱髙".encode("cp932"), "x-sjis", "①㈱髙"),
+        ("똠방각하".encode("cp949"), "euc-kr", "똠방각하"),
+        ("똠방각하".encode("cp949"), "ks_c_5601-1987", "똠방각하"),
+        ("嘅咗".encode("big5hkscs"), "big5", "嘅咗"),
+        ("①です".encode("euc_jis_2004"), "euc-jp", "①です"),
+        ("“it’s” €".encode("cp1252"), "latin1", "“it’s” €"),
+        ("“it’s” €".encode("cp1252"), "us-ascii", "“it’s” €"),
+        ("Işığı “ö”".encode("cp1254"), "iso-8859-9", "Işığı “ö”"),
+        ("ภาษา “ไทย”".encode("cp874"), "tis-620", "ภาษา “ไทย”"),
+        ("שלום".encode("cp1255"), "iso-8859-8-i", "שלום"),
+        ("日本語の文ｱ".encode("iso2022_jp_ext"), "iso-2022-jp", "日本語の文ｱ"),
+        ("~{<:Ky2;NpJ)~}".encode("ascii"), "hz-gb-2312", "己所不勿施"),
+        (
+            b'<?xml version="1.0" encoding="gb2312"?>' + "朱镕".encode("gbk"),
+            None,
+            '<?xml version="1.0" encoding="gb2312"?>朱镕',
+        ),
+        (b'<meta charset="utf-16">plain', None, '<meta charset="utf-16">plain'),
+        (b"\xff\xfe" + FRENCH.encode("utf-16-le"), "gb2312", FRENCH),
         (FRENCH.encode("utf-16"), None, FRENCH),
         (FRENCH.encode("utf-16-le"), "utf-16le", FRENCH),
         ("日本語の文".encode("iso2022_jp"), "ISO-2022-JP", "日本語の文"),
@@ -32,6 +56,25 @@ FRENCH = "Voilà l’été où les élèves naïfs dînent à Nîmes. " * 20
 )
 def test_a_text_is_read_whatever_was_declared(content: bytes, declared: str | None, text: str) -> None:
     assert decode(content, declared) == text
+
+
+@pytest.mark.parametrize(
+    ("header", "label"),
+    [
+        ("text/html; charset=gb2312", "gb2312"),
+        ('text/html;Charset = "Shift_JIS" ; x=y', "Shift_JIS"),
+        ("text/html; charset='x-sjis'", "x-sjis"),
+        ("text/html", None),
+    ],
+)
+def test_the_label_of_a_header_is_found(header: str, label: str | None) -> None:
+    assert declared_charset(header) == label
+
+
+def test_without_webencodings_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "webencodings", None)
+    with pytest.raises(TmkdError, match=r"webencodings: pip install 'tmkd\[collect\]'"):
+        decode(b"text", "gb2312")
 
 
 def test_a_cut_off_character_and_a_few_nul_bytes_do_not_spoil_a_page() -> None:

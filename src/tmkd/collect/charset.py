@@ -5,13 +5,18 @@ from __future__ import annotations
 import codecs
 import re
 
+from tmkd.errors import optional_import
+
 _MAX_UNREADABLE = 0.01  # share of control and replacement characters above which the content is binary
 _MAX_UNDECODABLE = 0.1  # share of undecodable bytes among those beyond ASCII above which the charset is rejected
 _SAMPLE_BYTES = 50_000  # bytes given to charset_normalizer
+_HEADER_CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([^\s;\"',]{1,40})", re.IGNORECASE)
+_XML_CHARSET = re.compile(rb"\s*<\?xml[^>]{0,100}?\sencoding\s*=\s*[\"']\s*([\w.:-]{1,40})")
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{1,40})", re.IGNORECASE)
 _STATEFUL = ("iso2022", "hz", "utf16", "utf32")  # their bytes may happen to be valid UTF-8
-# Browsers read pages declared as ISO 8859-1 as Windows-1252 (WHATWG Encoding, §4.2).
-_WEB_ALIASES = {"iso8859-1": "cp1252", "ascii": "cp1252"}
+# Python's codecs that are nearer to WHATWG's decoders: gbk is read as its superset, and the last two where a page has
+# characters of vendors (①) or half-width kana that the first one lacks.
+_SUPERSETS = {"gbk": ("gb18030",), "euc_jp": ("euc_jp", "euc_jis_2004"), "iso2022_jp": ("iso2022_jp", "iso2022_jp_ext")}
 _NOT_ON_THE_WEB = ("idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "unicode_escape", "utf-7")
 _BEYOND_ASCII = re.compile(b"[\x80-\xff]+")
 _UNREADABLE = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f\ufffd\ufffe\uffff]")
@@ -20,8 +25,10 @@ _UNREADABLE = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f\ufffd\ufffe\
 def decode(content: bytes, charset: str | None = None) -> str | None:
     """Decode a page: by its byte order mark, as UTF-8 if valid, by the declared charset, or by a guess, in this order.
 
-    `charset` is the server's declaration; the page's own <meta> comes second. Valid UTF-8 wins over both. None for
-    binary content.
+    `charset` is the label in the server's declaration; those of the page's own XML declaration and <meta> come after
+    it. Labels mean what they mean to browsers (WHATWG Encoding, §4.2): gb2312 is GBK, shift_jis is Windows-31J,
+    iso-8859-1 is Windows-1252. Valid UTF-8 wins over all. None for binary content.
+    Raises: TmkdError when webencodings is not installed.
     """
     for mark, name in (
         (codecs.BOM_UTF8, "utf-8-sig"),
@@ -30,8 +37,10 @@ def decode(content: bytes, charset: str | None = None) -> str | None:
     ):
         if content.startswith(mark):
             return _readable(content.decode(name, "replace"))
-    found = _META_CHARSET.search(content[:4096])
-    declared = [_codec(name) for name in (charset, found and found[1].decode("ascii")) if name]
+    declared = _codecs(charset or "")
+    for own in (_XML_CHARSET.match(content[:4096]), _META_CHARSET.search(content[:4096])):
+        # A page whose declaration can be read byte by byte is not in UTF-16.
+        declared += [name for name in _codecs(own[1].decode("ascii") if own else "") if not name.startswith("utf-16")]
     stateful = [name for name in declared if name.replace("_", "").replace("-", "").startswith(_STATEFUL)]
     for name in (*stateful, "utf-8", *declared):
         try:
@@ -39,21 +48,34 @@ def decode(content: bytes, charset: str | None = None) -> str | None:
         except (ValueError, LookupError):
             continue
     # No charset fits throughout, as in truncated or concatenated pages: take the first with the fewest errors.
-    tried = [content.decode(name, "replace") for name in (*filter(None, declared), "utf-8")]
+    tried = [content.decode(name, "replace") for name in (*declared, "utf-8")]
     best = min(tried, key=lambda text: text.count("\ufffd"))
     wrong = best.count("\ufffd") > _MAX_UNDECODABLE * sum(map(len, _BEYOND_ASCII.findall(content)))
     return _guessed(content) if wrong else _readable(best)
 
 
-def _codec(name: str) -> str:
-    """Python's name of a text encoding; "" for unknown names and other codecs."""
+def declared_charset(content_type: str) -> str | None:
+    """Label of the charset in a Content-Type header; None without one."""
+    found = _HEADER_CHARSET.search(content_type)
+    return found[1] if found else None
+
+
+def _codecs(label: str) -> list[str]:
+    """Names of Python's text encodings to try for a label; none for an unknown label."""
+    with optional_import("reading HTML needs", "webencodings"):
+        import webencodings
+    label = label.strip(" \"'\t\r\n")
+    web = webencodings.lookup(label)
+    if web is not None and web.name not in ("replacement", "x-user-defined"):
+        name = web.codec_info.name
+        return list(_SUPERSETS.get(name, (name,)))
     try:
-        known = codecs.lookup(name.strip(" \"'"))
+        known = codecs.lookup(label)
     except (LookupError, ValueError):
-        return ""
+        return []
     # Python also lists rot13, zlib and other codecs, and text encodings that no web page uses.
     text = getattr(known, "_is_text_encoding", True) and known.name not in _NOT_ON_THE_WEB
-    return _WEB_ALIASES.get(known.name, known.name) if text else ""
+    return [known.name] if text else []
 
 
 def _guessed(content: bytes) -> str | None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
+from tmkd.collect.charset import declared_charset
 from tmkd.collect.document_tables import MAX_URL_LENGTH
 from tmkd.collect.html import MAX_HTML_BYTES
 from tmkd.collect.http_body import decode_body
@@ -203,7 +204,8 @@ def _response(fastwarc: ModuleType, record: bytes) -> Response | str:
     content = decode_body(content, transfer, encoding, MAX_HTML_BYTES, fastwarc.stream_io)
     if len(content) > MAX_HTML_BYTES:
         return "too large"
-    return Response(url, content, found.http_charset)
+    declared = (http.get("Content-Type") if http else None) or sent
+    return Response(url, content, declared_charset(declared))
 
 
 def _read(fastwarc: ModuleType, record: bytes) -> tuple[WarcRecord, str, bytes]:

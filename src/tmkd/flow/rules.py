@@ -21,10 +21,10 @@ _IDS = "BERT's tokenizer_config.json goes before its tokenizer.json"
 _TABLES = "blank lines, byte-order marks, lists and objects, and marks for no label in files of rows"
 _DOCUMENTS = "a run chooses among several id columns, a faulty record of CSV is dropped alone"
 _TEXTS = "marks and signs distinguish texts, invisible characters go, scripts without spaces are split"
-_PAGES = "hidden answers and HTTP codings of pages are read, fewer abbreviations hide the end of a sentence"
+_PAGES = "hidden answers, HTTP codings and charset labels are read; fewer abbreviations hide a sentence's end"
 RULES: dict[str, Rules] = {
     "collect": Rules(2, f"{_TABLES}; {_TEXTS}"),
-    "index": Rules(4, f"{_TEXTS}; {_DOCUMENTS}; {_PAGES}"),
+    "index": Rules(5, f"{_TEXTS}; {_DOCUMENTS}; {_PAGES}"),
     "questions": Rules(2, f"{_TABLES}; {_TEXTS}"),
     "teach": Rules(2, f"{_SPECIALS}; a model is opened whole or refused; {_IDS}"),
     "start": Rules(2, f"{_SPECIALS}; {_IDS}"),
