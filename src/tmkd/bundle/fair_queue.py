@@ -20,7 +20,7 @@ from tmkd.data.tokens import TokenIds
 from tmkd.machine import cores
 
 MOST_PAIRS = 64  # of one part
-MOST_WAITING = 1 << 20  # token ids: with as many waiting, a further request waits for room
+MOST_WAITING = 1 << 20  # token ids: with as many waiting, a further request waits
 
 Logits = npt.NDArray[np.float32]
 
@@ -82,7 +82,7 @@ class FairQueue:
     def submit(self, tokens: TokenIds, block: bool = True) -> Future[Logits]:
         """Queue a request. Its future's `cancel()` withdraws the parts not yet begun; a failed part withdraws them too.
 
-        Where MOST_WAITING token ids wait already, waits for room. Raises: queue.Full then, without `block`.
+        Where MOST_WAITING token ids wait already, waits until fewer do. Raises: queue.Full then, without `block`.
         """
         parts = deque(self.runner.parts(tokens, self.threads))
         logits = np.empty((len(tokens.lengths), self.runner.classes), dtype=np.float32)
@@ -128,6 +128,7 @@ class FairQueue:
             if error is None:
                 request.future.set_result(request.logits)
             else:
+                self._withdraw(request)  # before the caller knows: what it reads of the queue then is true
                 request.future.set_exception(error)
 
     def _withdraw(self, request: _Request) -> None:
