@@ -15,7 +15,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="a process starts afr
 CODE = (
     "import sys; sys.modules['torch'] = sys; from tmkd import process; process._AGED = -1\n"
     "print(process.earlier_steps())\n"
-    "if process.earlier_steps() < 5: process.renew(2)\n"
+    "if process.earlier_steps() < 5: process.restart_if_old(2)\n"
 )
 
 

@@ -124,7 +124,7 @@ RECIPES: dict[str, tuple[Spoil, int, str]] = {
         both(put("student.layers", 9), put("teachers", {}), put("rows", {"bert-3": {"stages": [
             {"corpus": "task", "teachers": [], "alpha": 0}]}})),
         1,
-        "has 2 layers, the student asks for 9",
+        "student.layers is 9, but bert has 2",
     ),
     "a test called train": (put("tasks.toy.tests", {"train": "test.tsv"}), 2, "'train' is the name of another split"),
 }  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save
 
 import tiny
 from tiny import World
@@ -43,7 +43,8 @@ def test_every_pair_of_every_test_set_is_predicted_in_order(
     monkeypatch.setattr("tmkd.flow.evaluate.teacher_scorer", lambda run, teacher, name: Reading())
     sizes = {"test": 4097, "more": 3}  # two whole parts and a pair
     for split, size in sizes.items():
-        table = pair_table([f"q {place}" for place in range(size)], [f"p {place}" for place in range(size)])
+        questions, passages = ([f"{kind} {place}" for place in range(size)] for kind in "qp")
+        table = pair_table(questions, passages, [0] * size)
         write_corpus(run.corpus_folder(f"toy/{split}"), run.labels("toy"), [table])
     step = next(step for step in evaluate_steps(run) if step.title == "evaluate/toy/teacher t1")
     assert step.make(tmp_path) == {"parameters": 7, "bytes": 28, "precision": "fp32", "pairs": 4100}
@@ -57,10 +58,11 @@ def test_predictions_of_an_interrupted_run_are_kept(finished: World) -> None:
     run = tiny.opened(finished)
     folder = finished.recipe.parent / "again"
     folder.mkdir()
-    (folder / "test.safetensors").write_bytes(b"stored before")
+    before = save({"probabilities": np.full((12, 2), 0.5)})
+    (folder / "test.safetensors").write_bytes(before)
     step = next(step for step in evaluate_steps(run) if step.title == "evaluate/toy/teacher t1")
     facts = step.make(folder)
-    assert (folder / "test.safetensors").read_bytes() == b"stored before"
+    assert (folder / "test.safetensors").read_bytes() == before
     assert facts["pairs"] == 12
 
 

@@ -57,6 +57,7 @@ def test_the_best_teacher_is_known_when_all_that_score_dev_have(run: RunFolder) 
 
 
 def test_every_row_is_placed_for_each_task_and_seed(run: RunFolder) -> None:
+    tiny.write_encoder(run.recipe_base / "bert")  # whose pooler tells whether the student gets a fresh one
     run = RunFolder(run.recipe.model_copy(update={"seeds": (1, 2)}), run.recipe_base, run.folder)
     assert list(run.placed_rows())[:3] == [("bert-3", "toy", 1), ("bert-3", "toy", 2), ("1-o-1", "toy", 1)]
     (one,), (two,) = (run.row_students("bert-3", "toy", seed) for seed in (1, 2))

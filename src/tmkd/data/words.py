@@ -41,6 +41,7 @@ _TELLING = re.compile(
     r"|[-*](?:(?<=\b[a-z].)|(?<=\bab.))(?![\w*-])"  # blood types, A*
 )
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:[,']\d{3})+(?!\d)")
+_POINT = re.compile(r"(?<=\d)[.,](?=\d)")
 _OPERATORS = re.compile(r"[^-+*/<=>^~%$]+")
 _ORNAMENTS = frozenset("\u0640\u00a9\u00ae\u2122\u2117\u2120")  # tatweel, ©, ®, ™: nothing hangs on them
 _VARIATION_SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
@@ -64,10 +65,10 @@ def visible(text: str) -> str:
 def normalised(text: str) -> str:
     """Normalise a text for comparison: lower case, without spaces, invisible characters and harmless punctuation.
 
-    Letters, digits, marks and symbols stay, composed (NFC) and in one width; so do signs that tell words apart: c++
-    and c#, 1.5 and 15, -5 and 5, 5 + 3 and 5 - 3.
+    Letters, digits, marks and symbols stay, composed (NFC) and in one width; so do signs that distinguish words: c++
+    and c#, 1.5 and 15, -5 and 5, 5 + 3 and 5 - 3. A point between digits is a space, as many data sets have it.
     """
-    return "".join(map(_told, _TELLING.findall(_plain(text))))
+    return "".join(map(_told, _TELLING.findall(_POINT.sub(" ", _plain(text)))))
 
 
 def words(text: str) -> list[str]:
