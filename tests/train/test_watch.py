@@ -58,6 +58,7 @@ def test_dev_is_measured_once_per_epoch_and_draws_no_random_numbers_of_the_train
         counts.append(len(seen.best.scores))
     assert counts == [0, 0, 1, 1, 1, 2]
     assert torch.equal(torch.rand(1), expected)
+    seen.losses.append(0.5)  # as a step of the training does
     end(3)  # after a restart from an older checkpoint
     assert len(seen.best.scores) == 2
 
