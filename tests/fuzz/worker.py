@@ -67,7 +67,7 @@ def main() -> None:
             answer = "read"
         except TmkdError as refusal:
             answer = f"refused: {refusal}"
-        except BaseException:
+        except BaseException:  # whatever it is, an exit included, is a fault that the test fails on
             answer = f"fault: {traceback.format_exc()}"
         print(json.dumps(answer), file=answers, flush=True)
 
