@@ -37,7 +37,7 @@ EXTRA_OF = {
     **dict.fromkeys(("torch", "transformers", "accelerate", "huggingface_hub", "jinja2", "matplotlib"), "train"),
     **dict.fromkeys(("tantivy", "py3langid", "datasketch", "trafilatura", "fastwarc", "webencodings"), "collect"),
     "onnx": "export",
-    "onnxruntime": "serve",
+    **dict.fromkeys(("onnxruntime", "fastapi", "uvicorn", "uvloop", "httptools", "prometheus_client"), "serve"),
     "tensorboard": "tensorboard",
 }
 
