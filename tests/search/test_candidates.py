@@ -10,7 +10,7 @@ class Engine:
     """A search engine that always finds the same."""
 
     def __init__(self, *found: tuple[str, str]) -> None:
-        self.hits = [Hit(url, passage, rank, 10.0 - rank) for rank, (url, passage) in enumerate(found, 1)]
+        self.hits = [Hit(url, passage, rank, 10.0 - rank, 100 + rank) for rank, (url, passage) in enumerate(found, 1)]
 
     def search(self, question: str, documents: int) -> list[Hit]:
         return self.hits
@@ -19,9 +19,9 @@ class Engine:
 def test_each_document_gives_its_best_passage() -> None:
     engine = Engine(("a", "a1"), ("a", "a2"), ("b", "b1"), ("a", "a3"), ("c", "c1"))
     assert candidates(engine, "q") == [
-        Candidate("q", "a1", "a", 1, 9.0),
-        Candidate("q", "b1", "b", 2, 7.0),
-        Candidate("q", "c1", "c", 3, 5.0),
+        Candidate("q", "a1", "a", 1, 9.0, 101),
+        Candidate("q", "b1", "b", 2, 7.0, 103),
+        Candidate("q", "c1", "c", 3, 5.0, 105),
     ]
 
 
@@ -37,7 +37,7 @@ def test_a_passage_on_two_pages_is_one_candidate() -> None:
 
 def test_drawn_candidates_keep_their_order_and_low_ranks_are_rarer() -> None:
     found = [
-        [Candidate(f"q{number}", f"p{rank}", f"u{rank}", rank, 1 / rank) for rank in range(1, 5)]
+        [Candidate(f"q{number}", f"p{rank}", f"u{rank}", rank, 1 / rank, rank) for rank in range(1, 5)]
         for number in range(600)
     ]
     ranks = [[one.rank for one in draw(each, 2, seed=1)] for each in found]

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tmkd.collect.guard import text_key
 from tmkd.data.pairs import EXTRAS, SCHEMA, Shard, pair_id, pair_table, write_shard
+from tmkd.data.words import text_key
 from tmkd.errors import TmkdError
 from tmkd.search.candidates import Candidate, candidates, distinct, draw
-from tmkd.search.index import TantivyIndex
+from tmkd.search.index import Hit, TantivyIndex
 from tmkd.search.trec_run import Ranked
 from tmkd.store import digest_file
 
@@ -123,15 +123,14 @@ def _found(index: TantivyIndex, question: Question, top: int) -> tuple[list[Cand
     """Candidates of a question by search or from the run file; and the number of unknown documents of the run."""
     if question.run is None:
         return candidates(index, question.text, top), 0
-    passages = index.best_of(question.text, [one.docid for one in question.run])
-    ranks = {one.docid: one.rank for one in question.run}
+    numbers = index.best_of(question.text, [one.docid for one in question.run])
     known = [
-        (one.docid, passage, one.score)
-        for one, passage in zip(question.run, passages, strict=True)
-        if passage is not None
+        Hit(one.docid, index.texts.passage(number), one.rank, one.score, number)
+        for one, number in zip(question.run, numbers, strict=True)
+        if number is not None
     ]
-    found = [Candidate(question.text, text, url, ranks[url], score) for url, text, score in distinct(known)]
-    return found, passages.count(None)
+    found = [Candidate(question.text, hit.passage, hit.url, *hit[2:]) for hit in distinct(known)]
+    return found, numbers.count(None)
 
 
 def _table(rows: list[tuple[Question, Candidate]]) -> pa.Table:

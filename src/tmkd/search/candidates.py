@@ -6,18 +6,19 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from tmkd.data.sampling import exponential
-from tmkd.search.index import SearchIndex
+from tmkd.search.index import Hit, SearchIndex
 from tmkd.store import digest_bytes
 
 
 class Candidate(NamedTuple):
-    """A retrieved passage of a question: url of its document, the document's rank (from 1) and BM25 score."""
+    """A retrieved passage of a question: url of its document, the document's rank (from 1), BM25 score, its number."""
 
     question: str
     passage: str
     url: str
     rank: int
     score: float
+    number: int
 
 
 def candidates(index: SearchIndex, question: str, top: int = 10) -> list[Candidate]:
@@ -26,18 +27,18 @@ def candidates(index: SearchIndex, question: str, top: int = 10) -> list[Candida
     At most `top`, best first; of documents that share a passage only the first is kept, so pairs are distinct. Accepts
     any Unicode; a question without searchable words has no candidates.
     """
-    best = distinct((hit.url, hit.passage, hit.score) for hit in index.search(question, top))
-    return [Candidate(question, text, url, rank, score) for rank, (url, text, score) in enumerate(best[:top], 1)]
+    best = distinct(index.search(question, top))[:top]
+    return [Candidate(question, hit.passage, hit.url, rank, hit.score, hit.number) for rank, hit in enumerate(best, 1)]
 
 
-def distinct(hits: Iterable[tuple[str, str, float]]) -> list[tuple[str, str, float]]:
-    """Keep the first (url, passage, score) of each document, and only if its passage is new."""
-    kept: dict[str, tuple[str, str, float]] = {}
+def distinct(hits: Iterable[Hit]) -> list[Hit]:
+    """Keep the first hit of each document, and only if its passage is new."""
+    kept: dict[str, Hit] = {}
     passages: set[str] = set()
-    for url, passage, score in hits:
-        if url not in kept and passage not in passages:
-            kept[url] = (url, passage, score)
-            passages.add(passage)
+    for hit in hits:
+        if hit.url not in kept and hit.passage not in passages:
+            kept[hit.url] = hit
+            passages.add(hit.passage)
     return list(kept.values())
 
 

@@ -35,12 +35,13 @@ _HEAP = 256_000_000  # bytes; memory of the writer per segment
 
 
 class Hit(NamedTuple):
-    """A search hit: url of its document, text of the passage, rank among the hits (from 1), BM25 score."""
+    """A search hit: url of its document, text and number of the passage, rank among the hits (from 1), BM25 score."""
 
     url: str
     passage: str
     rank: int
     score: float
+    number: int
 
 
 class SearchIndex(Protocol):
@@ -114,21 +115,21 @@ class TantivyIndex:
                 if url not in urls and len(urls) == documents:
                     return hits
                 urls.add(url)
-                hits.append(Hit(url, self.texts.passage(number), len(hits) + 1, -score))
+                hits.append(Hit(url, self.texts.passage(number), len(hits) + 1, -score, number))
             if len(found) < limit or len(urls) == documents:
                 return hits
             limit *= 4
 
-    def best_of(self, question: str, urls: Sequence[str]) -> list[str | None]:
-        """Select the best passage of each document: the first where no word matches, None for an unknown document."""
+    def best_of(self, question: str, urls: Sequence[str]) -> list[int | None]:
+        """Select the number of each document's best passage: the first where no word matches, None without one."""
         any_word = self._any_of(self._words(question))
-        found: list[str | None] = []
+        found: list[int | None] = []
         for url in urls:
             its = self._query.const_score_query(self._query.term_query(self._schema, "url", url), 0.0)
             query = self._query.boolean_query([(self._occur.Must, its), (self._occur.Should, any_word)])
             # Enough to contain the ties for the best score, and with them the first passage.
             numbers = self._numbers(query, 100)
-            found.append(self.texts.passage(numbers[0][1]) if numbers else None)
+            found.append(numbers[0][1] if numbers else None)
         return found
 
     def _words(self, question: str) -> list[str]:
