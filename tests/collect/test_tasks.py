@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tmkd.collect.guard import text_key
 from tmkd.collect.tasks import collect_task
 from tmkd.data.pairs import Corpus
+from tmkd.data.words import text_key
 from tmkd.errors import TmkdError
 from tmkd.recipe.parts import SourceSpec
 from tmkd.recipe.schema import TaskSpec

@@ -143,3 +143,8 @@ def test_characters_count_as_parts_of_words_where_there_are_no_spaces(text: str,
 )
 def test_invisible_characters_go_except_joiners_with_a_meaning(text: str, expected: str) -> None:
     assert visible(text) == expected
+
+
+@given(st.text(alphabet="abzABZ ?,'\"'5-.\n", max_size=30))
+def test_the_short_cut_for_letters_changes_nothing(text: str) -> None:
+    assert normalised(f"{text} é") == normalised(text) + "é"

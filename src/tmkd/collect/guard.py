@@ -10,7 +10,7 @@ from typing import Literal, Self
 import pyarrow as pa
 
 from tmkd.collect.near_heldout import NearPassages, NearQuestions
-from tmkd.data.words import normalised
+from tmkd.data.words import text_key
 from tmkd.errors import TmkdError
 
 Kind = Literal["qa", "nli"]
@@ -101,11 +101,6 @@ def _pair_sources(tables: Iterable[pa.Table]) -> dict[tuple[str, str], str]:
         for (question, passage), source in zip(_texts(table), table["source"].to_pylist(), strict=True):
             pairs.setdefault((text_key(question), text_key(passage)), source)
     return pairs
-
-
-def text_key(text: str) -> str:
-    """Key under which the guard treats texts as equal: `normalised`, or the text itself where nothing is left."""
-    return normalised(text) or text
 
 
 def _texts(table: pa.Table) -> Iterable[tuple[str, str]]:

@@ -10,11 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tmkd.collect.guard import Guard, text_key
+from tmkd.collect.guard import Guard
 from tmkd.collect.near_heldout import keyword_set
 from tmkd.data.labels import LabelSet
 from tmkd.data.sampling import exponential
 from tmkd.data.sources import read_source
+from tmkd.data.words import text_key
 from tmkd.errors import TmkdError
 from tmkd.recipe.schema import CollectSpec
 from tmkd.store import digest_bytes

@@ -9,11 +9,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from tmkd.collect.guard import Guard, text_key
+from tmkd.collect.guard import Guard
 from tmkd.collect.judgments import read_labelled
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import SCHEMA, write_corpus
 from tmkd.data.sources import Asked, deduplicate, read_source
+from tmkd.data.words import text_key
 from tmkd.errors import TmkdError
 from tmkd.recipe.parts import Sources
 from tmkd.recipe.schema import TaskSpec

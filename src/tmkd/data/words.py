@@ -40,6 +40,7 @@ _TELLING = re.compile(
     rf"|-(?<![^{_LETTER}]-)(?=\.?\d)|\.(?<![^{_LETTER}.]\.)(?=\w)"
     r"|[-*](?:(?<=\b[a-z].)|(?<=\bab.))(?![\w*-])"  # blood types, A*
 )
+_NO_SIGNS = b" ?,'\""  # never part of a word without digits
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:[,']\d{3})+(?!\d)")
 _POINT = re.compile(r"(?<=\d)[.,](?=\d)")
 _OPERATORS = re.compile(r"[^-+*/<=>^~%$]+")
@@ -68,7 +69,16 @@ def normalised(text: str) -> str:
     Letters, digits, marks and symbols stay, composed (NFC) and in one width; so do signs that distinguish words: c++
     and c#, 1.5 and 15, -5 and 5, 5 + 3 and 5 - 3. A point between digits is a space, as many data sets have it.
     """
+    if text.isascii():  # a short cut for letters alone
+        letters = text.encode().translate(None, _NO_SIGNS)
+        if letters.isalpha():
+            return letters.lower().decode()
     return "".join(map(_told, _TELLING.findall(_POINT.sub(" ", _plain(text)))))
+
+
+def text_key(text: str) -> str:
+    """Key under which two texts are treated as equal: `normalised`, or the text itself where nothing is left."""
+    return normalised(text) or text
 
 
 def words(text: str) -> list[str]:
