@@ -26,6 +26,7 @@ from tmkd.recipe.parts import (
     Words,
 )
 from tmkd.recipe.schema import CollectSpec, Recipe, RowSpec, StageSpec, TaskSpec, TeacherSpec
+from tmkd.recipe.serving import PrecisionSpec, ServeSpec
 
 PAGE = Path(__file__).with_name("recipe.md")
 EXAMPLE = Path(__file__).with_name("every_field.yaml")
@@ -64,6 +65,8 @@ SECTIONS: tuple[tuple[str, type[Spec], tuple[str, ...]], ...] = (
     ("file: texts", TextsSpec, ()),
     ("evaluate", EvaluateSpec, ("evaluate",)),
     ("export", ExportSpec, ("export",)),
+    ("serve", ServeSpec, ("serve",)),
+    ("serve: threshold", PrecisionSpec, ()),
 )
 _LINKS = {kind: f"[{title}](#{title.replace(': ', '-')})" for title, kind, _ in SECTIONS}
 _PLAIN = {str: "text", int: "whole number", float: "number", bool: "`true`, `false`"}

@@ -91,3 +91,34 @@ def test_a_teacher_may_not_score_a_corpus_of_other_classes() -> None:
     values["teachers"]["t9"] = {"task": "other", "base": "bert", "scores": ["web"]}
     with pytest.raises(ValueError, match=r"teachers\.t9\.scores: 'web' has the classes no, yes \(positive yes\)"):
         Recipe.model_validate(values)
+
+
+SEARCHED = {"web": {"task": "toy", "documents": "d.jsonl", "questions": "q.txt"}}
+EXPORT = {"row": "mkd"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"serve": {"collect": "web"}}, r"serve: the exported student is served; add, say: export: \{row: tmkd\}"),
+        ({"serve": {"collect": "wbe"}, "export": EXPORT}, r"serve\.collect: no corpus 'wbe'; there is web"),
+        (
+            {"serve": {"collect": "web"}, "export": EXPORT},
+            r"serve\.collect: 'web' has pairs alone, so there is no index",
+        ),
+        (
+            {"serve": {"collect": "web", "questions": VOTES}, "export": EXPORT, "collect": SEARCHED},
+            r"serve\.questions: votes give labels",
+        ),
+    ],
+)
+def test_serving_needs_a_bundle_and_an_index(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        recipe(**changes)
+    assert recipe(serve={"collect": "web"}, export=EXPORT, collect=SEARCHED).serve is not None
+
+
+def test_what_is_not_exported_is_not_served() -> None:
+    rows = {"mkd": {"stages": [{}], "extra": True}, "other": {"stages": [{}]}}
+    served = recipe(serve={"collect": "web"}, export=EXPORT, collect=SEARCHED, rows=rows)
+    assert served.without_extras().serve is None

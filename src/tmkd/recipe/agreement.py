@@ -9,6 +9,7 @@ from tmkd.recipe.parts import SourceSpec
 
 if TYPE_CHECKING:
     from tmkd.recipe.schema import Recipe
+    from tmkd.recipe.serving import ServeSpec
 
 
 def check(recipe: Recipe) -> None:
@@ -30,7 +31,7 @@ def check(recipe: Recipe) -> None:
     for key, source in _beside_tasks(recipe):
         if source.votes is not None:
             raise ValueError(f"{key}: votes give labels, which only a task's train, dev and tests have; take them out")
-        if source.layout != "rows" and key.endswith((".documents", ".run")):
+        if source.layout != "rows" and key.endswith((".documents", ".run", "serve.questions")):
             raise ValueError(f"{key}: layout {source.layout} is for pairs and their scores; take it out")
     for name in recipe.rows:
         if name in recipe.teachers or name == "ensemble":
@@ -51,8 +52,23 @@ def check(recipe: Recipe) -> None:
     for key, name in recipe.export.named if recipe.export is not None else ():
         if name not in single:
             raise ValueError(f"{key}: no row of one student is called '{name}'; there is {', '.join(single)}")
+    if recipe.serve is not None:
+        _check_serving(recipe, recipe.serve)
     if len(set(recipe.seeds)) != len(recipe.seeds):
         raise ValueError("seeds: a seed is given twice; keep one")
+
+
+def _check_serving(recipe: Recipe, serve: ServeSpec) -> None:
+    """Raises: ValueError when there is no bundle or no index to serve."""
+    if recipe.export is None:
+        raise ValueError("serve: the exported student is served; add, say: export: {row: tmkd}")
+    if serve.collect not in recipe.collect:
+        raise ValueError(f"serve.collect: no corpus '{serve.collect}'; there is {', '.join(recipe.collect) or 'none'}")
+    if not recipe.collect[serve.collect].questions:
+        raise ValueError(
+            f"serve.collect: '{serve.collect}' has pairs alone, so there is no index to search; give it questions, "
+            "with documents or passages"
+        )
 
 
 def _beside_tasks(recipe: Recipe) -> Iterator[tuple[str, SourceSpec]]:
@@ -62,4 +78,6 @@ def _beside_tasks(recipe: Recipe) -> Iterator[tuple[str, SourceSpec]]:
             yield from ((f"collect.{name}.{part}", source) for source in getattr(corpus, part))
         if corpus.run is not None:
             yield f"collect.{name}.run", corpus.run
+    if recipe.serve is not None and isinstance(recipe.serve.questions, SourceSpec):
+        yield "serve.questions", recipe.serve.questions
     yield from ((f"teachers.{name}.file", one.file) for name, one in recipe.teachers.items() if one.file is not None)

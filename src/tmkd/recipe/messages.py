@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from tmkd.errors import did_you_mean
-from tmkd.recipe.parts import NAME
+from tmkd.recipe.parts import NAME, Spec
 from tmkd.recipe.schema import Recipe
 
 # What to write, where pydantic only says which Python type it would have liked.
@@ -33,6 +33,15 @@ _WANTED = {
     "greater_than_equal": "give at least {ge:g}",
     "less_than": "give less than {lt:g}",
     "less_than_equal": "give at most {le:g}",
+}
+
+_BRANCHES = {
+    "literal",
+    "tuple",
+    "bool",
+    "float",
+    "constrained-float",
+    *(kind.__name__ for kind in Spec.__subclasses__()),
 }
 
 
@@ -132,7 +141,7 @@ def _own_or_shared(node: yaml.Node, location: list[Any]) -> list[Any]:
 
 def _is_branch(part: object) -> bool:
     """Pydantic names the branch of a union or a wrapper it tried; that is no key of the recipe."""
-    return isinstance(part, str) and ("[" in part or part in {"literal", "tuple"} or part.startswith("function-"))
+    return isinstance(part, str) and ("[" in part or part in _BRANCHES or part.startswith("function-"))
 
 
 def _sets(change: str, location: Sequence[Any]) -> bool:

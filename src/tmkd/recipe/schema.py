@@ -22,6 +22,7 @@ from tmkd.recipe.parts import (
     Spec,
     StudentSpec,
 )
+from tmkd.recipe.serving import ServeSpec
 
 
 class CollectSpec(Spec):
@@ -222,6 +223,8 @@ class Recipe(Spec):
     """Measurement of speed."""
     export: ExportSpec | None = None
     """Export for serving. Without it: none."""
+    serve: ServeSpec | None = None
+    """Answers to questions by the exported student. Without it: none."""
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
@@ -237,4 +240,5 @@ class Recipe(Spec):
         teachers = {name: teacher for name, teacher in self.teachers.items() if not teacher.extra}
         rows = {name: row for name, row in self.rows.items() if not row.extra}
         export = self.export.of_rows(rows) if self.export is not None else None
-        return self.model_copy(update={"teachers": teachers, "rows": rows, "export": export})
+        serve = self.serve if export is not None else None
+        return self.model_copy(update={"teachers": teachers, "rows": rows, "export": export, "serve": serve})
