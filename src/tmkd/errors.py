@@ -37,7 +37,7 @@ EXTRA_OF = {
     **dict.fromkeys(("torch", "transformers", "accelerate", "huggingface_hub", "jinja2", "matplotlib"), "train"),
     **dict.fromkeys(("tantivy", "py3langid", "datasketch", "trafilatura", "fastwarc", "webencodings"), "collect"),
     "onnx": "export",
-    **dict.fromkeys(("onnxruntime", "fastapi", "uvicorn", "uvloop", "httptools", "prometheus_client"), "serve"),
+    **dict.fromkeys(("onnxruntime", "lmdb", "fastapi", "uvicorn", "uvloop", "httptools", "prometheus_client"), "serve"),
     "tensorboard": "tensorboard",
 }
 
