@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -37,6 +38,7 @@ from tmkd.bundle.kernel_weights import aligned
 from tmkd.bundle.session import Session
 from tmkd.data.labels import LabelSet
 from tmkd.data.sources import read_source
+from tmkd.data.text import TOKENIZER
 from tmkd.data.tokens import TokenIds
 from tmkd.evaluate.speed import in_turns, wall_time
 from tmkd.export.compat import export_compat
@@ -77,7 +79,7 @@ def main() -> None:
     if "peers" in parts:
         peers(ranker, given.student, given.teacher, pairs, given.repeats, given.threads)
     if "large" in parts:
-        large(pairs, ranker, given.repeats, given.threads)
+        large(pairs, ranker, given.student, given.repeats, given.threads)
     if "peak" in parts:
         peak(ranker, pairs, given.repeats, given.threads)
     if "latency" in parts:
@@ -172,7 +174,7 @@ def plain_int8(compat: Path, place: Path, threads: int) -> Score:
     return score
 
 
-def large(pairs: Pairs, ranker: Ranker, repeats: int, threads: int) -> None:
+def large(pairs: Pairs, ranker: Ranker, student: Path, repeats: int, threads: int) -> None:
     """The paper's BERT-3 beside BERT-large, both with random weights: speed alone."""
     some = pairs[:64]
     tokens = ranker.tokenizer.encode(*map(list, zip(*some, strict=True)))
@@ -181,7 +183,7 @@ def large(pairs: Pairs, ranker: Ranker, repeats: int, threads: int) -> None:
         big = BertForSequenceClassification(
             BertConfig(hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096)
         ).eval()
-    small = bert_3()
+    small = bert_3(student)
     linear = {name: part for name, part in small.encoder.named_modules() if isinstance(part, torch.nn.Linear)}
     rounded = round_layers(small, {name: np.eye(part.in_features) for name, part in linear.items()})
     encode = encoder(student_graph(small, rounded).SerializeToString(), ranker, threads)
@@ -208,10 +210,11 @@ def encoder(graph: bytes, ranker: Ranker, threads: int) -> Callable[[TokenIds], 
     return FairQueue(Session(graph, "int8", ranker.bundle.text.pad_id), threads).logits
 
 
-def bert_3() -> Student:
-    """A student of the paper's size, with random weights."""
+def bert_3(student: Path) -> Student:
+    """A student of the paper's size, with random weights and the tokenizer of a student's folder."""
     with tempfile.TemporaryDirectory() as place, quiet():
         BertModel(BertConfig(num_hidden_layers=3)).save_pretrained(place)
+        shutil.copy(student / TOKENIZER, place)
         headers = [Header(f"task/t{number}", str(number)) for number in range(4)]
         return Student.start(Path(place), 3, "pooler", LabelSet("task", ("no", "yes"), "yes"), headers, 128, 1)
 
