@@ -104,6 +104,13 @@ def test_every_recipe_is_accepted(recipe: Path) -> None:
     assert read_recipe(recipe).without_extras().rows
 
 
+@pytest.mark.parametrize("name", ["demo", "webqa"])
+def test_a_recipe_has_every_student_row_of_the_papers_tables(name: str) -> None:
+    rows = read_recipe(ROOT / "recipes" / f"{name}.yaml").rows
+    assert {"bert-3", "1-o-1", "1avg-o-1", "m-o-m", "mkd", "tkd", "tkd-avg", "tmkd"} <= rows.keys()
+    assert [stage.average for stage in rows["tkd-avg"].stages] == [True, True]
+
+
 def yaml_blocks(page: Path) -> list[dict[str, Any]]:
     """The YAML of a page, block by block."""
     found = re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
