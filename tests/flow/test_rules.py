@@ -42,9 +42,11 @@ def as_before_rules(run: RunFolder) -> None:
         (step.folder / "manifest.json").write_bytes(json_bytes(old))
 
 
-def test_a_step_is_found_by_the_first_part_of_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rules, "RULES", {"collect": Rules(2, "texts")})
+def test_a_step_is_found_by_its_name_or_the_first_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "RULES", {"collect": Rules(2, "texts"), "export/bundle": Rules(1, "bundles")})
     assert rules_of("collect/web") == (2, "texts")
+    assert rules_of("export/bundle") == (1, "bundles")
+    assert rules_of("export/compat") == (0, "")
     assert rules_of("score/web/t1") == (0, "")
 
 
@@ -58,12 +60,11 @@ def test_without_rules_a_run_of_an_older_tmkd_is_done(finished: World, monkeypat
 def test_an_upgraded_run_is_stale_where_the_rules_changed_and_says_why(finished: World) -> None:
     run = opened(finished)
     as_before_rules(run)
-    changed = {kind for kind, one in rules.RULES.items() if one.number}
     whys = {step.name: now.why for step, now, _ in states(run)}
     for step in steps(run):
-        kind = step.name.partition("/")[0]
-        if kind in changed:
-            assert whys[step.name] == f"rules 0, this tmkd has {rules_of(kind).number}: {rules_of(kind).why}"
+        number, why = rules_of(step.name)
+        if number:
+            assert whys[step.name] == f"rules 0, this tmkd has {number}: {why}"
         else:  # done, or stale for what it needs alone
             assert not whys[step.name].startswith("rules")
 
@@ -101,6 +102,15 @@ def test_what_was_made_under_other_rules_is_not_kept(tmp_path: Path, monkeypatch
     step(3).execute()
     assert seen[3] == ["shard"]
     assert step(3).state().kind == "done"
+
+
+def test_a_folder_that_keeps_no_file_has_none_with_the_number_of_its_rules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "RULES", {"export/bundle": Rules(1, "bundles")})
+    Step("export/bundle", "export", tmp_path / "bundle", {}, {}, lambda folder: {}).execute()
+    assert [path.name for path in (tmp_path / "bundle").iterdir()] == ["manifest.json"]
+    assert sealed(tmp_path / "bundle").settings == {"rules": 1}
 
 
 def test_a_manifest_tells_versions_that_its_digest_leaves_out(finished: World) -> None:

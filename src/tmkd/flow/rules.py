@@ -15,13 +15,14 @@ class Rules(NamedTuple):
     why: str = ""
 
 
-# By the first part of a step's name: collect, index, questions, teach, score, start, distill, evaluate, export, …
+# By a step's name or its first part: collect, index, questions, teach, score, start, distill, evaluate, export, …
 _SPECIALS = "a special token's name in a text, such as [SEP], is text"
 _IDS = "BERT's tokenizer_config.json goes before its tokenizer.json"
 _TABLES = "blank lines, byte-order marks, lists and objects, and marks for no label in files of rows"
 _DOCUMENTS = "a run chooses among several id columns, a faulty record of CSV is dropped alone"
 _TEXTS = "marks and signs distinguish texts, invisible characters go, scripts without spaces are split"
 _PAGES = "hidden answers, HTTP codings and charset labels are read; fewer abbreviations hide a sentence's end"
+_BUNDLES = "bundles of version 3, judged on more questions, carry the sequences that each engine is checked on"
 RULES: dict[str, Rules] = {
     "collect": Rules(2, f"{_TABLES}; {_TEXTS}"),
     "index": Rules(5, f"{_TEXTS}; {_DOCUMENTS}; {_PAGES}"),
@@ -29,9 +30,11 @@ RULES: dict[str, Rules] = {
     "teach": Rules(2, f"{_SPECIALS}; a model is opened whole or refused; {_IDS}"),
     "start": Rules(2, f"{_SPECIALS}; {_IDS}"),
     "distill": Rules(2, f"{_SPECIALS}; {_IDS}"),
+    "export/bundle": Rules(1, _BUNDLES),
+    "frontier": Rules(1, _BUNDLES),
 }
 
 
 def rules_of(step: str) -> Rules:
-    """Rules of a step, by its name."""
-    return RULES.get(step.partition("/")[0], Rules())
+    """Rules of a step, by its name or the first part of it."""
+    return RULES.get(step) or RULES.get(step.partition("/")[0], Rules())

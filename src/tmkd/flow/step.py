@@ -130,7 +130,7 @@ class Step:
             if same and any(path.match(pattern) for pattern in self.keep):
                 continue
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-        if number:
+        if number and self.keep:
             write_atomic(before, str(number).encode())
         write_atomic(mark, key.encode())
 
