@@ -169,7 +169,7 @@ def test_a_module_is_short(path: Path) -> None:
 
 
 @every_module
-def test_what_is_public_has_a_docstring(path: Path) -> None:
+def test_public_names_have_docstrings(path: Path) -> None:
     tree = TREES[path]
     public = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)]
     bare = [node.name for node in public if not node.name.startswith("_") and not ast.get_docstring(node)]

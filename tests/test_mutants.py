@@ -59,7 +59,7 @@ def test_types_docstrings_and_messages_stay() -> None:
     assert [mutant.new for mutant in mutants_of(SOURCE) if mutant.line == 9] == ["pass"]
 
 
-def test_a_name_tells_a_mutant_from_the_others_and_outlives_other_lines() -> None:
+def test_a_mutants_name_is_unique_and_survives_changes_of_other_lines() -> None:
     names = [mutant.name for mutant in mutants_of(SOURCE + "\n\nOTHER = 1\n")]
     assert len({*names}) == len(names)
     assert {mutant.name for mutant in mutants_of(SOURCE)} < {*names}

@@ -69,7 +69,7 @@ def test_a_name_of_the_recipe_goes_before_a_folder(tmp_path: Path) -> None:
     assert find("bert", {"bert": PretrainedSpec(folder="other")}, tmp_path).path == other
 
 
-def test_the_digest_is_of_what_is_read_and_nothing_else(tmp_path: Path) -> None:
+def test_the_digest_covers_the_files_that_are_read_and_no_others(tmp_path: Path) -> None:
     one, two = write_model(tmp_path / "1"), write_model(tmp_path / "2")
     (two / "README.md").write_text("hello")
     (two / "pytorch_model.bin").write_bytes(b"pickle")
@@ -86,7 +86,7 @@ def test_the_digest_is_of_what_is_read_and_nothing_else(tmp_path: Path) -> None:
         ("tokenizer.json", "has no tokenizer.json; save it once with a fast tokenizer"),
     ],
 )
-def test_an_incomplete_folder_says_what_it_lacks(tmp_path: Path, without: str, told: str) -> None:
+def test_the_missing_file_of_an_incomplete_folder_is_named(tmp_path: Path, without: str, told: str) -> None:
     write_model(tmp_path / "bert", without)
     with pytest.raises(TmkdError, match=f"^pretrained 'bert': .*bert {told}$"):
         find("bert", {}, tmp_path)
@@ -127,7 +127,7 @@ def test_a_package_that_cannot_be_used(tmp_path: Path, package: str, told: str) 
 
 
 @pytest.mark.usefixtures("no_network")
-def test_a_misspelt_name_is_told_before_the_hub_is_blamed(tmp_path: Path) -> None:
+def test_a_misspelt_name_is_an_error_before_the_hub_is_asked(tmp_path: Path) -> None:
     with pytest.raises(TmkdError, match="did you mean 'minilm'") as caught:
         find("minilmm", {"minilm": PretrainedSpec(hub="a/b")}, tmp_path)
     assert "\n" not in str(caught.value)
@@ -151,7 +151,7 @@ def test_a_hub_model_in_the_cache_needs_no_network(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a/b/c", "my model", "./bert"])
-def test_what_is_no_hub_id_is_never_asked_for(tmp_path: Path, name: str) -> None:
+def test_only_hub_ids_are_requested_from_the_hub(tmp_path: Path, name: str) -> None:
     with pytest.raises(TmkdError, match=f"'{name}' is not a hub id, as owner/model is"):
         find(name, {}, tmp_path)
 

@@ -46,7 +46,7 @@ def test_a_line_every_ten_seconds_on_stderr(capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.usefixtures("seconds")
-def test_nothing_done_is_nothing_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_progress_prints_no_line(capsys: pytest.CaptureFixture[str]) -> None:
     with progress("score t1", "pairs") as report:
         for _ in range(9):
             report(0, 10)

@@ -117,7 +117,9 @@ def test_no_manifest_is_missing(tmp_path: Path) -> None:
         ("teach/t1", {"in": "1"}, {"fit": {"epochs": 3, "clip": 1.0}}, "recipe changed: fit.clip, names"),
     ],
 )
-def test_stale_says_why(tmp_path: Path, step: str, inputs: dict[str, str], settings: dict[str, Any], why: str) -> None:
+def test_a_stale_artifact_has_a_reason(
+    tmp_path: Path, step: str, inputs: dict[str, str], settings: dict[str, Any], why: str
+) -> None:
     artifact(tmp_path)
     found = state(tmp_path, step, inputs, settings)
     assert (found.kind, found.why) == ("stale", why)

@@ -61,7 +61,7 @@ def test_an_error_in_a_worker_is_the_callers() -> None:
         list(map_in_processes(failing, (), range(3), 2))
 
 
-def test_a_worker_that_dies_is_told() -> None:
+def test_a_worker_that_dies_is_an_error() -> None:
     with pytest.raises(TmkdError, match="a worker was killed"):
         list(map_in_processes(dying, (), range(3), 2))
 

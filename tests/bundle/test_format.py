@@ -37,7 +37,7 @@ def reseal(folder: Path, **values: Any) -> None:
     write_manifest(folder, "export", {}, {}, {}, 0.0)
 
 
-def test_it_says_what_it_is(bundle: Path) -> None:
+def test_a_bundle_has_its_labels_headers_precisions_and_engines(bundle: Path) -> None:
     read = read_bundle(bundle)
     assert read.labels.names == ("no", "yes")
     assert read.headers == ("toy/gold", "toy/ann")
@@ -75,28 +75,28 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
 
 
 @pytest.mark.parametrize("broken", BROKEN)
-def test_a_bundle_that_is_not_whole_is_told_by_file_and_remedy(bundle: Path, broken: str) -> None:
+def test_the_error_on_an_incomplete_bundle_names_file_and_remedy(bundle: Path, broken: str) -> None:
     harm, told = BROKEN[broken]
     harm(bundle)
     with pytest.raises(TmkdError, match=told):
         Ranker(bundle, "fp32")
 
 
-def test_a_sealed_file_that_is_no_graph_is_told(bundle: Path) -> None:
+def test_a_sealed_file_that_is_no_graph_is_an_error(bundle: Path) -> None:
     (bundle / "model.onnx").write_bytes(b"no graph")
     reseal(bundle)
     with pytest.raises(TmkdError, match=r"model\.onnx: not a student's graph"):
         Ranker(bundle, "fp32")
 
 
-def test_a_sealed_file_that_is_no_tokenizer_is_told(bundle: Path) -> None:
+def test_a_sealed_file_that_is_no_tokenizer_is_an_error(bundle: Path) -> None:
     (bundle / "tokenizer.json").write_text("{}")
     reseal(bundle)
     with pytest.raises(TmkdError, match="not a tokenizer"):
         Ranker(bundle, "fp32")
 
 
-def test_sealed_settings_of_the_wrong_kind_are_told(bundle: Path) -> None:
+def test_sealed_settings_of_the_wrong_kind_are_an_error(bundle: Path) -> None:
     change(bundle, text={"max_length": 32})
     reseal(bundle)
     with pytest.raises(TmkdError, match="damaged"):
@@ -104,7 +104,7 @@ def test_sealed_settings_of_the_wrong_kind_are_told(bundle: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [-1, 1 << 31, 1 << 70])
-def test_check_sequences_of_ids_that_no_network_has_are_told(bundle: Path, number: int) -> None:
+def test_check_sequences_of_ids_that_no_network_has_are_an_error(bundle: Path, number: int) -> None:
     check = json.loads((bundle / "bundle.json").read_text())["check"]
     check["types"][0][0] = number
     change(bundle, check=check)

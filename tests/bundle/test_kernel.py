@@ -281,7 +281,7 @@ def test_a_graph_that_does_not_suit_it_is_left_to_onnxruntime(made: tuple[Path, 
         ([Kernel, Session], False, ("onnxruntime", None)),
     ],
 )
-def test_a_bundle_is_served_unasked_only_by_what_kept_the_limits(
+def test_by_default_a_bundle_is_served_only_by_engines_that_kept_the_limits(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     wrong: list[type[Kernel] | type[Session]],
@@ -385,7 +385,7 @@ def not_compiled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("not_compiled")
 @pytest.mark.parametrize("able", [True, False])
-def test_without_a_compiler_onnxruntime_serves_and_one_warning_says_so(
+def test_without_a_compiler_onnxruntime_serves_with_one_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, able: bool
 ) -> None:
     student_of(tmp_path)

@@ -46,7 +46,7 @@ def test_every_constant_and_setting_is_found() -> None:
         assert constants[name].dtype == value.dtype
 
 
-def test_a_kind_of_number_it_does_not_know_is_told() -> None:
+def test_an_unknown_kind_of_number_is_an_error() -> None:
     double = numpy_helper.from_array(np.zeros(2), "double")
     made = written(helper.make_graph([], "graph", [], [], [double]))
     with pytest.raises(ValueError, match="constant 'double' has the unknown data type 11"):

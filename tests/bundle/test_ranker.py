@@ -91,12 +91,12 @@ def test_threads_may_ask_at_once(ranker: Ranker) -> None:
             np.testing.assert_allclose(answer, expected, atol=1e-5)
 
 
-def test_a_precision_the_bundle_lacks_is_told(made: tuple[Path, Path]) -> None:
+def test_a_precision_the_bundle_lacks_is_an_error(made: tuple[Path, Path]) -> None:
     with pytest.raises(TmkdError, match="has no fp16 graph; it has fp32, int8"):
         Ranker(made[1], "fp16")  # type: ignore[arg-type]
 
 
-def test_a_bundle_is_opened_without_what_only_training_needs(made: tuple[Path, Path]) -> None:
+def test_a_bundle_is_opened_without_the_packages_of_training(made: tuple[Path, Path]) -> None:
     code = (
         f"import sys; from tmkd.bundle import Ranker; Ranker({str(made[1])!r}).rank('what is the moon', ['rock'])\n"
         "print(sorted({'torch', 'transformers', 'onnx', 'pyarrow', 'pydantic', 'rich'} & {*sys.modules}))"

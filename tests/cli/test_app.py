@@ -290,7 +290,7 @@ def test_a_full_disk_is_an_error_and_the_run_goes_on_when_there_is_room(
         ),
     ],
 )
-def test_no_space_left_is_said_plainly(
+def test_no_space_left_is_an_error_of_one_line(
     world: World, tmkd: Call, monkeypatch: pytest.MonkeyPatch, where: str, error: OSError, said: str
 ) -> None:
     def full(*_: object, **__: object) -> None:
@@ -359,7 +359,7 @@ def test_a_runs_folder_that_is_a_file_is_refused(world: World, tmkd: Call) -> No
     assert ended.code == 1
 
 
-def test_ctrl_c_says_how_to_go_on(world: World, tmkd: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_prints_the_command_that_goes_on(world: World, tmkd: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -436,7 +436,7 @@ def test_a_closed_pipe_is_no_traceback(finished: World) -> None:
     assert "Traceback" not in ended.stderr
 
 
-def test_a_recipe_that_compares_nothing_or_an_unknown_row_says_so(finished: World, tmkd: Call) -> None:
+def test_a_recipe_without_a_frontier_or_with_an_unknown_row_is_an_error(finished: World, tmkd: Call) -> None:
     said = tmkd("frontier", finished.recipe, "--runs", finished.runs)
     assert said.code == 2
     assert "names no rows to compare" in said.err

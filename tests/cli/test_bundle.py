@@ -59,7 +59,7 @@ def test_byte_order_marks_and_blank_lines_are_no_passages(given: Any, capsys: py
         (b"\xef\xbb\xbf\n \n", "standard input has no passage"),
     ],
 )
-def test_what_is_no_text_is_refused(given: Any, content: bytes, said: str) -> None:
+def test_values_that_are_no_text_are_refused(given: Any, content: bytes, said: str) -> None:
     given(content)
     with pytest.raises((TmkdError, UsageError), match=said):
         rank(Path("bundle"), "q", None, False)
@@ -83,7 +83,7 @@ def test_an_empty_or_undecodable_input_is_wrong_usage(
     assert message in said.err
 
 
-def test_rank_without_a_bundle_says_how_to_make_one(
+def test_the_error_of_rank_without_a_bundle_names_the_remedy(
     tmkd: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     put(monkeypatch, b"moon")

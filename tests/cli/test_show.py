@@ -10,7 +10,7 @@ from finished_steps import states
 from tiny import Call, World
 
 
-def test_show_says_why_a_step_is_stale(finished: World, tmkd: Call) -> None:
+def test_show_prints_the_reason_of_a_stale_step(finished: World, tmkd: Call) -> None:
     assert {kind for kind, _ in states(tmkd, finished).values()} == {"done"}
     changed = states(tmkd, finished, "--set", "teachers.t1.fit.epochs=9")
     assert changed["teach/t1"] == ("stale", "recipe changed: fit.epochs")
@@ -42,7 +42,7 @@ def test_the_table_names_its_units(made: tuple[Path, Path], tmkd: Call) -> None:
     assert "p99 ms" in said.out
 
 
-def test_bench_says_that_the_kernel_is_not_built(
+def test_bench_prints_that_the_kernel_is_not_built(
     made: tuple[Path, Path], tmkd: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tmkd.bundle.kernel_library.kernel_line", lambda: "kernel not built: no compiler")

@@ -92,7 +92,7 @@ def test_a_cut_off_character_and_a_few_nul_bytes_do_not_spoil_a_page() -> None:
         b"\x7fELF" + bytes(range(0, 256, 3)) * 50,
     ],
 )
-def test_what_is_binary_is_no_text(content: bytes) -> None:
+def test_binary_content_is_no_text(content: bytes) -> None:
     assert decode(content, "utf-8") is None
     assert decode(content, "iso-8859-1") is None
 

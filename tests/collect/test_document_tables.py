@@ -186,7 +186,7 @@ def test_a_file_that_cannot_be_used_at_all_is_refused(tmp_path: Path, name: str,
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_named_gz_and_is_none_is_refused(tmp_path: Path) -> None:
+def test_a_table_named_gz_that_is_not_gzip_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl.gz").write_bytes(b'{"url": "u", "text": "x"}')
     with pytest.raises(TmkdError, match=r"a\.jsonl\.gz: not a gzip file"):
         read(tmp_path / "a.jsonl.gz")

@@ -179,7 +179,7 @@ def test_a_title_is_cut_to_300_characters() -> None:
         (Record("u", "", GERMAN), "another language"),
     ],
 )
-def test_a_record_that_gives_no_document_says_why(record: Record, reason: str) -> None:
+def test_a_record_that_gives_no_document_has_a_reason(record: Record, reason: str) -> None:
     assert to_document(record, "en") == reason
 
 

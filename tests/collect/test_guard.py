@@ -56,7 +56,7 @@ def test_of_an_nli_task_whole_pairs_are_guarded_against_an_answers_corpus() -> N
     assert counts == {"questions": 0, "passages": 0, "premises": 0, "pairs": 1, "removed": 1}
 
 
-def test_a_near_guard_also_takes_out_what_is_nearly_the_same() -> None:
+def test_a_near_guard_also_takes_out_near_duplicates() -> None:
     near = Guard.of([HELD_OUT], near=True)
     rows = pair_table(["is tea hot, how", "When?", "Why?"], ["No.", "Hm: tea is hot.", "Tea is hot"], None, "web")
     table, counts = near.clean(rows, "qa")

@@ -55,7 +55,7 @@ def test_a_fragment_is_read_as_main_text() -> None:
         "<b hidden>hint</b>",
     ],
 )
-def test_marks_and_what_is_not_shown_are_taken_out(mark: str) -> None:
+def test_markup_and_hidden_parts_are_taken_out(mark: str) -> None:
     assert found(page(f"<p>{FIRST}{mark} It is deep.</p><p>{SECOND}</p>")).text == f"{FIRST} It is deep.\n\n{SECOND}"
 
 

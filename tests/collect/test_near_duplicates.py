@@ -49,7 +49,7 @@ def test_a_text_without_words_was_never_seen() -> None:
 @pytest.mark.parametrize(
     ("share", "least", "most"), [(0.97, 0.99, 1.0), (0.92, 0.9, 1.0), (0.75, 0.0, 0.05), (0.5, 0, 0)]
 )
-def test_the_threshold_tells_near_from_far(share: float, least: float, most: float) -> None:
+def test_the_threshold_separates_near_from_far(share: float, least: float, most: float) -> None:
     found = 0
     for seed in range(100):
         near = NearDuplicates(0.85)

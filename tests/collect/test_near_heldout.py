@@ -17,7 +17,7 @@ ANSWER = "Air scatters blue light more than red light, so the sky looks blue fro
         ("price of eggs", "egg price"),
     ],
 )
-def test_two_wordings_of_a_question_have_one_gist(one: str, other: str) -> None:
+def test_two_wordings_of_a_question_have_one_keyword_set(one: str, other: str) -> None:
     assert keyword_set(one) == keyword_set(other)
 
 
@@ -31,7 +31,7 @@ def test_two_wordings_of_a_question_have_one_gist(one: str, other: str) -> None:
         ("कल क्या है", "काल क्या है"),
     ],
 )
-def test_questions_that_ask_for_something_else_have_another_gist(one: str, other: str) -> None:
+def test_different_questions_have_different_keyword_sets(one: str, other: str) -> None:
     assert keyword_set(one) != keyword_set(other)
 
 

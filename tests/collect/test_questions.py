@@ -68,7 +68,7 @@ def test_the_questions_of_dev_and_test_are_not_searched_for(tmp_path: Path) -> N
     assert (facts["leaked_questions"], facts["near_leaked_questions"]) == (1, 1)
 
 
-def test_head_is_what_makes_up_the_share_of_traffic(tmp_path: Path) -> None:
+def test_head_is_the_most_frequent_questions_of_the_share_of_traffic(tmp_path: Path) -> None:
     log = "question\tcount\nrare\t1\nmost\t60\nmore\t20\nsome\t19\n"
     _, facts = collect(tmp_path, log, head=0.7)
     # 60 of 100 before `more`, which is needed to reach 70; 80 before `some`

@@ -32,7 +32,7 @@ def passages(out: Path) -> list[str]:
     return list(pq.read_table(out / CHUNK.name)["passage"].to_pylist())
 
 
-def test_a_shard_says_how_many_pairs_each_question_got(rules: Rules, out: Path) -> None:
+def test_a_shard_counts_the_pairs_of_each_question(rules: Rules, out: Path) -> None:
     made = searcher(rules, out)(CHUNK)
     assert made.pairs == [2, 0, 1, 1]
     assert made.shard is not None
@@ -75,7 +75,7 @@ def test_a_cut_keeps_whole_questions(rules: Rules, out: Path, room: int, questio
         assert fitting.shard.digest == digest_file(out / CHUNK.name)
 
 
-def test_a_ledger_finds_what_is_unharmed_and_forgets_a_torn_line(rules: Rules, out: Path) -> None:
+def test_a_ledger_finds_intact_shards_and_forgets_a_torn_line(rules: Rules, out: Path) -> None:
     made, empty = searcher(rules, out)(CHUNK), ShardResult(None, [0, 0], 2)
     ledger = Ledger(out)
     ledger.add(CHUNK, made)

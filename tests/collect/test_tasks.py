@@ -118,7 +118,7 @@ def test_without_dev_a_tenth_of_the_first_texts_is_set_aside(tmp_path: Path) -> 
     assert pairs(tmp_path, "dev") == before
 
 
-def test_what_is_set_aside_shares_no_passage_with_train_either(tmp_path: Path) -> None:
+def test_pairs_set_aside_as_dev_share_no_passage_with_train(tmp_path: Path) -> None:
     train = [
         (f"q{number}", f"p{number}" if label == "yes" else "same", label)
         for number in range(20)

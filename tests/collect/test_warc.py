@@ -185,7 +185,7 @@ def test_a_small_record_that_unpacks_to_much_is_left_out(
     assert drop_counts == {"too large": 1}
 
 
-def test_what_is_larger_than_a_page_is_passed_over_and_counted_when_it_is_html(
+def test_records_larger_than_a_page_are_passed_over_and_counted_if_html(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(warc, "MAX_HTML_BYTES", 200_000)

@@ -54,7 +54,7 @@ def test_numbers_may_be_missing_under_every_mark() -> None:
     np.testing.assert_array_equal(numbers(column([1, None]), "x"), [1.0, np.nan])
 
 
-def test_what_is_no_number_is_named() -> None:
+def test_the_cell_that_is_no_number_is_named() -> None:
     with pytest.raises(CellError, match="'high' in column x is not a number") as told:
         numbers(column(["1", "high"]), "x")
     assert told.value.row == 1

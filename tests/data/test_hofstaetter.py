@@ -102,7 +102,7 @@ def test_of_several_unknown_ids_the_first_row_is_named(tmp_path: Path) -> None:
         ({"passages": "20\ta\n21\t\xff\n"}, r"collection\.tsv: row 2 is not UTF-8"),
     ],
 )  # fmt: skip
-def test_a_wrong_file_is_told_in_one_line(tmp_path: Path, parts: dict[str, str], said: str) -> None:
+def test_a_wrong_file_is_an_error_of_one_line(tmp_path: Path, parts: dict[str, str], said: str) -> None:
     source = world(tmp_path, **parts)
     with pytest.raises(TmkdError, match=said) as told:
         read(tmp_path, source)

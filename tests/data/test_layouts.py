@@ -195,7 +195,7 @@ def test_a_wrong_row_is_named(tmp_path: Path, layout: str, change: Record, said:
         (b'{"query": "\xff"}\n', "row 1: not valid JSON"),
     ],
 )
-def test_a_torn_file_is_told(tmp_path: Path, content: bytes, said: str) -> None:
+def test_a_torn_file_is_an_error(tmp_path: Path, content: bytes, said: str) -> None:
     (tmp_path / "a.jsonl").write_bytes(content)
     with pytest.raises(TmkdError, match=rf"a\.jsonl: {said}"):
         read(tmp_path / "a.jsonl", "flagembedding")

@@ -142,7 +142,7 @@ def test_nan_and_infinity_are_refused_with_their_row(tmp_path: Path, bad: float)
     assert not (tmp_path / "x").exists()
 
 
-def test_pairs_without_a_score_are_told_and_counted(tmp_path: Path) -> None:
+def test_the_pairs_without_a_score_are_counted_in_the_header(tmp_path: Path) -> None:
     logits = LOGITS.copy()
     logits[2] = NAN
     write_shard(tmp_path / "x", logits, TEACHER, SHARD, missing=1)
@@ -248,7 +248,9 @@ def test_logits_stay_as_they_are() -> None:
         ([[0.2, 0.3, 0.5]], "logits", 2, r"3 column\(s\) of kind logits cannot be logits of 2 classes"),
     ],
 )
-def test_bad_numbers_are_told_with_their_row(values: list[list[float]], kind: str, classes: int, message: str) -> None:
+def test_bad_numbers_are_errors_with_their_row(
+    values: list[list[float]], kind: str, classes: int, message: str
+) -> None:
     with pytest.raises(TmkdError, match=message):
         logits_from(np.array(values), kind, classes)  # type: ignore[arg-type]
 
@@ -285,7 +287,7 @@ def test_a_teacher_without_any_score_has_no_health() -> None:
         health(None, soft([[NAN, NAN]]))
 
 
-def test_a_teacher_louder_than_twice_the_others_is_warned_of() -> None:
+def test_a_teacher_above_twice_the_others_deviation_is_a_warning() -> None:
     quiet, loud = [[0.0, 1.0], [0.0, -1.0]], [[0.0, 3.0], [0.0, -3.0]]
     warning = dominance_warning(health(None, soft(quiet, loud, quiet)))
     assert warning is not None

@@ -288,7 +288,7 @@ def test_dictionary_and_binary_columns_are_texts_too(tmp_path: Path) -> None:
         ("a.txt", b"a question\n", "cannot be read here"),
     ],
 )
-def test_a_bad_file_is_told_in_one_line(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+def test_a_bad_file_is_an_error_of_one_line(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(TmkdError, match=message) as told:
@@ -382,7 +382,7 @@ def test_deduplication_leaves_each_pair_once_with_its_only_label(rows: list[tupl
     assert counts["duplicates"] == len(rows) - dropped - len(kept)
 
 
-def test_a_query_log_tells_how_often_each_question_was_asked(tmp_path: Path) -> None:
+def test_a_query_log_has_a_count_per_question(tmp_path: Path) -> None:
     log = read(write(tmp_path / "log.tsv", "question\tfreq\nwhy\t3\nhow\t1.5\n"), need=("question",))
     assert log["count"].to_pylist() == [3.0, 1.5]
     plain = read(write(tmp_path / "q.txt", "why\nhow\n"), need=("question",))
@@ -412,7 +412,7 @@ def test_a_row_is_named_by_its_place_in_the_whole_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("where", "told"), [({"lang": "en"}, "no column 'lang'"), ({"market": "fr"}, "no row has market: fr")]
 )
-def test_a_where_that_finds_nothing_is_told(tmp_path: Path, where: dict[str, str], told: str) -> None:
+def test_a_where_that_matches_no_row_is_an_error(tmp_path: Path, where: dict[str, str], told: str) -> None:
     path = write_parquet(tmp_path / "log.parquet", question=["a"], market=["en"])
     with pytest.raises(TmkdError, match=told):
         read(path, need=("question",), where=where)

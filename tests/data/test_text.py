@@ -76,7 +76,7 @@ def folder_of(folder: Path, tokenizer: Tokenizer, **files: Any) -> Path:
     return folder
 
 
-def test_bert_tells_its_texts_apart_by_specials_and_types() -> None:
+def test_bert_marks_its_texts_by_special_tokens_and_types() -> None:
     assert one(made(bert()), "a b", "c d e") == ([11, 0, 1, 12, 2, 3, 4, 12], [0, 0, 0, 0, 1, 1, 1, 1])
 
 

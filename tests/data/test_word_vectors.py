@@ -48,7 +48,7 @@ def test_bad_lines_are_named(tmp_path: Path, content: str, told: str) -> None:
         list(read_vectors(written(tmp_path, content)))
 
 
-def test_files_that_are_none_are_told(tmp_path: Path) -> None:
+def test_files_that_are_no_word_vectors_are_errors(tmp_path: Path) -> None:
     with pytest.raises(TmkdError, match="not word vectors as text"):
         list(read_vectors(tmp_path / "v.bin"))
     with pytest.raises(TmkdError, match="cannot be read: No such file"):

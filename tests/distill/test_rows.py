@@ -61,7 +61,7 @@ def test_named_teachers_keep_their_order() -> None:
         ({"corpus": "web", "alpha": 0.5}, r"rows\.it: alpha is 0\.5 on web, whose pairs have no golden labels"),
     ],
 )
-def test_what_a_stage_cannot_mean_is_told(stage: dict[str, Any], said: str) -> None:
+def test_a_stage_without_a_meaning_is_an_error(stage: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         row(stage)
 
@@ -105,7 +105,7 @@ def key(stage: dict[str, Any], seed: int = 1, **changes: Any) -> str:
     return chain_key(chain, seed)
 
 
-def test_students_are_shared_by_what_makes_them_not_by_how_it_is_said() -> None:
+def test_students_are_shared_by_their_settings_not_by_their_wording() -> None:
     assert key({"teachers": "best"}) == key({"teachers": ["t1"]})
     assert key({}) == key({"fit": {"checkpoint_steps": 3, "tensorboard": True}})
     different: list[dict[str, Any]] = [

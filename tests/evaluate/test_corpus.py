@@ -107,13 +107,13 @@ def test_a_corpus_that_was_given_has_no_ranks_or_documents(tmp_path: Path) -> No
     assert {found[1:] for example in seen.examples for found in example.found} == {(None, None, None)}
 
 
-def test_how_far_it_is_is_told(tmp_path: Path) -> None:
+def test_progress_is_reported(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     corpus_stats(corpus(tmp_path, shard_rows=3), seed=1, report=lambda done, of: told.append((done, of)))
     assert told == [(3, 4), (4, 4)]
 
 
-def test_a_damaged_shard_is_told(tmp_path: Path) -> None:
+def test_a_damaged_shard_is_an_error(tmp_path: Path) -> None:
     made = corpus(tmp_path)
     damaged = replace(made, shards=(replace(made.shards[0], digest="0" * 64),))
     with pytest.raises(TmkdError, match=r"shard-00000.parquet: its bytes differ"):

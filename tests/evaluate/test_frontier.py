@@ -41,7 +41,7 @@ def test_a_point_that_another_beats_in_both_is_not_on_the_frontier() -> None:
     assert on_the_frontier([]) == []
 
 
-def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+def test_a_written_frontier_is_read_back(tmp_path: Path) -> None:
     (tmp_path / "frontier.json").write_bytes(frontier_json(POINTS, 10.0, "a machine"))
     assert read_points(tmp_path / "frontier.json") == (POINTS, 10.0)
     told = json.loads((tmp_path / "frontier.json").read_text())

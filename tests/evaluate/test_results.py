@@ -116,5 +116,5 @@ def test_teachers_alone_have_no_best_student() -> None:
     assert best_student([line]) is None
 
 
-def test_a_result_that_tells_nothing_of_questions_left_none_out() -> None:
+def test_a_result_without_counts_of_questions_left_none_out() -> None:
     assert (TEACHER.questions, TEACHER.left_out) == (0, 0)

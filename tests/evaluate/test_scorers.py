@@ -109,7 +109,7 @@ def test_a_student_is_equation_6_of_its_headers(teacher: Path, tmp_path: Path) -
     assert scorer.parameters < load_teacher(teacher).parameters
 
 
-def test_a_folder_that_is_no_student_is_told_in_a_line(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_student_is_an_error_of_one_line(tmp_path: Path) -> None:
     with pytest.raises(TmkdError, match=r"cannot be opened as student TMKD: "):
         from_student_folder("TMKD", tmp_path, Hardware("cpu", "fp32"))
 
@@ -144,7 +144,7 @@ def test_mean_tokens_counts_special_tokens_and_truncation(teacher: Path) -> None
     assert scorer.mean_tokens(["what is tea"], ["a drink " * 20]) == 16
 
 
-def test_a_logit_that_is_not_finite_is_told_with_its_pair(teacher: Path) -> None:
+def test_a_logit_that_is_not_finite_is_an_error_with_its_pair(teacher: Path) -> None:
     tokenizer = load_teacher(teacher).tokenizer
     broken = np.array([[0.0, 1.0], [np.nan, 1.0]], np.float32)
     scorer = NetworkScorer("T1", lambda questions, passages: broken, tokenizer, 1, 1, "fp32")

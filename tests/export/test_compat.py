@@ -71,7 +71,7 @@ def predicted(folder: Path, pairs: list[tuple[str, str]]) -> np.ndarray:
         return model(**inputs).logits[:, 0].sigmoid().numpy()
 
 
-def test_transformers_opens_it_and_agrees_with_the_student_as_far_as_the_report_says(
+def test_transformers_opens_it_and_agrees_with_the_student_as_in_the_report(
     exported: tuple[Path, dict[str, Any]], student_folder: Path
 ) -> None:
     folder, report = exported
@@ -157,7 +157,7 @@ def test_the_weights_have_the_names_and_bytes_of_berts(
     assert {str(weight.dtype) for weight in theirs.values()} == {"torch.float32"}
 
 
-def test_the_configuration_says_what_servers_ask(exported: tuple[Path, dict[str, Any]]) -> None:
+def test_the_configuration_has_the_keys_that_servers_read(exported: tuple[Path, dict[str, Any]]) -> None:
     told = json.loads((exported[0] / "config.json").read_text())
     assert told["architectures"] == ["BertForSequenceClassification"]
     assert told["model_type"] == "bert"
@@ -202,7 +202,7 @@ def test_another_tokenizer_is_not_called_berts(bert: Path, tmp_path: Path) -> No
     assert not (tmp_path / "out" / "vocab.txt").exists()
 
 
-def test_given_groups_decide_what_is_compared(student_folder: Path, tmp_path: Path) -> None:
+def test_given_groups_decide_which_pairs_are_compared(student_folder: Path, tmp_path: Path) -> None:
     groups = [str(pair % 4) for pair in range(48)]
     labels = [1, -1] * 24
     report = export_compat(student_folder, PAIRS, groups, labels, tmp_path / "out")
@@ -273,7 +273,7 @@ def test_no_pairs_and_columns_of_other_lengths_are_refused(student_folder: Path,
         export_compat(student_folder, PAIRS, None, [1, 0], tmp_path / "out")
 
 
-def test_a_place_that_cannot_be_written_is_told(student_folder: Path, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_an_error(student_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(TmkdError, match="cannot be written"):
         export_compat(student_folder, PAIRS, None, None, tmp_path / "file" / "out")

@@ -109,7 +109,7 @@ def test_questions_its_trainer_would_fail_on_are_left_out(tmp_path: Path, corpus
     assert counts == {"pairs": 2, "without_score": 0, "questions": 1, "questions_left_out": 3, "pairs_left_out": 4}
 
 
-def test_what_is_handed_over_comes_back_as_the_same_scores(tmp_path: Path, corpus: Callable[..., Corpus]) -> None:
+def test_scores_are_the_same_after_handover_and_import(tmp_path: Path, corpus: Callable[..., Corpus]) -> None:
     pairs = corpus(ROWS, shard_rows=4)
     scores = np.array([[0, number] for number in (0.1, 1 / 3, -7.25, 1e-7, 3.3e5, -2.0)], dtype=np.float32)
     hand_over(pairs, [stored(tmp_path, pairs, "a", scores.tolist())], tmp_path / "out", "flagembedding")
@@ -177,7 +177,7 @@ def test_a_run_hands_over_what_its_teachers_have_scored(finished_world: World, t
         ("web", ("--teachers", "t2"), 1, "web is not scored by t2 yet; run tmkd score first"),
     ],
 )
-def test_what_cannot_be_handed_over_is_told(
+def test_a_corpus_that_cannot_be_handed_over_is_an_error(
     world: World, tmkd: Call, corpus: str, more: tuple[str, ...], code: int, said: str
 ) -> None:
     told = tmkd("handover", world.recipe, corpus, world.data / "out", *more, "--runs", world.runs)

@@ -76,14 +76,14 @@ def test_a_dev_set_left_out_is_a_tenth_of_train(folder: Path, capsys: pytest.Cap
     assert estimates(folder, capsys, "tasks.toy.dev=[]")["score/toy/dev/t1"]["pairs"] == 4
 
 
-def test_the_sum_is_told_and_nothing_is_made(folder: Path) -> None:
+def test_check_prints_the_sum_and_makes_nothing(folder: Path) -> None:
     text = told(folder)
     assert "the recipe and its files are in order; " in text
     assert "steps left, very roughly" in text
     assert not (folder / "runs").exists()
 
 
-def test_what_is_done_is_verified_and_no_longer_estimated(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_done_steps_are_verified_and_no_longer_estimated(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     step = next(steps(opened(folder)))
     step.execute()
     assert step.name == "collect/toy"
@@ -179,7 +179,7 @@ def test_exports_and_rows_whose_teacher_is_unknown_are_estimated_too(
 
 
 @pytest.mark.parametrize("content", [b'{"model_type": "\xe4"}', b"[" * 9_000, b"[]"])
-def test_a_damaged_configuration_of_an_encoder_is_told(folder: Path, content: bytes) -> None:
+def test_a_damaged_configuration_of_an_encoder_is_an_error(folder: Path, content: bytes) -> None:
     (folder / "bert" / "config.json").write_bytes(content)
     with pytest.raises(TmkdError, match=r"config\.json: not "):
         told(folder)
@@ -276,7 +276,7 @@ def test_a_student_that_cannot_serve_is_found_before_any_work(
     assert not (folder / "runs").exists()
 
 
-def test_the_families_that_are_told_to_have_an_export_have_one() -> None:
+def test_the_families_named_as_exported_have_an_export() -> None:
     assert ("bert", BiLSTMConfig.model_type) == EXPORTED
 
 

@@ -9,7 +9,7 @@ from tiny import Call, World
 from tmkd.data.pairs import Corpus
 
 
-def test_collecting_with_a_report_writes_a_page_and_tells_where(world: World, tmkd: Call) -> None:
+def test_collecting_with_a_report_writes_a_page_and_prints_its_path(world: World, tmkd: Call) -> None:
     said = tmkd("collect", world.recipe, "--runs", world.runs, "--report")
     assert (said.code, said.out) == (0, "")
     page = world.run / "collect-web.html"

@@ -11,7 +11,7 @@ from tmkd.flow.run_folder import RunFolder
 from tmkd.recipe.reader import read_recipe
 
 
-def test_health_is_told_per_corpus_and_teacher(finished_world: World) -> None:
+def test_health_has_a_line_per_corpus_and_teacher(finished_world: World) -> None:
     recipe = finished_world.recipe
     run = RunFolder(read_recipe(recipe), recipe.parent, finished_world.run)
     lines = list(health_lines(run))
@@ -23,7 +23,7 @@ def test_health_is_told_per_corpus_and_teacher(finished_world: World) -> None:
     assert "accuracy" not in judge  # the corpus has no labels
 
 
-def test_a_pooler_that_was_never_trained_is_told(world: World, finished_world: World) -> None:
+def test_a_pooler_that_was_never_trained_is_a_warning(world: World, finished_world: World) -> None:
     recipe = world.recipe
     told = "bert: its pooler was never trained; a fresh one is drawn for t1, t2, the students (fresh_pooler: auto)"
     assert list(drawn_poolers(tiny.opened(world))) == [told]
@@ -49,7 +49,7 @@ def test_auto_is_decided_before_it_becomes_a_setting(world: World) -> None:
     assert "force" not in run.teachers["t1"].settings(run)
 
 
-def test_the_report_says_what_the_guard_removed(finished: World, tmkd: Call) -> None:
+def test_the_report_counts_the_rows_that_the_guard_removed(finished: World, tmkd: Call) -> None:
     with (finished.data / "train.tsv").open("a") as file:
         file.write(f"{tiny.question(25)}\tanother text\tno\n")
     for row in tiny.ROWS:
@@ -63,7 +63,7 @@ def test_the_report_says_what_the_guard_removed(finished: World, tmkd: Call) -> 
     assert [line.split()[0] for line in said.out.splitlines()] == ["row", "t1"]
 
 
-def test_collecting_tells_how_far_the_judges_agree(world: World, tmkd: Call) -> None:
+def test_collecting_prints_the_judges_agreement(world: World, tmkd: Call) -> None:
     votes = [(*pair, judge) for pair in tiny.pairs(range(18)) for judge in ("ann", "bob", "cid")]
     tiny.write_tsv(world.data / "train.tsv", ("question", "passage", "vote", "judge"), votes)
     tiny.change(world.recipe, "tasks.toy.train", {"file": "train.tsv", "votes": {}})

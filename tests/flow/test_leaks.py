@@ -93,9 +93,7 @@ def letters(text: str) -> str:
 
 
 @pytest.mark.parametrize(("guard", "left"), [("off", {EXACT, NEAR}), ("exact", {NEAR}), ("near", set())])
-def test_what_the_guard_is_told_to_find_is_found_in_every_place(
-    tmkd: Call, tmp_path: Path, guard: str, left: set[int]
-) -> None:
+def test_each_setting_of_the_guard_holds_in_every_place(tmkd: Call, tmp_path: Path, guard: str, left: set[int]) -> None:
     recipe = plant(tmp_path, guard)
     said = tmkd("collect", recipe, "--runs", tmp_path / "runs")
     assert said.code == 0, said.err

@@ -170,7 +170,7 @@ def test_rows_of_one_shape_share_one_timing(finished_world: World) -> None:
     assert all(speed["pairs"] == 8 and speed["batch"] == 4 for speed in speeds.values())
 
 
-def test_where_the_best_student_lies_is_said_beside_the_table(finished: World, tmkd: Call) -> None:
+def test_the_best_students_folder_is_printed_below_the_table(finished: World, tmkd: Call) -> None:
     accuracy = {row["row"]: row["accuracy"] for row in report_of(finished)["rows"]}
     best = max(tiny.ROWS, key=lambda row: accuracy[row])  # the first of equals
     said = tmkd("run", finished.recipe, "--runs", finished.runs)

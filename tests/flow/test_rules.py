@@ -57,7 +57,7 @@ def test_without_rules_a_run_of_an_older_tmkd_is_done(finished: World, monkeypat
     assert set.union(*kinds(run).values()) == {"done"}
 
 
-def test_an_upgraded_run_is_stale_where_the_rules_changed_and_says_why(finished: World) -> None:
+def test_an_upgraded_run_is_stale_where_the_rules_changed_with_the_reason(finished: World) -> None:
     run = opened(finished)
     as_before_rules(run)
     whys = {step.name: now.why for step, now, _ in states(run)}
@@ -69,7 +69,9 @@ def test_an_upgraded_run_is_stale_where_the_rules_changed_and_says_why(finished:
             assert not whys[step.name].startswith("rules")
 
 
-def test_only_what_needs_a_stale_step_is_stale_beside_it(finished: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_steps_that_need_a_stale_step_are_stale_beside_it(
+    finished: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = opened(finished)
     now = dict(rules.RULES)
     monkeypatch.setattr(rules, "RULES", {**now, "evaluate": Rules(rules_of("evaluate/x").number + 1, "measures")})
@@ -78,7 +80,7 @@ def test_only_what_needs_a_stale_step_is_stale_beside_it(finished: World, monkey
     assert {kind for kind, found in kinds(run).items() if found != {"done"}} == {"score", "distill", "evaluate"}
 
 
-def test_what_was_made_under_other_rules_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_made_under_other_rules_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[str]] = []
 
     def make(folder: Path) -> dict[str, int]:
@@ -113,7 +115,7 @@ def test_a_folder_that_keeps_no_file_has_none_with_the_number_of_its_rules(
     assert sealed(tmp_path / "bundle").settings == {"rules": 1}
 
 
-def test_a_manifest_tells_versions_that_its_digest_leaves_out(finished: World) -> None:
+def test_a_manifest_has_versions_that_its_digest_leaves_out(finished: World) -> None:
     folder = opened(finished).folder / "report"
     manifest = sealed(folder)
     assert {"tmkd", "torch", "transformers", "tokenizers"} <= manifest.versions.keys()

@@ -154,7 +154,7 @@ def test_two_processes_at_once_are_refused(finished: World, tmkd: Call) -> None:
     assert tmkd("run", finished.recipe, "--runs", finished.runs).code == 0
 
 
-def test_clean_removes_what_is_stale_and_what_nobody_makes(finished: World, tmkd: Call) -> None:
+def test_clean_removes_stale_artifacts_and_those_of_no_step(finished: World, tmkd: Call) -> None:
     before = snapshot(finished.run)
     assert "0 artifacts removed" in tmkd("clean", finished.recipe, "--runs", finished.runs).err
     tiny.change(finished.recipe, "rows.tkd.extra", True)  # extras stay

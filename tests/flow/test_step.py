@@ -50,7 +50,7 @@ def test_making_seals_the_folder_and_leaves_no_scratch(tmp_path: Path) -> None:
     assert sorted(path.name for path in one.folder.iterdir()) == ["0.txt", "1.txt", "2.txt", MANIFEST]
 
 
-def test_what_is_needed_comes_in_by_its_digest(tmp_path: Path) -> None:
+def test_needs_enter_the_manifest_by_their_digests(tmp_path: Path) -> None:
     first = step(tmp_path / "a")
     second = step(tmp_path / "b", needs={"score/first": first.folder})
     assert second.state().why == "waits for score/first"
@@ -177,7 +177,7 @@ def test_a_kill_at_any_moment_neither_shows_as_done_nor_mixes_old_with_new(
             return
 
 
-def test_the_time_told_is_that_of_all_restarts(tmp_path: Path) -> None:
+def test_the_seconds_of_a_manifest_are_those_of_all_restarts(tmp_path: Path) -> None:
     def make(place: Path) -> dict[str, Any]:
         return {"pairs": 3, "seconds": 4000.0}
 

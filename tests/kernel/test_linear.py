@@ -53,7 +53,7 @@ def case_of(rows: int, inputs: int, outputs: int, size: int) -> Case:
 
 @both_sizes
 @every_shape
-def test_outputs_are_added_to_what_is_there(build: Build, shape: tuple[int, int, int], size: int) -> None:
+def test_outputs_are_added_to_the_earlier_sums(build: Build, shape: tuple[int, int, int], size: int) -> None:
     case = case_of(*shape, size)
     before = np.random.default_rng(1).normal(size=(case.padded, shape[2])).astype(np.float32)
     sums = case.run(build, build.level, ADD_TO_FP32, aligned(before))

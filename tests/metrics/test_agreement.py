@@ -22,7 +22,7 @@ def test_tau_counts_couples_in_the_same_order_less_those_reversed() -> None:
     assert kendall_tau([1, 2, 3], [3, 2, 1]) == -1.0
 
 
-def test_ties_count_neither_way_and_shorten_what_can_be_reached() -> None:
+def test_ties_count_neither_way_and_lower_the_reachable_tau() -> None:
     # Couples: (1,2) tied in a; (1,3) and (2,3) agree. 2 / sqrt((3 - 1) × 3).
     assert kendall_tau([1, 1, 2], [1, 2, 3]) == pytest.approx(2 / sqrt(6))
     # (1,2) tied in both, so τ-b is 1.
@@ -31,7 +31,7 @@ def test_ties_count_neither_way_and_shorten_what_can_be_reached() -> None:
     assert kendall_tau([1, 1, 2], [2, 1, 1]) == -0.5
 
 
-def test_tau_of_what_orders_nothing_is_not_known() -> None:
+def test_tau_of_equal_scores_is_unknown() -> None:
     assert isnan(kendall_tau([1, 1], [1, 2]))
     assert isnan(kendall_tau([1, 2], [3, 3]))
     assert isnan(kendall_tau([1], [1]))

@@ -62,22 +62,22 @@ def test_scores_say_nothing_near_one_half_and_within_two_errors(
     assert Separation(auc, error, pairs).none == none
 
 
-def test_scores_drawn_by_chance_are_told_with_what_to_try() -> None:
+def test_scores_drawn_by_chance_give_a_sign_with_a_remedy() -> None:
     # A yes above and a no below one half as often as the other way round: AUC .5.
     (line,) = class_signs(shares([0.9, 0.9, 0.1, 0.1] * 25), [1, 0, 1, 0] * 25, NAMES)
     assert line.startswith("it has learned nothing: AUC 0.500, chance is 0.5 ± 0.058; try learning_rate")
     assert "fresh_pooler" in line
 
 
-def test_one_class_ten_points_too_often_is_told() -> None:
+def test_one_class_ten_points_too_often_is_a_sign() -> None:
     yes = [0.9] * 6 + [0.1] * 4
     assert class_signs(shares(yes), [1] * 5 + [0] * 5, NAMES) == [
-        "it says 'yes' to 60.0 % of the pairs, and 50.0 % are; read AUC and MRR, and mind its threshold"
+        "it predicts 'yes' for 60.0 % of the pairs, and 50.0 % are; read AUC and MRR, and mind its threshold"
     ]
     assert class_signs(shares([*yes, 0.1]), [1] * 5 + [0] * 6, NAMES) == []  # 9.1 points
 
 
-def test_an_accuracy_below_the_base_rate_is_told() -> None:
+def test_an_accuracy_below_the_base_rate_is_a_sign() -> None:
     # Three of ten are wrong; the commonest class has eight of ten.
     signs = class_signs(shares([0.9, 0.1, 0.9, 0.9, *[0.1] * 6]), [1, 1, 0, 0, *[0] * 6], NAMES)
     assert [line for line in signs if "base rate" in line] == [
@@ -86,7 +86,7 @@ def test_an_accuracy_below_the_base_rate_is_told() -> None:
     assert class_signs(shares([0.9, 0.1, 0.1, 0.9, *[0.1] * 6]), [1, 1, 0, 0, *[0] * 6], NAMES) == []  # equal: 80.0 %
 
 
-def test_few_positives_and_all_said_no_separate_all_the_same() -> None:
+def test_few_positives_all_predicted_negative_can_be_separated() -> None:
     """Five per cent positive, as WikiQA: nothing is said, since the scores order the pairs."""
     draw = np.random.default_rng(1)
     labels = np.arange(2000) % 20 == 0
@@ -97,7 +97,7 @@ def test_few_positives_and_all_said_no_separate_all_the_same() -> None:
     assert class_signs(shares(scores.tolist()), labels.astype(int), NAMES) == []
 
 
-def test_a_reranker_without_calibration_is_told_and_separates() -> None:
+def test_a_reranker_without_calibration_gives_a_sign_and_separates() -> None:
     """One logit that is always above 0: every pair is a yes, and the order is right."""
     yes = np.linspace(0.6, 0.99, 200)
     labels = (np.arange(200) >= 140).astype(int)
@@ -117,7 +117,7 @@ def test_a_reranker_without_calibration_is_told_and_separates() -> None:
         ([], False),
     ],
 )
-def test_a_loss_that_hardly_fell_is_told(losses: list[float], told: bool) -> None:
+def test_a_loss_that_hardly_fell_is_a_sign(losses: list[float], told: bool) -> None:
     sign = loss_sign(losses)
     assert (sign is not None) == told
     assert sign is None or sign.startswith(f"its loss went from {losses[0]:.4f} to {losses[-1]:.4f}, a fall of less")

@@ -32,7 +32,7 @@ def test_the_first_class_wins_a_tie() -> None:
     ("probabilities", "labels"),
     [([[0.5, 0.5]], [0, 1]), (np.empty((0, 2)), []), ([[0.5, 0.5]], [2]), ([[0.5, 0.5]], [-1]), ([[np.nan, 1]], [0])],
 )
-def test_accuracy_refuses_what_does_not_fit(probabilities: object, labels: object) -> None:
+def test_accuracy_refuses_mismatched_or_invalid_inputs(probabilities: object, labels: object) -> None:
     with pytest.raises(ValueError, match=r"do not go with|outside|NaN"):
         accuracy(probabilities, labels)  # type: ignore[arg-type]
 

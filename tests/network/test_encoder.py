@@ -45,7 +45,7 @@ def test_the_pooler_is_read_when_asked_for_and_dropped_when_not(pretrained: Fold
     assert bottom_layers(pretrained("bert"), 2, "first").pooler is None
 
 
-def test_segments_reach_only_an_encoder_that_tells_them_apart(pretrained: Folders) -> None:
+def test_segments_reach_only_an_encoder_that_has_token_types(pretrained: Folders) -> None:
     for family, differs in (("bert", True), ("roberta", False), ("gpt2", False)):
         encoder = bottom_layers(pretrained(family), 1, "first").eval()
         told = represent(encoder, "first", IDS, MASK, TYPES)
@@ -72,7 +72,7 @@ def test_too_many_layers_and_a_missing_pooler_name_the_remedy(pretrained: Folder
         bottom_layers(pretrained("distilbert"), 2, "pooler")
 
 
-def test_a_folder_that_is_no_encoder_is_told_in_one_line(pretrained: Folders, tmp_path: Path) -> None:
+def test_a_folder_that_is_no_encoder_is_an_error_of_one_line(pretrained: Folders, tmp_path: Path) -> None:
     with pytest.raises(TmkdError, match="cannot be opened as an encoder") as told:
         bottom_layers(tmp_path, 1, "first")
     assert "\n" not in str(told.value)

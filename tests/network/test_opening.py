@@ -172,7 +172,7 @@ def test_position_tables_are_found_by_name_and_shape() -> None:
 
 
 @pytest.mark.parametrize("family", ["t5", "longformer"])
-def test_a_body_that_cannot_serve_is_told_in_a_line(family: str, tmp_path: Path) -> None:
+def test_a_body_that_cannot_serve_is_an_error_of_one_line(family: str, tmp_path: Path) -> None:
     t5 = {"vocab_size": len(tiny.WORDS), "d_model": 16, "num_layers": 2, "num_heads": 2, "d_kv": 8, "d_ff": 16}
     settings: dict[str, Any] = t5 if family == "t5" else {**OFFSET, "attention_window": [8, 8]}
     config = transformers.AutoConfig.for_model(family, **settings)

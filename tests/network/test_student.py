@@ -134,7 +134,7 @@ def test_predict_gives_the_class_when_there_are_more_than_two(pretrained: Folder
     assert student.labels == nli
 
 
-def test_a_student_without_a_folder_says_how_to_get_one(pretrained: Folders) -> None:
+def test_the_error_on_a_student_without_a_folder_names_the_remedy(pretrained: Folders) -> None:
     with pytest.raises(TmkdError, match="save it"):
         start(pretrained("bert")).predict(PAIRS)
 

@@ -153,7 +153,7 @@ def test_an_unknown_key_names_the_line_and_the_near_miss(tmp_path: Path, old: st
          "r.yaml:11: pretrained.m.sha256: give 64 hexadecimal digits (SHA-256); this is 'f00'"),
     ],
 )  # fmt: skip
-def test_a_wrong_value_names_the_line_and_what_is_wanted(tmp_path: Path, old: str, new: str, told: str) -> None:
+def test_a_wrong_value_is_an_error_with_line_and_expected_values(tmp_path: Path, old: str, new: str, told: str) -> None:
     assert refused(tmp_path, mended(old, new)) == told
 
 
@@ -205,7 +205,7 @@ def test_rates_may_be_written_either_way(tmp_path: Path) -> None:
         (b"#" * ((1 << 20) + 1), ": 1048577 bytes is too large for a recipe"),
     ],
 )
-def test_what_is_no_recipe_at_all(tmp_path: Path, content: str | bytes, told: str) -> None:
+def test_files_that_are_no_recipe_are_errors(tmp_path: Path, content: str | bytes, told: str) -> None:
     assert refused(tmp_path, content).startswith(f"r.yaml{told}")
 
 
@@ -267,7 +267,7 @@ def test_set_reads_its_value_as_yaml_and_may_add_what_the_recipe_leaves_out(tmp_
         ("name.x=3", "there is no 'x' in name, which is 'toy'"),
     ],
 )
-def test_set_of_what_is_not_there(tmp_path: Path, change: str, told: str) -> None:
+def test_set_of_a_missing_key_is_an_error(tmp_path: Path, change: str, told: str) -> None:
     assert refused(tmp_path, RECIPE, change) == f"--set {change}: {told}"
 
 
@@ -281,7 +281,7 @@ def test_set_of_what_is_not_there(tmp_path: Path, change: str, told: str) -> Non
         ("seeds=2", "r.yaml:1, {}: seeds: give a list, such as [a, b]; this is 2"),
     ],
 )
-def test_a_wrong_value_that_came_by_set_says_so(tmp_path: Path, change: str, told: str) -> None:
+def test_the_error_on_a_wrong_value_given_by_set_names_set(tmp_path: Path, change: str, told: str) -> None:
     assert refused(tmp_path, RECIPE, "name=other", change) == told.format(f"with --set {change}")
 
 

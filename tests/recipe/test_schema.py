@@ -32,7 +32,7 @@ def test_a_layout_has_one_score_a_pair() -> None:
             TeacherSpec.model_validate({**lists, **more})
 
 
-def test_the_least_that_must_be_said() -> None:
+def test_the_smallest_recipe_has_defaults() -> None:
     least = Recipe.model_validate(
         {"name": "r", "tasks": {"t": {"train": "a", "tests": {"test": "b"}}}, "student": {"base": "m"}}
     )

@@ -105,7 +105,7 @@ def test_an_example_has_its_passages_with_rank_score_and_link(tmp_path: Path) ->
         "",
     ],
 )
-def test_what_is_no_address_in_the_web_is_no_link(tmp_path: Path, url: str) -> None:
+def test_only_web_addresses_become_links(tmp_path: Path, url: str) -> None:
     page = Page(written(tmp_path, with_found(FOUND._replace(url=url))))
     assert page.links == []
     assert "script" not in page.tags

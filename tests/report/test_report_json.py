@@ -35,7 +35,7 @@ REPORT = Report(
 )
 
 
-def test_rows_have_exactly_the_keys_told(tmp_path: Path) -> None:
+def test_rows_have_exactly_the_documented_keys(tmp_path: Path) -> None:
     write_report_json(tmp_path / "report.json", REPORT)
     facts = json.loads((tmp_path / "report.json").read_text())
     assert [list(row) for row in facts["rows"]] == [KEYS, KEYS]
@@ -52,7 +52,7 @@ def test_a_report_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert read_report(tmp_path / "report.json") == REPORT
 
 
-def test_a_missing_or_foreign_report_is_told_in_a_line(tmp_path: Path) -> None:
+def test_a_missing_or_foreign_report_is_an_error_of_one_line(tmp_path: Path) -> None:
     with pytest.raises(TmkdError, match="no report yet"):
         read_report(tmp_path / "report.json")
     for text in ("{", "[]", '{"rows": []}', '{"rows": [{"row": 1}], "details": [{}]}'):

@@ -184,7 +184,7 @@ def test_an_index_without_passages_finds_nothing(tmp_path: Path) -> None:
     assert TantivyIndex.build(tmp_path / "index", []).search("eggs", 3) == []
 
 
-def test_a_damaged_index_is_told_in_a_line(tmp_path: Path) -> None:
+def test_a_damaged_index_is_an_error_of_one_line(tmp_path: Path) -> None:
     folder = tmp_path / "index"
     TantivyIndex.build(folder, PASSAGES)
     (folder / module.WORDS / "meta.json").write_bytes(b"rubbish")
@@ -206,7 +206,7 @@ def test_missing_tantivy_names_the_extra(tmp_path: Path, monkeypatch: pytest.Mon
         TantivyIndex.build(tmp_path / "index", PASSAGES)
 
 
-def test_an_index_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_an_index_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     def passages() -> Iterator[Passage]:
         yield PASSAGES[0]
         shutil.rmtree(tmp_path / "index")  # as good as a full disk: there is no place to write

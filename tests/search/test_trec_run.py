@@ -37,7 +37,7 @@ def test_a_line_that_is_none_of_a_run_is_named(tmp_path: Path, line: str) -> Non
         read_run(SOURCE, tmp_path, 10)
 
 
-def test_a_missing_and_an_empty_run_are_told(tmp_path: Path) -> None:
+def test_a_missing_and_an_empty_run_are_errors(tmp_path: Path) -> None:
     with pytest.raises(TmkdError, match=r"bm25\.run: cannot be read"):
         read_run(SOURCE, tmp_path, 10)
     write(tmp_path, "\n")

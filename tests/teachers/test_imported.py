@@ -111,7 +111,7 @@ def test_gaps_may_be_dropped_and_are_counted(tmp_path: Path, corpus: Callable[..
         ([(0.5,)], {"score_columns": ("p",)}, r"scores\.tsv: no column 'p'; it has question, passage, score"),
     ],
 )
-def test_numbers_that_cannot_be_meant_are_refused(
+def test_invalid_score_columns_are_refused(
     tmp_path: Path, rows: list[tuple[Any, ...]], settings: dict[str, Any], said: str
 ) -> None:
     write(tmp_path, [(*pair, *row) for pair, row in zip(PAIRS, rows, strict=False)], "score")

@@ -141,7 +141,7 @@ def test_classes_that_differ_in_case_only_are_refused() -> None:
         (lambda folder: (folder / "tokenizer.json").unlink(), r"tokenizer\.json: missing"),
     ],
 )
-def test_a_broken_folder_is_told_in_one_line(
+def test_a_broken_folder_is_an_error_of_one_line(
     ready_made: Make, tmp_path: Path, damage: Callable[[Path], None], said: str
 ) -> None:
     shutil.copytree(ready_made("bert"), tmp_path / "t")

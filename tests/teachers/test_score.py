@@ -92,7 +92,7 @@ def test_logits_that_belong_to_nothing_any_more_are_removed(
     ]
 
 
-def test_what_bf16_costs_is_told_and_fp32_costs_nothing(teacher: TeacherNetwork, corpus: Callable[..., Corpus]) -> None:
+def test_the_cost_of_bf16_is_a_fact_and_fp32_has_none(teacher: TeacherNetwork, corpus: Callable[..., Corpus]) -> None:
     pairs = corpus(tiny.pairs(range(8)), shard_rows=4)
     assert price_of_precision(teacher, pairs) == {}
     told = price_of_precision(replace(teacher, hardware=Hardware("cpu", "bf16")), pairs)

@@ -28,7 +28,7 @@ def test_the_processor_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     assert hardware.pick_precision("auto", "cpu") == expected
 
 
-def test_what_is_asked_for_is_given() -> None:
+def test_a_precision_given_in_the_recipe_is_taken() -> None:
     assert hardware.pick_precision("fp32", "cpu") == "fp32"
     assert hardware.pick_precision("bf16", "cpu") == "bf16"
 

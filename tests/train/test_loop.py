@@ -232,7 +232,7 @@ def test_a_gradient_longer_than_the_limit_is_cut_to_it(tmp_path: Path) -> None:
     assert max(norm for _, norm in free) > limit
 
 
-def test_the_seed_draws_what_is_dropped_out(tmp_path: Path) -> None:
+def test_the_seed_determines_dropout(tmp_path: Path) -> None:
     def weights(seed: int, dropout: float) -> Tensor:
         model = student(1, dropout)
         whole = SETTINGS.model_copy(update={"batch": PAIRS, "dropout": dropout})  # so that the order is no difference
@@ -255,7 +255,7 @@ def test_the_precision_is_that_of_the_forward_pass(tmp_path: Path, precision: st
     assert seen == {kind}
 
 
-def test_all_that_decides_a_fit_tells_it_from_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_everything_that_decides_a_fit_changes_its_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     claimed: list[str] = []
 
     def claim(work: Path, fingerprint: str) -> None:
@@ -417,7 +417,7 @@ def test_a_loss_that_diverges_stops_the_fit(tmp_path: Path) -> None:
         train(student(1), tmp_path, forward=lambda network, batch: header_logits(network, batch) * torch.nan)
 
 
-def test_a_full_disk_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_an_error_of_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -87,8 +87,8 @@ class Graph:
         """Linear layer of `size` (in, out): inputs (…, in) → (…, out).
 
         Its constants are `name`.weight float32 (in, out), or `name`.codes int8 (in, out) and `name`.scales float32
-        (out,), and `name`.bias float32 (out,) where there is one. `rotated` says that inputs of an int8 layer are
-        rotated by the constant "hadamard", `gelu` that they are outputs of Gelu.
+        (out,), and `name`.bias float32 (out,) where there is one. With `rotated`, inputs of an int8 layer are
+        rotated by the constant "hadamard"; with `gelu`, they are outputs of Gelu.
         """
         if f"{name}.codes" in self.constants:
             zeros = self.constant(np.zeros(size[1], dtype=np.int8))

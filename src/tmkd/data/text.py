@@ -164,7 +164,7 @@ class PairTokenizer:
 
 
 def reads_token_types(type_vocab_size: int | None, model_type: str | None) -> bool:
-    """True where a model, by its config.json, tells first and second text apart by token types.
+    """True where a model, by its config.json, distinguishes first and second text by token types.
 
     XLNet does without a table of types: it asks of two tokens whether they have the same.
     """

@@ -57,7 +57,7 @@ class Line:
     """One line of a table: a row of one task, over all its seeds; `speed_up` is over the task's best teacher.
 
     Accuracy and AUC are of `split`, the ranking measures of `ranked_split`, None where the row was not ranked; `warned`
-    says that one of its results has warnings.
+    is true where one of its results has warnings.
     """
 
     row: str

@@ -174,7 +174,7 @@ def _measure(run: RunFolder, row: Measured, speeds: dict[tuple[str, tuple[str, .
             left_out=ranked.left_out,
             warnings=(*trained, *(f"{split}: {sign}" for sign in class_signs(probabilities, labels, names))),
         )
-        trained = []  # told once
+        trained = []  # reported once
 
 
 def _probabilities(folder: Path, split: str) -> np.ndarray:

@@ -51,7 +51,7 @@ def score_step(run: RunFolder, teacher: Teacher, corpus: str) -> Step:
 def _judged(run: RunFolder, corpus: str, teacher: Teacher) -> dict[str, Any]:
     """Accuracy and AUC of a teacher on the pairs of a dev set that it has scored, and warnings; empty elsewhere.
 
-    `best` goes by the accuracy. Raises: TmkdError when its scores say nothing, unless its entry says `force`.
+    `best` goes by the accuracy. Raises: TmkdError when its scores separate nothing, unless its entry says `force`.
     """
     if not corpus.endswith("/dev"):
         return {}

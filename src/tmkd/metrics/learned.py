@@ -56,7 +56,7 @@ def separation(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> Separatio
 def class_signs(probabilities: npt.ArrayLike, labels: npt.ArrayLike, names: Sequence[str]) -> list[str]:
     """Describe what is wrong with probabilities (pairs, classes) beside labels int (pairs,), all known.
 
-    Told are scores that separate nothing, a class predicted ten points or more above its share of the labels, and an
+    Signs are scores that separate nothing, a class predicted ten points or more above its share of the labels, and an
     accuracy below the share of the commonest label; the list is empty for none of these.
     Raises: ValueError as `accuracy`.
     """
@@ -71,8 +71,8 @@ def class_signs(probabilities: npt.ArrayLike, labels: npt.ArrayLike, names: Sequ
     for name, own, given in zip(names, predicted.tolist(), labelled.tolist(), strict=True):
         if 10 * (own - given) >= pairs:
             found.append(
-                f"it says '{name}' to {100 * own / pairs:.1f} % of the pairs, and {100 * given / pairs:.1f} % are; "
-                "read AUC and MRR, and mind its threshold"
+                f"it predicts '{name}' for {100 * own / pairs:.1f} % of the pairs, and "
+                f"{100 * given / pairs:.1f} % are; read AUC and MRR, and mind its threshold"
             )
     if round(right * pairs) < labelled.max():
         found.append(

@@ -30,7 +30,7 @@ def bottom_layers(folder: Path, layers: int, pool: Pool, *, weights: bool = True
     """Load the embeddings and bottom `layers` layers of a pretrained encoder, and its pooler if `pool` needs it.
 
     Weights are float32. Only safetensors are read and no code of the folder is run. Without `weights` they stay on
-    disk: the model, on the device meta, tells that it could be opened.
+    disk: the model, on the device meta, shows that the folder can be opened.
     Raises: TmkdError when the folder cannot be opened, has fewer layers, or lacks weights or the pooler.
     """
     with refusing(f"{folder}: cannot be opened as an encoder"), quiet():

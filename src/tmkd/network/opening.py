@@ -36,8 +36,8 @@ def check_weights(
 ) -> None:
     """Compare the weights of a folder with those of the network, from transformers' loading info.
 
-    `fresh_head` says that all outside the body, and its pooler, is about to be trained: it may be missing or of another
-    shape, and another task's head may be left over. `layers` says that layers from this number on were left out.
+    With `fresh_head`, all outside the body, and its pooler, is about to be trained: it may be missing or of another
+    shape, and another task's head may be left over. Layers from number `layers` on were left out.
     Raises: TmkdError naming a weight that is missing, of another shape, or left over.
     """
     body = getattr(model, "base_model", model)

@@ -116,7 +116,7 @@ def open_model(folder: Path, name: str, *, weights: bool = True, **changes: Any)
     """Open an AutoModelForSequenceClassification from a local folder; `changes` to its config give it a fresh head.
 
     Only safetensors are read and no code of the folder is run. Without `weights` they stay on disk: the model, on the
-    device meta, tells that it could be opened. Raises: TmkdError when a weight of the model is not in
+    device meta, shows that it can be opened. Raises: TmkdError when a weight of the model is not in
     the folder, or one in the folder has no place in the model, a fresh head's apart.
     """
     subject = f"teacher {name}: {folder}"
