@@ -14,9 +14,10 @@ import pyarrow as pa
 from tmkd.collect.guard import Guard
 from tmkd.collect.questions import known_groups, read_questions
 from tmkd.collect.shards import QUESTIONS, Chunk, Ledger, Question, Rules, searcher, truncate_shard
+from tmkd.data.duplicates import deduplicate
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import EXTRAS, SCHEMA, Shard, seal_corpus, write_shards
-from tmkd.data.sources import deduplicate, read_source
+from tmkd.data.sources import read_source
 from tmkd.errors import TmkdError
 from tmkd.recipe.schema import CollectSpec
 from tmkd.search.index import SEAL, WORDS

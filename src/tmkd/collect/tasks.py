@@ -11,9 +11,10 @@ import pyarrow as pa
 
 from tmkd.collect.guard import Guard
 from tmkd.collect.judgments import read_labelled
+from tmkd.data.duplicates import deduplicate
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import SCHEMA, write_corpus
-from tmkd.data.sources import Asked, deduplicate, read_source
+from tmkd.data.sources import Asked, read_source
 from tmkd.data.words import text_key
 from tmkd.errors import TmkdError
 from tmkd.recipe.parts import Sources

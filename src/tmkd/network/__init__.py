@@ -8,7 +8,8 @@ from __future__ import annotations
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
 from tmkd.network.bilstm import BiLSTM, BiLSTMConfig
-from tmkd.network.student import Student, StudentConfig, StudentOutput, open_student
+from tmkd.network.student import Student, StudentOutput, open_student
+from tmkd.network.student_config import StudentConfig
 
 AutoConfig.register(BiLSTMConfig.model_type, BiLSTMConfig, exist_ok=True)
 AutoModel.register(BiLSTMConfig, BiLSTM, exist_ok=True)
