@@ -47,6 +47,19 @@ def test_a_young_process_and_one_without_torch_stay(
     process.restart_if_old(1)
 
 
+@pytest.mark.parametrize(
+    ("encoding", "given", "command"), [("utf-8", [], True), ("ascii", ["-X", "utf8"], True), ("ascii", [], False)]
+)
+def test_a_process_with_utf8_names_or_asked_for_once_or_of_another_program_stays(
+    monkeypatch: pytest.MonkeyPatch, encoding: str, given: list[str], command: bool
+) -> None:
+    monkeypatch.setattr(os, "execve", lambda *_: pytest.fail("started afresh"))
+    monkeypatch.setattr(process, "_is_command", lambda: command)
+    monkeypatch.setattr(sys, "getfilesystemencoding", lambda: encoding)
+    monkeypatch.setattr(sys, "orig_argv", ["python", *given, "-m", "tmkd"])
+    process.read_names_as_utf8()
+
+
 def test_the_users_own_settings_of_threads_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOMP_SPINCOUNT", "7")
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)

@@ -1,4 +1,4 @@
-"""Process of a command: how its threads wait, how it keeps memory, and when it is replaced by a fresh one."""
+"""Process of a command: its file names, how its threads wait, how it keeps memory, when a fresh one replaces it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,21 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 _AGED = 150.0  # seconds after which a fresh process is faster by more than its start takes
 _DONE = "TMKD_STEPS_DONE"  # how many steps the processes before this one have made
 
+_UTF8 = ["-X", "utf8"]
+
 _born = time.monotonic()
+
+
+def read_names_as_utf8() -> None:
+    """Replace a process whose file names have another encoding by one with UTF-8, as recipes have.
+
+    Else a name such as é.tsv in a recipe could not be opened, and a page's name in a folder would be another one. What
+    is printed keeps its encoding. A program that only calls `tmkd` stays as it is.
+    """
+    other = sys.getfilesystemencoding().lower() not in ("utf-8", "utf8")
+    if other and os.name == "posix" and _is_command() and sys.orig_argv[1:3] != _UTF8:
+        environment = {"PYTHONIOENCODING": sys.stdout.encoding, **os.environ}
+        os.execve(sys.executable, [sys.executable, *_UTF8, *sys.orig_argv[1:]], environment)
 
 
 def tune_process() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from tmkd.cli.output import argument, print_json, replace_what_cannot_be_written
 from tmkd.errors import UsageError
+from tmkd.search.passage_store import Texts
 
 KINDS = (("good", "yes"), ("cheap", "no"))
 TRAIN = "".join(f"how is stone {n}\tstone {n} is {word}\t{label}\n" for n in range(4) for word, label in KINDS)
@@ -51,6 +52,21 @@ def test_commands_work_where_the_system_is_not_utf8(world: Path, environment: di
         done = tmkd(world, environment, "collect", missing)
         assert (done.returncode, b"Traceback" in done.stderr) == (2, False)
         assert b"cannot be read" in done.stderr
+
+
+@pytest.mark.parametrize("environment", [{}, ASCII])
+def test_file_names_are_utf8_in_recipes_arguments_and_folders(world: Path, environment: dict[str, str]) -> None:
+    (world / "train.tsv").rename(world / "trän.tsv")
+    (world / "pages").mkdir()
+    page = "<p>Stone 1 is a good stone, and the stone of the house is the best stone of them all.</p>"
+    (world / "pages" / "é.html").write_text(f"<html><body>{page * 9}</body></html>", encoding="utf-8")
+    (world / "q.txt").write_text("how is the stone of the house\n", encoding="utf-8")
+    web = "collect: {web: {task: t, documents: pages, questions: q.txt}}\n"
+    (world / "ré.yaml").write_text(RECIPE.replace("train.tsv", "trän.tsv") + web, encoding="utf-8")
+    done = tmkd(world, environment, "collect", "ré.yaml", "--runs", "läufe")
+    assert done.returncode == 0, done.stderr
+    texts = Texts(world / "läufe" / "r" / "index" / "web")
+    assert {texts.url(number) for number in range(len(texts))} == {"é.html"}
 
 
 def test_a_recipe_with_a_byte_order_mark_is_kept_without_it(world: Path) -> None:

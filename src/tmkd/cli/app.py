@@ -210,6 +210,7 @@ def clean(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs")) -
 
 def main() -> None:
     """Run the command line: failures in a line or two on stderr; exit code 1 for a failure, 2 for wrong usage."""
+    process.read_names_as_utf8()
     process.tune_process()
     replace_what_cannot_be_written()
     try:
