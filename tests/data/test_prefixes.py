@@ -37,6 +37,7 @@ PIECES = [
         "\0",
         "\u00ad",
     ),
+    *("moon" * 30, "月" * 90, "moon\u00ad" * 30, "ก็" * 60, " \t" * 60, "😀" * 50),
     *("[SEP]", "two words", "<tab>", "two", "words", "😀", "\u200d", "\ud800", "x" * 120, "Σ", "İ", "_", "▁", "  ,"),
 ]
 TEXTS = st.lists(
@@ -110,6 +111,10 @@ def tokenizer_of(kind: str, special_is_text: bool = True) -> Tokenizer:
 @settings(deadline=None, max_examples=60)
 @given(st.lists(TEXTS, min_size=1, max_size=3), st.integers(1, 9), st.booleans())
 @example(["a" * 5_000 + "z"], 3, True)
+@example(["moon" * 5_000 + "\u0301", "x" + "moonlit" * 3_000, "z" * 9_000 + " moon" * 9], 9, True)
+@example(["moon " + "月亮地球的卫星" * 3_000, "ก็" * 9_000 + "two words" * 300], 9, True)
+@example(["two" * 9_000, "two words" * 3_000, "[SEP]" * 3_000, "<tab>moon" * 2_000], 9, False)
+@example(["moon" + " " * 9_000 + "tea", "\0" * 9_000 + "tea", "😀 " * 9_000, "\u200d" * 9_000 + " moon"], 4, True)
 @example(["moon " * 3_000 + "\u0301"], 9, True)
 @example(["moon" + "." * 3_000 + "\n" * 3_000], 3, True)
 @example(["x " + " " * 3_000 + "\n" + "moon " * 100], 2, True)
@@ -133,21 +138,38 @@ def counted(tokenizer: Tokenizer, text: str, most: int, monkeypatch: pytest.Monk
         def encode_batch_fast(self, texts: list[str], add_special_tokens: bool) -> Any:
             return self.encode_batch(texts, add_special_tokens)
 
+        def __getattr__(self, name: str) -> Any:
+            return getattr(tokenizer, name)
+
     monkeypatch.setattr(prefixes, "_tokenizer", Counting())
     prefixes.first_ids([text])
     return given
 
 
-@pytest.mark.parametrize("kind", sorted({*KINDS} - {"Llama-2", "Gemma", "one word", "looks ahead"}))
+@pytest.mark.parametrize("kind", sorted({*KINDS} - {"looks ahead"}))
 def test_of_a_long_text_little_is_tokenised(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert counted(tokenizer_of(kind), "the moon shines, " * 50_000, 128, monkeypatch) == 16 * 128
 
 
-@pytest.mark.parametrize("kind", ["Llama-2", "looks ahead"])
-def test_where_far_characters_may_matter_the_text_is_tokenised_whole(
-    kind: str, monkeypatch: pytest.MonkeyPatch
+def test_where_far_characters_may_matter_the_text_is_tokenised_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert counted(tokenizer_of("looks ahead"), "the moon shines, " * 1_000, 128, monkeypatch) == 17_000
+
+
+@pytest.mark.parametrize("kind", sorted({*KINDS} - {"looks ahead"}))
+@pytest.mark.parametrize("word", ["moonlit", "月亮地球的卫星是"])
+def test_of_a_long_word_little_is_tokenised(kind: str, word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = word * (400_000 // len(word))
+    assert counted(tokenizer_of(kind), text, 16, monkeypatch) < 50_000
+
+
+def test_a_word_of_one_letter_is_tokenised_whole_where_its_length_decides_over_its_beginning(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert counted(tokenizer_of(kind), "the moon shines, " * 1_000, 128, monkeypatch) == 17_000
+    tokenizer = tokenizer_of("XLM-R")
+    beginnings = {tuple(tokenizer.encode("a" * length).ids[:8]) for length in range(4000, 4006)}
+    assert len(beginnings) > 1
+    assert counted(tokenizer, "a" * 400_000, 16, monkeypatch) > 400_000
+    assert counted(tokenizer_of("GPT-2"), "a" * 400_000, 16, monkeypatch) < 50_000
 
 
 def test_a_text_of_twenty_megabytes_takes_little_time_and_memory() -> None:
