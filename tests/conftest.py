@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -19,6 +20,23 @@ from tiny import Call, Said, World
 from tmkd.cli import app
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import Corpus, pair_table, write_corpus
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of `make test-all`."""
+    parser.addoption(
+        "--absent-fails", action="store_true", help="fail, don't skip, where a program or package is absent"
+    )
+
+
+@pytest.fixture(scope="session")
+def absent(request: pytest.FixtureRequest) -> Callable[[str], NoReturn]:
+    """Skip a test, or fail it with --absent-fails, because a program is absent; the reason says how to install it."""
+
+    def end(reason: str) -> NoReturn:
+        (pytest.fail if request.config.getoption("--absent-fails") else pytest.skip)(reason)
+
+    return end
 
 
 @pytest.fixture

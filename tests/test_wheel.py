@@ -79,11 +79,13 @@ def serving(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return install(tmp_path_factory.mktemp("serving") / "env", wheel, "[serve]")
 
 
-def test_the_wheel_has_the_modules_the_templates_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_has_the_modules_the_templates_the_page_and_nothing_else(wheel: Path) -> None:
     compiled = {name for name in contents(wheel) if Path(name).name.startswith("_kernel.")}
     templates = {f"tmkd/report/templates/{path.name}" for path in (SOURCE / "tmkd/report/templates").iterdir()}
     assert "tmkd/report/templates/style.css" in templates
-    assert contents(wheel) - compiled == FILES | templates | {"tmkd/py.typed", "tmkd/recipe/template.yaml"}
+    page = {f"tmkd/serve/page/{path.name}" for path in (SOURCE / "tmkd/serve/page").iterdir()}
+    assert "tmkd/serve/page/index.html" in page
+    assert contents(wheel) - compiled == FILES | templates | page | {"tmkd/py.typed", "tmkd/recipe/template.yaml"}
     assert top_level(wheel) == ["tmkd"]
     assert len(compiled) <= 1
 
