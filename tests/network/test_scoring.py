@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
 from tmkd.data.tokens import TokenIds
+from tmkd.errors import TmkdError
 from tmkd.network.scoring import TOKEN_BUDGET, batched_logits
 
 RNG = np.random.default_rng(0)
@@ -41,3 +45,29 @@ def test_bf16_is_used_for_products_only_if_asked_for() -> None:
     for precision in ("bf16", "fp32"):
         assert batched_logits(forward, some, 0, "cpu", precision).tolist() == [[3, 3], [3, 3]]
     assert kinds == [torch.bfloat16, torch.float32]
+
+
+def out_of_memory_above(pairs: int) -> Callable[[dict[str, Tensor]], Tensor]:
+    def forward(inputs: dict[str, Tensor]) -> Tensor:
+        if len(inputs["input_ids"]) > pairs:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return inputs["input_ids"].sum(dim=1)
+
+    return forward
+
+
+def test_out_of_memory_halves_all_batches_that_wait_and_the_outputs_stay(capsys: pytest.CaptureFixture[str]) -> None:
+    ids = [np.full(4, number) for number in range(1200)]
+    tokens, done = TokenIds.of(ids, ids), list[int]()
+    outputs = batched_logits(out_of_memory_above(200), tokens, 0, "cpu", "fp32", done.append)
+    assert outputs.tolist() == [4 * number for number in range(1200)]
+    assert done == [128] * 8 + [44] * 4
+    assert capsys.readouterr().err.splitlines() == [
+        "out of memory: batches of 512 pairs are halved",
+        "out of memory: batches of 256 pairs are halved",
+    ]
+
+
+def test_a_device_that_does_not_hold_one_pair_is_an_error() -> None:
+    with pytest.raises(TmkdError, match="does not hold one pair; set device: cpu"):
+        batched_logits(out_of_memory_above(0), TOKENS, 0, "cpu", "fp32")

@@ -17,7 +17,7 @@ from tmkd.errors import TmkdError
 from tmkd.train import watch
 from tmkd.train.batches import BatchPlan
 from tmkd.train.checkpoints import MARKER, Best
-from tmkd.train.watch import Watch, tensorboard
+from tmkd.train.watch import Watch, mean_losses, tensorboard
 
 PLAN = BatchPlan(pairs=6, batch=2, epochs=2, seed=1)  # two epochs of three steps
 
@@ -27,12 +27,13 @@ def started(tmp_path: Path) -> Any:
     """(dev) → (the callback, a function that ends a step and returns the Trainer's control)."""
     arguments = TrainingArguments(output_dir=str(tmp_path), use_cpu=True, report_to=[])
 
-    def start(dev: Callable[[], float] | None = None) -> tuple[Watch, Callable[[int], TrainerControl]]:
-        seen = Watch(nn.Linear(2, 1), PLAN, [0.5], dev, Best(tmp_path), "web", started=0.0)
+    def start(dev: Callable[[], float] | None = None) -> tuple[Watch, Callable[..., TrainerControl]]:
+        seen = Watch(nn.Linear(2, 1), PLAN, [], dev, Best(tmp_path), "web", started=0.0)
         seen.on_train_begin(arguments, TrainerState(global_step=0), TrainerControl())
 
-        def end(step: int) -> TrainerControl:
+        def end(step: int, loss: float = 0.5) -> TrainerControl:
             control = TrainerControl(should_save=True)
+            seen.losses.append(torch.tensor(loss))  # as a step of the training does
             seen.on_step_end(arguments, TrainerState(global_step=step), control)
             if (tmp_path / f"checkpoint-{step}").is_dir():
                 seen.on_save(arguments, TrainerState(global_step=step), control)
@@ -58,7 +59,6 @@ def test_dev_is_measured_once_per_epoch_and_draws_no_random_numbers_of_the_train
         counts.append(len(seen.best.scores))
     assert counts == [0, 0, 1, 1, 1, 2]
     assert torch.equal(torch.rand(1), expected)
-    seen.losses.append(0.5)  # as a step of the training does
     end(3)  # after a restart from an older checkpoint
     assert len(seen.best.scores) == 2
 
@@ -67,16 +67,44 @@ def test_progress_has_the_mean_loss_since_the_line_before(
     started: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "EVERY", 0.0)
-    seen, end = started(lambda: 0.75)
+    _, end = started(lambda: 0.75)
     end(2)
-    seen.losses.extend([1.0, 2.0])
-    end(3)
+    monkeypatch.setattr(watch, "EVERY", 1000.0)
+    end(3, 1.0)
+    monkeypatch.setattr(watch, "EVERY", 0.0)
+    end(4, 2.0)
     told = capsys.readouterr()
     first, second = told.err.splitlines()
     assert told.out == ""
     assert first.startswith("web: step 2/6, ")
     assert ", loss 0.5000, " in first
     assert ", loss 1.5000, dev 0.7500, " in second
+
+
+def test_losses_are_read_every_few_steps_at_the_end_of_an_epoch_and_before_a_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "READ_EVERY", 2)
+    seen = Watch(nn.Linear(2, 1), PLAN, [], None, Best(tmp_path), "web", started=0.0)
+    arguments, state = TrainingArguments(output_dir=str(tmp_path), use_cpu=True, report_to=[]), TrainerState()
+    seen.on_train_begin(arguments, state, TrainerControl())
+    waiting = []
+    for step, saved in ((1, False), (2, False), (3, False), (4, True), (5, False)):
+        state.global_step = step
+        seen.losses.append(torch.tensor(float(step)))
+        seen.on_step_end(arguments, state, TrainerControl(should_save=saved))
+        waiting.append(len(seen.losses))
+    assert waiting == [1, 0, 0, 0, 1]
+    assert mean_losses(state.log_history) == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_the_first_loss_that_is_not_finite_is_named_whenever_it_is_read(
+    started: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, end = started()
+    seen.losses += [torch.tensor(1.0), torch.tensor(torch.inf)]
+    with pytest.raises(TmkdError, match="the loss is inf at step 2; lower the learning rate"):
+        end(3, torch.nan)
 
 
 def test_between_two_lines_nothing_is_printed_but_for_the_last_step(

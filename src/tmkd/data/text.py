@@ -14,7 +14,7 @@ from tokenizers import AddedToken, Tokenizer
 from tokenizers.normalizers import BertNormalizer
 
 from tmkd.data.prefixes import PrefixTokenizer
-from tmkd.data.tokens import TokenIds, ragged_arange
+from tmkd.data.tokens import TextIds, TokenIds, ragged_arange
 from tmkd.errors import TmkdError, first_line
 from tmkd.store import write_atomic
 
@@ -119,12 +119,15 @@ class PairTokenizer:
 
         The passage is truncated first; a question that fills all the length leaves one token to a non-empty passage.
         """
-        specials, pairs = self._specials, len(questions)
-        if pairs != len(passages):
-            raise ValueError(f"{pairs} questions do not go with {len(passages)} passages")
-        (first_ids, first_starts, firsts), (second_ids, second_starts, seconds) = map(
-            self._tokenise, (questions, passages)
-        )
+        if len(questions) != len(passages):
+            raise ValueError(f"{len(questions)} questions do not go with {len(passages)} passages")
+        return self.pair(self.tokenise(questions), self.tokenise(passages))
+
+    def pair(self, questions: TextIds, passages: TextIds) -> TokenIds:
+        """Join tokenised texts to pairs with special tokens, truncated as in `encode`."""
+        specials, pairs = self._specials, len(questions.lengths)
+        first_ids, first_starts, firsts = questions.flat_ids, questions.starts, questions.lengths
+        second_ids, second_starts, seconds = passages.flat_ids, passages.starts, passages.lengths
         seconds = np.minimum(seconds, np.maximum(self._text_budget - firsts, np.minimum(seconds, 1)))
         firsts = np.minimum(firsts, self._text_budget - seconds)
         lengths = firsts + seconds + specials.specials
@@ -149,18 +152,15 @@ class PairTokenizer:
         """Write tokenizer.json, with truncation and padding switched off."""
         write_atomic(folder / TOKENIZER, self.tokenizer.to_str(pretty=True).encode())
 
-    def _tokenise(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Tokenise the distinct texts without special tokens: truncated ids, int32, flat.
-
-        And for each text the start and number of its ids, int64 (texts,).
-        """
+    def tokenise(self, texts: Sequence[str]) -> TextIds:
+        """Tokenise texts without special tokens, each distinct one once, to as many ids as a pair can have."""
         distinct = list(dict.fromkeys(texts))
         kept = self._prefixes.first_ids(distinct)
         flat = np.fromiter(chain.from_iterable(kept), dtype=np.int32)
         lengths = np.array([len(ids) for ids in kept], dtype=np.int64)
         place = {text: row for row, text in enumerate(distinct)}
         rows = np.array([place[text] for text in texts], dtype=np.int64)
-        return flat, (np.cumsum(lengths) - lengths)[rows], lengths[rows]
+        return TextIds(flat, np.cumsum(lengths) - lengths, lengths).take(rows)
 
 
 def reads_token_types(type_vocab_size: int | None, model_type: str | None) -> bool:

@@ -1,14 +1,32 @@
-"""Token ids of many pairs, unpadded, and padded batches of them."""
+"""Token ids of many texts and of many pairs, unpadded, and padded batches of pairs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class TextIds:
+    """Token ids of single texts without special tokens: `flat_ids` int32 (ids,); equal texts may share their ids.
+
+    `starts` and `lengths` int64 (texts,) are the place and the number of a text's ids.
+    """
+
+    flat_ids: np.ndarray
+    starts: np.ndarray
+    lengths: np.ndarray
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> TextIds:
+        """Select texts by index, in this order."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        return TextIds(self.flat_ids, self.starts[chosen], self.lengths[chosen])
+
+
+@dataclass(frozen=True, eq=False)
 class TokenIds:
     """Concatenated token ids and token types of pairs, without padding: `flat_ids`, `flat_types` int32 (ids,).
 
@@ -26,7 +44,7 @@ class TokenIds:
         flat_ids, flat_types = (np.concatenate([none, *arrays]).astype(np.int32) for arrays in (ids, types))
         return cls(flat_ids, flat_types, np.array([len(one) for one in ids], dtype=np.int64))
 
-    @property
+    @cached_property
     def starts(self) -> np.ndarray:
         """Start of each pair, int64 (pairs,)."""
         return np.cumsum(self.lengths) - self.lengths

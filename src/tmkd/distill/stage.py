@@ -22,7 +22,8 @@ from tmkd.store import WORK
 from tmkd.train.batches import examples
 from tmkd.train.dev import dev_accuracy
 from tmkd.train.hardware import Hardware
-from tmkd.train.loop import Training, fit
+from tmkd.train.loop import fit
+from tmkd.train.trainer import Training
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,6 @@ def run_stage(
     headers = _headers(corpus.labels.task, training.golden, soft)
     model = start.open(corpus.labels, headers, seed)
     tokenizer = PairTokenizer.load(start.base, start.student.max_length)
-    model.to(hardware.device)
     dev = None
     if training.golden and data.dev is not None:
         dev = dev_accuracy(lambda inputs: model(**inputs).logits, data.dev, tokenizer, hardware)

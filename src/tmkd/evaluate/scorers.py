@@ -16,6 +16,7 @@ from tmkd.data.text import PairTokenizer
 from tmkd.errors import TmkdError
 from tmkd.metrics.quality import softmax
 from tmkd.network import open_student
+from tmkd.network.device import place
 from tmkd.network.scoring import batched_logits
 from tmkd.store import MANIFEST
 from tmkd.teachers.network import load
@@ -132,7 +133,7 @@ def from_student_folder(name: str, folder: Path, hardware: Hardware) -> NetworkS
     Raises: TmkdError when the folder cannot be opened.
     """
     student = open_student(folder, f"student {name}")
-    nn.Module.to(student, hardware.device).train(False)
+    place(student, hardware.device)
     tokenizer = student.tokenizer
     pad_id = tokenizer.settings.pad_id
 

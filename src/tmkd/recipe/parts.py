@@ -162,7 +162,7 @@ class FitSpec(Spec):
     dropout: Probability | None = None
     """Dropout in training. Without it: the encoder's own."""
     token_budget: int = Field(2048, ge=1)
-    """Token ids per micro-batch, padding included: bounds memory, and leaves `batch` as it is."""
+    """Token ids per micro-batch, padding included: bounds memory, and leaves `batch` as it is. CUDA has its own."""
     checkpoint_steps: int = Field(100, ge=1)
     """Optimiser steps between two checkpoints: the most that a kill costs. Makes nothing stale."""
     tensorboard: bool = False

@@ -19,7 +19,8 @@ from tmkd.teachers.network import forward, in_own_order, open_model
 from tmkd.train.batches import examples
 from tmkd.train.dev import dev_accuracy
 from tmkd.train.hardware import Hardware
-from tmkd.train.loop import Training, fit
+from tmkd.train.loop import fit
+from tmkd.train.trainer import Training
 
 
 def finetune(
@@ -51,7 +52,6 @@ def finetune(
     own = in_own_order(base, model, teacher.max_length)
     tokenizer = own.tokenizer
     refuse_padding(own.logits, tokenizer.settings.max_length, f"teacher {name}: {base}")
-    model.to(hardware.device)
     report = fit(
         model,
         lambda network, inputs: forward(network, inputs).unsqueeze(1),

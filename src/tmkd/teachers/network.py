@@ -22,6 +22,7 @@ from transformers import (
 from tmkd.data.labels import LabelSet
 from tmkd.data.text import PairTokenizer, reads_token_types
 from tmkd.errors import TmkdError
+from tmkd.network.device import place
 from tmkd.network.encoder import quiet
 from tmkd.network.first_token import first_token_state, reads_first_token
 from tmkd.network.opening import check_weights, longest_pair, reads_padding, refusing
@@ -85,7 +86,8 @@ def load(
     order = match_classes(model.config, labels, classes, name)
     network = in_own_order(folder, model, max_length)
     padded = not reads_padding(network.logits, network.tokenizer.settings.max_length, f"teacher {name}: {folder}")
-    return replace(network, model=model.to(hardware.device), order=order, hardware=hardware, padded=padded)
+    place(model, hardware.device)
+    return replace(network, order=order, hardware=hardware, padded=padded)
 
 
 def check_folder(folder: Path, labels: LabelSet, spec: TeacherSpec, name: str) -> None:

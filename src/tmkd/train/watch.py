@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -9,14 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from tmkd.errors import optional_import
+from tmkd.errors import TmkdError, optional_import
 from tmkd.progress import clock
 from tmkd.train.batches import BatchPlan
 from tmkd.train.checkpoints import Best, seal
 
+READ_EVERY = 16  # steps between two readings of their losses: a reading waits for the device
 EVERY = 5.0  # seconds between two progress lines
 TENTHS = 10  # parts of a training of which the mean loss is kept
 
@@ -24,15 +26,16 @@ TENTHS = 10  # parts of a training of which the mean loss is kept
 class Watch(TrainerCallback):
     """Seals each checkpoint, measures `dev` at each epoch's end, and prints progress on stderr.
 
-    `losses` is filled by the training, one per step, and emptied here; `started` is when the fit would have begun had
-    it never been interrupted (time.monotonic).
+    `losses` is filled by the training, a scalar per step on its device, and read and emptied here every few steps;
+    `started` is when the fit would have begun had it never been interrupted (time.monotonic).
+    Raises: TmkdError when a loss that is read is not finite.
     """
 
     def __init__(
         self,
         model: nn.Module,
         steps: BatchPlan,
-        losses: list[float],
+        losses: list[Tensor],
         dev: Callable[[], float] | None,
         best: Best,
         title: str,
@@ -40,6 +43,7 @@ class Watch(TrainerCallback):
     ) -> None:
         self.model, self.steps, self.losses, self.dev, self.best = model, steps, losses, dev, best
         self.title, self.started = title, started
+        self.unprinted: list[float] = []  # losses since the last progress line
         self.first, self.begun, self.printed, self.waited = 0, 0.0, 0.0, 0.0
 
     def on_train_begin(
@@ -49,11 +53,13 @@ class Watch(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         step = state.global_step
-        self._keep_loss(state, step)
         epoch, within = divmod(step, self.steps.per_epoch)
+        print_now = time.monotonic() - self.printed >= EVERY or step == len(self.steps)
+        if len(self.losses) >= READ_EVERY or print_now or within == 0 or control.should_save:
+            self._read_losses(state)
         if self.dev is not None and within == 0 and len(self.best.scores) < epoch:
             self._measure(self.dev)
-        if time.monotonic() - self.printed >= EVERY or step == len(self.steps):
+        if print_now:
             self._print_progress(step)
         if step == len(self.steps):
             control.should_save = False  # the caller is about to save the model itself
@@ -61,14 +67,24 @@ class Watch(TrainerCallback):
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         seal(Path(args.output_dir) / f"checkpoint-{state.global_step}", time.monotonic() - self.started)
 
-    def _keep_loss(self, state: TrainerState, step: int) -> None:
-        """Add the step's loss to its tenth of the training, in the part of the state that checkpoints carry."""
+    def _read_losses(self, state: TrainerState) -> None:
+        """Read the losses of the last steps, the newest of which is done."""
+        losses: list[float] = torch.stack(self.losses).tolist()
+        self.losses.clear()
+        for step, loss in enumerate(losses, state.global_step - len(losses) + 1):
+            if not math.isfinite(loss):
+                raise TmkdError(f"the loss is {loss} at step {step}; lower the learning rate")
+            self._keep_loss(state, step, loss)
+        self.unprinted += losses
+
+    def _keep_loss(self, state: TrainerState, step: int, loss: float) -> None:
+        """Add a step's loss to its tenth of the training, in the part of the state that checkpoints carry."""
         tenth = TENTHS * (step - 1) // len(self.steps)
         kept = next((one for one in reversed(state.log_history) if "tenth" in one), None)
         if kept is None or kept["tenth"] != tenth:
             kept = {"tenth": tenth, "total": 0.0, "steps": 0}
             state.log_history.append(kept)
-        kept["total"] += self.losses[-1]
+        kept["total"] += loss
         kept["steps"] += 1
 
     def _measure(self, dev: Callable[[], float]) -> None:
@@ -84,10 +100,10 @@ class Watch(TrainerCallback):
         dev = f", dev {self.best.scores[-1]:.4f}" if self.best.scores else ""
         line = (
             f"{self.title}: step {step}/{len(self.steps)}, {speed * self.steps.batch:.1f} pairs/s, "
-            f"loss {np.mean(self.losses):.4f}{dev}, {clock((len(self.steps) - step) / speed)} left"
+            f"loss {np.mean(self.unprinted):.4f}{dev}, {clock((len(self.steps) - step) / speed)} left"
         )
         print(line, file=sys.stderr, flush=True)
-        self.losses.clear()
+        self.unprinted.clear()
 
 
 def mean_losses(history: Sequence[Mapping[str, float]]) -> list[float]:

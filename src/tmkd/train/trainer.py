@@ -1,0 +1,123 @@
+"""transformers' Trainer around Eq. 5, with an optimiser step of ours."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+from transformers import Trainer, TrainingArguments
+
+from tmkd.errors import TmkdError
+from tmkd.network.device import on_device, token_budget
+from tmkd.recipe.parts import FitSpec
+from tmkd.train.hardware import Hardware
+from tmkd.train.objective import objective
+from tmkd.train.step_data import StepData, StepQueue
+
+HeaderLogits = Callable[[nn.Module, dict[str, Tensor]], Tensor]
+WEIGHTS = "model.safetensors"
+LESS = "set device: cpu, or take a smaller model"
+
+
+@dataclass(frozen=True)
+class Training:
+    """Choices of one fit beside its model and its examples: settings, α of Eq. 5, seed, device and precision."""
+
+    settings: FitSpec
+    alpha: float
+    seed: int
+    hardware: Hardware
+
+    @property
+    def golden(self) -> bool:
+        """True where there is a golden header: Eq. 5 gives its loss the weight 1 − α."""
+        return self.alpha < 1
+
+
+class StepTrainer(Trainer):
+    """Trainer with a step of ours: sorted by length, cut by the token budget, each part weighted by its pairs."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        arguments: TrainingArguments,
+        steps: int,
+        header_logits: HeaderLogits,
+        queue: StepQueue,
+        training: Training,
+    ) -> None:
+        super().__init__(
+            model=model, args=arguments, train_dataset=range(steps), data_collator=lambda items: {"step": items[0]}
+        )
+        self._header_logits, self._queue, self._training = header_logits, queue, training
+        self._budget = token_budget(training.hardware.device, training.settings.token_budget)
+        self.network = model
+        self.losses: list[Tensor] = []  # of the steps that `Watch` has not read yet
+
+    def _get_train_sampler(self, train_dataset: object = None) -> torch.utils.data.Sampler[int]:
+        return torch.utils.data.SequentialSampler(range(self.args.max_steps))  # the plan has its own order
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        return 0  # not counted
+
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: object = None) -> Tensor:
+        """One optimiser step's forward and backward; returns the mean loss of its pairs, without waiting for it."""
+        self.network.train()
+        data = self._queue.take(inputs["step"])
+        loss = self._backward(data)
+        while loss is None:
+            self._halve_budget(data)
+            loss = self._backward(data)
+        self.losses.append(loss)
+        return loss
+
+    def _backward(self, data: StepData) -> Tensor | None:
+        """Add the gradient of a step's mean loss; returns the loss, or None when the device's memory was too small."""
+        hardware = self._training.hardware
+        total = torch.zeros((), device=hardware.device)
+        try:
+            for part in data.tokens.tokens.batches(self._budget):
+                inputs = data.tokens.pad(part)
+                with torch.autocast(hardware.device, torch.bfloat16, enabled=hardware.precision == "bf16"):
+                    logits = self._header_logits(self.network, inputs)
+                loss = self._loss(logits.float(), data, part).sum() / len(data)
+                torch.autograd.backward(loss)
+                total += loss.detach()
+        except torch.OutOfMemoryError:
+            return None
+        return total
+
+    def _halve_budget(self, data: StepData) -> None:
+        """Halve the token budget for the rest of the fit, and say so on stderr."""
+        if self._budget < 2 * int(data.tokens.tokens.lengths.min()):
+            raise TmkdError(f"out of memory: the device does not hold the training on one pair; {LESS}")
+        self._budget //= 2
+        print(f"out of memory: token ids per micro-batch halved to {self._budget}", file=sys.stderr, flush=True)
+        self.network.zero_grad()
+        torch.cuda.empty_cache()
+
+    def _loss(self, logits: Tensor, data: StepData, part: np.ndarray[Any, np.dtype[np.int64]]) -> Tensor:
+        """Eq. 5 for some pairs of a step: logits (pairs, headers, classes) float32 → (pairs,)."""
+        golden, pairs = self._training.golden, on_device(part, self._training.hardware.device)
+        return objective(
+            logits[:, 0] if golden else None,
+            data.labels[pairs] if golden else None,
+            logits[:, 1:] if golden else logits,
+            None if data.soft is None else data.soft[pairs],
+            self._training.alpha,
+        )
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        folder = Path(output_dir or self.args.output_dir or "")
+        folder.mkdir(parents=True, exist_ok=True)
+        safetensors.torch.save_model(self.network, str(folder / WEIGHTS))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        safetensors.torch.load_model(model or self.network, Path(resume_from_checkpoint) / WEIGHTS)

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from tiny_fit import BOTH, GOLDEN, PAIRS
+from tmkd.train.batches import BatchPlan
+from tmkd.train.step_data import StepData, StepQueue
+
+PLAN = BatchPlan(PAIRS, batch=6, epochs=2, seed=1)
+
+
+def test_a_step_has_the_ids_labels_and_logits_of_its_rows() -> None:
+    rows = np.array([4, 0, 9])
+    data = StepData.of(BOTH, rows, "cpu")
+    assert len(data) == 3
+    for name, array in BOTH.tokens.pad(rows, 0).items():
+        assert np.array_equal(data.tokens.pad(np.arange(3))[name].numpy(), array)
+    assert np.array_equal(data.labels.numpy(), BOTH.labels[rows])
+    assert BOTH.soft is not None
+    assert data.soft is not None
+    assert np.array_equal(data.soft.numpy(), BOTH.soft[rows])
+    assert StepData.of(GOLDEN, rows, "cpu").soft is None
+
+
+@pytest.mark.parametrize("first", [0, 3])
+def test_steps_come_in_the_order_of_the_plan_from_any_step_on(first: int) -> None:
+    with StepQueue(GOLDEN, PLAN, "cpu") as queue:
+        for step in range(first, len(PLAN)):
+            assert np.array_equal(queue.take(step).labels.numpy(), GOLDEN.labels[PLAN[step]])
+
+
+def test_the_next_step_is_prepared_by_another_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared, names = threading.Event(), list[str]()
+    of = StepData.of
+
+    def seen(*arguments: object) -> StepData:
+        names.append(threading.current_thread().name)
+        if len(names) == 2:
+            prepared.set()
+        return of(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(StepData, "of", seen)
+    with StepQueue(GOLDEN, PLAN, "cpu") as queue:
+        queue.take(0)
+        assert prepared.wait(10)
+    assert threading.current_thread().name not in names
+    assert len(names) == 2
+
+
+class Broken(BatchPlan):
+    def __getitem__(self, step: int) -> np.ndarray:
+        if step == 2:
+            raise OSError("the disk is gone")
+        return super().__getitem__(step)
+
+
+def test_a_failure_in_the_thread_is_raised_at_its_step() -> None:
+    with StepQueue(GOLDEN, Broken(PAIRS, batch=6, epochs=2, seed=1), "cpu") as queue:
+        queue.take(0)
+        queue.take(1)
+        with pytest.raises(OSError, match="the disk is gone"):
+            queue.take(2)
