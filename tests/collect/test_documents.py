@@ -89,7 +89,7 @@ def test_a_file_without_documents_is_refused_in_one_line(
 ) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    for use in (read, lambda folder, file: check_documents(SourceSpec(file=file), folder)):
+    for use in (read, lambda folder, file: check_documents(SourceSpec(file=file), folder, None)):
         with pytest.raises(TmkdError, match=problem) as caught:
             use(tmp_path, name)
         assert "\n" not in str(caught.value)
@@ -117,7 +117,7 @@ def test_checking_a_file_reads_it_only_to_its_first_document(tmp_path: Path, mon
 
     (tmp_path / "a.jsonl").write_bytes(b"{}")
     monkeypatch.setattr(documents, "read_documents", stream)
-    check_documents(SourceSpec(file="a.jsonl"), tmp_path)
+    check_documents(SourceSpec(file="a.jsonl"), tmp_path, None)
 
 
 def test_reasons_are_there_when_reading_stops_early(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -283,3 +284,122 @@ def test_the_families_named_as_exported_have_an_export() -> None:
 def test_a_file_of_an_export_check_is_read_before_work_starts(folder: Path) -> None:
     with pytest.raises(TmkdError, match=r"faq\.tsv"):
         told(folder, "export={row: mkd, checks: {faq: faq.tsv}}")
+
+
+def both(folder: Path, *changes: str) -> str:
+    """The error of `tmkd check`, which the run has as well."""
+    with pytest.raises(TmkdError) as found:
+        told(folder, *changes)
+    with pytest.raises(TmkdError, match=re.escape(str(found.value))):
+        work(opened(folder, *changes), folder / "r.yaml", VERBS, Console(file=io.StringIO()), lambda made: None)
+    return str(found.value)
+
+
+JUDGE = "teachers={judge: {task: toy, file: {file: scores.tsv}, scores: [web, toy]}}"
+GIVEN = "collect={web: {task: toy, pairs: scores.tsv}}"
+GOLD = "rows={bert-3: {stages: [{corpus: task, teachers: [], alpha: 0.0}]}}"
+
+
+@pytest.mark.parametrize("changes", [("rows={}",), ("teachers={}", GOLD)])
+def test_a_training_pair_without_the_label_that_a_loss_needs_is_found(folder: Path, changes: tuple[str, ...]) -> None:
+    with (folder / "data" / "train.tsv").open("a") as data:
+        data.write("why\tbecause\t\n")
+    assert "train.tsv: pair 37 of 37 ('why') has no golden label" in both(folder, GIVEN, *changes)
+
+
+def test_a_training_pair_without_label_is_no_fault_where_no_loss_needs_it(folder: Path) -> None:
+    with (folder / "data" / "train.tsv").open("a") as data:
+        data.write("why\tbecause\t\n")
+    assert "in order" in told(folder, GIVEN, "teachers={}", "rows={}")
+
+
+def test_best_of_teachers_that_do_not_score_dev_is_found(folder: Path) -> None:
+    judge = JUDGE.replace(", toy]", "]")
+    row = "rows={1-o-1: {stages: [{corpus: web, teachers: best, alpha: 1.0}]}}"
+    assert "best of judge: none of them has scored a dev set" in both(folder, GIVEN, judge, row)
+
+
+@pytest.mark.parametrize("corpus", ["toy", "web"])
+def test_a_pair_without_imported_score_is_found(folder: Path, corpus: str) -> None:
+    with (folder / "data" / "more.tsv").open("w") as data:
+        data.write("question\tpassage\nwhy\tbecause\n")
+    given = "collect={web: {task: toy, pairs: [scores.tsv, more.tsv]}}"
+    judge = JUDGE.replace("[web, toy]", f"[{corpus}]")
+    pair = tiny.question(18) if corpus == "toy" else "why"  # dev comes first
+    error = both(folder, given, judge, "rows={}")
+    assert f"teacher judge: no imported score for the pair '{pair}'" in error
+    assert "in order" in told(folder, given, judge.replace("scores:", "missing: drop, scores:"), "rows={}")
+
+
+def test_a_given_pair_that_the_guard_removes_needs_no_imported_score(folder: Path) -> None:
+    with (folder / "data" / "more.tsv").open("w") as data:
+        data.write(f"question\tpassage\n{tiny.question(24)}\tbecause\n")  # a question of test
+    given = "collect={web: {task: toy, pairs: [scores.tsv, more.tsv]}}"
+    judge = JUDGE.replace(", toy]", "]")
+    assert "in order" in told(folder, given, judge, "rows={}")
+    error = both(folder, given.replace("task: toy,", "task: toy, guard: off,"), judge, "rows={}")
+    assert "no imported score" in error
+
+
+def write_run(folder: Path, document: str, question: str) -> None:
+    found = enumerate((document, "9"), start=1)
+    lines = (f"{question} Q0 {one} {rank} {3 - rank} engine\n" for rank, one in found)
+    (folder / "data" / "found.trec").write_text("".join(lines))
+
+
+@pytest.mark.parametrize("part", ["documents", "passages"])
+def test_two_columns_that_hold_ids_of_the_run_are_found(folder: Path, part: str) -> None:
+    tiny.write_tsv(
+        folder / "data" / "msmarco.tsv",
+        ("docid", "pid", "text"),
+        [(7, 8, tiny.passage(30, True)), (9, 10, tiny.passage(31, True)), (11, 9, tiny.passage(32, True))],
+    )
+    tiny.write_tsv(folder / "data" / "asked.tsv", ("qid", "question"), [("q1", tiny.question(30))])
+    write_run(folder, "7", "q1")
+    web = f"collect={{web: {{task: toy, {part}: msmarco.tsv, questions: asked.tsv, run: found.trec}}}}"
+    assert "columns pid and docid both hold ids of the run" in both(folder, web, "teachers={}", "rows={}")
+
+
+def test_a_run_without_any_question_of_ours_is_found(folder: Path) -> None:
+    write_run(folder, "https://tiny.example/0", "q77")
+    assert "found.trec: has no question id of the question files" in both(
+        folder, "collect.web.run=found.trec", "teachers={}", "rows={}"
+    )
+
+
+@pytest.mark.parametrize("change", ["rows={}", "teachers={}"])
+def test_a_tokenizer_with_other_ids_than_transformers_is_found(folder: Path, change: str) -> None:
+    path = folder / "bert" / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"tokenizer_class": "BertTokenizer"}))
+    content = json.loads((folder / "bert" / "tokenizer.json").read_text())
+    content["pre_tokenizer"] = {"type": "WhitespaceSplit"}
+    (folder / "bert" / "tokenizer.json").write_text(json.dumps(content))
+    changes = (change,) if change == "rows={}" else (change, GOLD)
+    assert "other token ids than transformers does" in both(folder, GIVEN, *changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "wrong"),
+    [
+        (("device=cuda",), "device: cuda, but torch finds no CUDA device"),
+        (("student.ffn=32",), "student.ffn is 32; the encoder has 32: set it to fewer"),
+        (("student.vocabulary=2",), "student.vocabulary is 2; the tokenizer has"),
+        (("teachers.t1.fit.tensorboard=true",), "tensorboard: true needs tensorboard"),
+        (("rows.bert-3.stages.0.fit.tensorboard=true",), "tensorboard: true needs tensorboard"),
+    ],
+)
+def test_what_the_machine_or_a_model_lacks_is_found(
+    folder: Path, changes: tuple[str, ...], wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    teacher = "teachers={t1: {task: toy, base: bert, max_length: 48}}"
+    assert wrong in both(folder, GIVEN, teacher, GOLD, *changes)
+
+
+def test_weights_that_give_no_finite_scores_are_found(folder: Path) -> None:
+    weights = load_file(folder / "bert" / "model.safetensors")
+    weights["embeddings.word_embeddings.weight"] += float("nan")
+    save_file(weights, folder / "bert" / "model.safetensors", metadata={"format": "pt"})
+    assert "its weights are damaged" in both(folder, GIVEN, "rows={}")
+    assert "its weights are damaged" in both(folder, GIVEN, "teachers={}", GOLD)

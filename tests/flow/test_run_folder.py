@@ -31,7 +31,7 @@ def test_a_tasks_corpora_are_one_artifact_and_a_stage_1_corpus_is_its_own(run: R
     pairs = run.folder / "pairs"
     assert (run.corpus_artifact("toy/dev"), run.corpus_folder("toy/dev")) == (pairs / "toy", pairs / "toy" / "dev")
     assert run.corpus_artifact("web") == run.corpus_folder("web") == pairs / "web"
-    assert run.corpora() == ["toy/train", "toy/dev", "web"]
+    assert run.corpora() == ["toy/dev", "toy/train", "web"]
 
 
 def test_files_are_digested_by_the_name_the_recipe_gives(run: RunFolder) -> None:

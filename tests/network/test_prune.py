@@ -15,7 +15,7 @@ from tmkd.errors import TmkdError
 from tmkd.network import Student
 from tmkd.network.encoder import bottom_layers, represent
 from tmkd.network.headers import Header
-from tmkd.network.prune import prune_ffn, write_pruned
+from tmkd.network.prune import check_sizes, write_pruned
 from tmkd.recipe.parts import StudentSpec
 
 PAIRS = [(question(topic), passage(topic, good)) for topic in range(12) for good in (True, False)]
@@ -81,9 +81,9 @@ def test_a_student_starts_from_a_narrow_folder_as_from_any_other(base: Path, tmp
 @pytest.mark.parametrize("family", ["gpt2", "distilbert"])
 def test_an_encoder_that_is_not_built_as_bert_is_refused(pretrained: Callable[[str], Path], family: str) -> None:
     encoder = bottom_layers(pretrained(family), 2, "first")
-    tokens = PairTokenizer.load(pretrained(family), 48).encode(QUESTIONS, PASSAGES)
+    tokenizer = PairTokenizer.load(pretrained(family), 48).tokenizer
     with pytest.raises(TmkdError, match=f"student.ffn: a {family} cannot be pruned; encoders built as BERT can"):
-        prune_ffn(encoder, asked(ffn=4, pool="first"), tokens, 2)
+        check_sizes(encoder, tokenizer, asked(ffn=4, pool="first"))
 
 
 def test_more_neurons_than_there_are_is_an_error(base: Path, tmp_path: Path) -> None:

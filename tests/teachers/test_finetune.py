@@ -68,7 +68,7 @@ def test_a_base_with_another_tasks_head_gets_a_fresh_one(
 def test_a_pair_without_label_is_named(corpus: Callable[..., Corpus]) -> None:
     rows = [("a", "b", "yes"), ("why does it rain", "c", None)]
     with pytest.raises(TmkdError, match=r"rows\.tsv: pair 2 of 2 \('why does it rain'\) has no golden label"):
-        require_golden(corpus(rows))
+        require_golden(corpus(rows).table())
 
 
 def test_a_fresh_pooler_is_where_training_starts(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,6 +19,7 @@ from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import EXTRAS, SCHEMA, Shard, seal_corpus, write_shards
 from tmkd.data.sources import read_source
 from tmkd.errors import TmkdError
+from tmkd.recipe.parts import SourceSpec
 from tmkd.recipe.schema import CollectSpec
 from tmkd.search.index import SEAL, WORDS
 from tmkd.search.passage_store import Texts
@@ -65,7 +66,7 @@ def collect_corpus(
     Raises: TmkdError for a faulty input file, or when no pair is found.
     """
     spec, labels, guard, facts = plan.spec, plan.labels, plan.guard, Counter[str]()
-    given = _given_pairs(spec, labels, guard, plan.base, facts)
+    given = given_pairs(spec, labels, guard, plan.base, facts)
     shards = write_shards(folder, "given", [given] if given.num_rows else [])
     if search is not None:
         rules = _rules(spec, guard, search.index, given, facts)
@@ -94,7 +95,7 @@ def _empty_reason(plan: CorpusPlan, search: SearchFolders | None, facts: Counter
     return "no passage shares a word with any question, or the guard removed all; check the dev and test sets"
 
 
-def _given_pairs(spec: CollectSpec, labels: LabelSet, guard: Guard, base: Path, facts: Counter[str]) -> pa.Table:
+def given_pairs(spec: CollectSpec, labels: LabelSet, guard: Guard, base: Path, facts: Counter[str]) -> pa.Table:
     """Pairs given as files, deduplicated and guarded; the columns of EXTRAS are null."""
     tables = [read_source(source, base, labels, label="none") for source in spec.pairs]
     table, counts = deduplicate(pa.concat_tables([SCHEMA.empty_table(), *tables]), "error")
@@ -141,14 +142,21 @@ def _questions(
         return
     run = read_run(spec.run, base, spec.top)
     facts["run_unknown_questions"] = len(run.keys() - known)
-    if not run.keys() & known:
-        raise TmkdError(
-            f"{base / spec.run.file}: has no question id of the question files: it has '{next(iter(run))}', "
-            f"they have '{next(iter(known))}'; map their ids with columns: {{group: …}}"
-        )
+    require_known_questions(spec.run, run, known, base)
     nothing: list[Ranked] = []
     for question in _without_run(table):
         yield question._replace(run=run.get(question.group, nothing))
+
+
+def require_known_questions(
+    source: SourceSpec, run: Mapping[str, Sequence[Ranked]], known: Collection[str], base: Path
+) -> None:
+    """Check that a TREC run has some of these question ids.  Raises: TmkdError naming an id of either side."""
+    if run.keys().isdisjoint(known):
+        raise TmkdError(
+            f"{base / source.file}: has no question id of the question files: it has '{next(iter(run), '')}', "
+            f"they have '{next(iter(known), '')}'; map their ids with columns: {{group: …}}"
+        )
 
 
 def _without_run(table: pa.Table) -> Iterator[Question]:

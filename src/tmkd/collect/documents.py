@@ -66,9 +66,14 @@ def records(source: SourceSpec, base: Path, drop_counts: Counter[str]) -> Iterat
         raise TmkdError(f"{path}: no documents in it ({reasons}); docs/data.md describes the formats")
 
 
-def check_documents(source: SourceSpec, base: Path) -> None:
-    """Check that a file has a readable record, reading no further. Raises: TmkdError as `records` does."""
-    next(records(source, base, Counter()))
+def check_documents(source: SourceSpec, base: Path, language: str | None) -> None:
+    """Check that a file has a readable record, and read this one alone.
+
+    Raises: TmkdError as `records` and `to_document` do.
+    """
+    if language is not None:
+        _likelihoods(language, "")
+    to_document(next(records(source, base, Counter())), language)
 
 
 def to_document(record: Record, language: str | None) -> Document | str:
@@ -133,20 +138,26 @@ def _encodable(text: str) -> str:
 
 def _is_likely(language: str, text: str) -> bool:
     """True unless py3langid gives `language` under 1/20 of the best one's likelihood, on prose if there is any."""
-    with optional_import("language identification needs", "py3langid"):
-        from py3langid import rank
     # Lists and tables are mostly names, which mislead language identification.
     prose = " ".join(part for part in text.split("\n\n") if "\n" not in part and count_words(part) >= 10)
     sample = (prose if count_words(prose) >= _MIN_LANGUAGE_WORDS else text)[:_LANGUAGE_SAMPLE_LENGTH]
     if count_words(sample) < _MIN_LANGUAGE_WORDS:
         return True
-    scores = dict(rank(sample))
-    if language not in scores:
-        raise TmkdError(f"language '{language}' is not known; give a code such as en, de, fr, zh")
+    scores = _likelihoods(language, sample)
     # Naive Bayes adds up dependent features, so its odds are far too large for long texts; dividing by the square root
     # of the length compensates (py3langid's own normalisation).
     gap = (max(scores.values()) - scores[language]) / math.sqrt(len(sample.encode()))
     return gap <= math.log(20)
+
+
+def _likelihoods(language: str, text: str) -> dict[str, float]:
+    """Logarithmic likelihood of each language.  Raises: TmkdError when `language` is none of them."""
+    with optional_import("language identification needs", "py3langid"):
+        from py3langid import rank
+    scores = dict(rank(text))
+    if language not in scores:
+        raise TmkdError(f"language '{language}' is not known; give a code such as en, de, fr, zh")
+    return scores
 
 
 # -- files → records ---------------------------------------------------------------------------------------------------

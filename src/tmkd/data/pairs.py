@@ -225,13 +225,13 @@ def _in_schema(table: pa.Table) -> pa.Table:
     return table.select(schema.names).replace_schema_metadata(None).cast(schema)
 
 
-def require_golden(corpus: Corpus) -> None:
-    """Check that every pair has a golden label. Raises: TmkdError naming the first pair without one."""
-    missing = (corpus.label_array() < 0).nonzero()[0]
+def require_golden(table: pa.Table) -> None:
+    """Check that all pairs have golden labels. Raises: TmkdError naming the first pair without one."""
+    missing = np.flatnonzero(table["label"].is_null())
     if len(missing):
         row = int(missing[0])
-        pair = corpus.table().slice(row, 1).to_pylist()[0]
+        pair = table.slice(row, 1).to_pylist()[0]
         raise TmkdError(
-            f"{pair['source']}: pair {row + 1} of {len(corpus)} ('{pair['question'][:60]}') has no golden label, "
+            f"{pair['source']}: pair {row + 1} of {table.num_rows} ('{pair['question'][:60]}') has no golden label, "
             "which alpha < 1 needs; label it, leave it out, or set alpha: 1"
         )

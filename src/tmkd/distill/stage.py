@@ -74,10 +74,10 @@ def run_stage(
     """
     corpus = data.corpus
     training = Training(stage.fit, stage.alpha, seed, hardware)
-    if training.golden:
-        require_golden(corpus)
-    soft = data.soft.mean() if data.soft is not None and stage.average else data.soft
     table = corpus.table()
+    if training.golden:
+        require_golden(table)
+    soft = data.soft.mean() if data.soft is not None and stage.average else data.soft
     targets = None
     if soft is not None:
         kept = soft.complete

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from itertools import chain
+from importlib import import_module
 
 from rich.console import Console
 from rich.table import Table
 
 from tmkd.bundle.bert_graph import GELUS
-from tmkd.errors import TmkdError
+from tmkd.distill.rows import declared
+from tmkd.errors import TmkdError, optional_import
+from tmkd.flow.check_files import Pairs, read_files
 from tmkd.flow.export import exported_task
 from tmkd.flow.plan import steps
 from tmkd.flow.run_folder import RunFolder
@@ -29,17 +31,15 @@ def check_run(run: RunFolder, console: Console, as_json: bool) -> None:
     """
     for _ in steps(run):  # names that lead nowhere, and files that are missing
         pass
-    sizes = _sizes(run)
-    for teacher in run.teachers.values():
-        teacher.check(run)
+    pairs = read_files(run)
     check_bodies(run)
-    _check_bases(run)
+    _check_models(run, pairs)
     left: list[tuple[str, Estimate]] = []
     for step in steps(run):
         if step.state().kind == "done":
             verify(step.folder)
         else:
-            left.append((step.title, step.estimate(sizes)))
+            left.append((step.title, step.estimate(pairs.sizes)))
     if as_json:
         print(json.dumps([{"step": title, **vars(one)} for title, one in left], indent=1))
         return
@@ -99,50 +99,33 @@ def _check_export(run: RunFolder, export: ExportSpec) -> None:
         )
 
 
-def _check_bases(run: RunFolder) -> None:
-    """Compare the weights and tokenizer of each student's base with what it needs; no weight is loaded.
+def _check_models(run: RunFolder, pairs: Pairs) -> None:
+    """Open each teacher and each student's base as the run does, and compare the labels with the losses.
 
-    Raises: TmkdError when a weight is missing or the tokenizer cannot be read.
+    Raises: TmkdError for a model that cannot be trained or score here, or a pair without the label that α < 1 needs.
     """
+    from tmkd.data.pairs import require_golden
     from tmkd.data.text import PairTokenizer
-    from tmkd.network.encoder import bottom_layers, require_positions
+    from tmkd.network.encoder import bottom_layers, fresh_pooler
+    from tmkd.network.prune import check_sizes
+    from tmkd.network.student import check_encoder
 
-    sizes = dict.fromkeys(
-        (student.base, student.layers, student.pool, student.max_length)
-        for student in map(run.recipe.student_of, run.recipe.rows)
-    )
-    for base, layers, pool, max_length in sizes:
-        folder = run.pretrained(base).path
-        require_positions(bottom_layers(folder, layers, pool, weights=False), max_length, folder)
-        PairTokenizer.load(folder, max_length)
-
-
-def _sizes(run: RunFolder) -> dict[str, int]:
-    """Count the pairs of each corpus in its files; of a stage-1 corpus at most questions × top, or its limit."""
-    from tmkd.collect.documents import check_documents
-    from tmkd.collect.judgments import read_labelled
-    from tmkd.collect.tasks import read_task
-    from tmkd.data.sources import read_source
-    from tmkd.search.trec_run import read_run
-
-    sizes: dict[str, int] = {}
-    for name, task in run.recipe.tasks.items():
-        for split, table in read_task(name, task, run.base).tables.items():
-            sizes[f"{name}/{split}"] = table.num_rows
-    for name, corpus in run.recipe.collect.items():
-        labels = run.labels(corpus.task)
-        given = sum(read_source(source, run.base, labels, label="none").num_rows for source in corpus.pairs)
-        asked = sum(read_source(source, run.base, labels, need=("question",)).num_rows for source in corpus.questions)
-        for source in corpus.passages:
-            read_source(source, run.base, labels, need=("passage",))
-        for source in corpus.documents:
-            check_documents(source, run.base)
-        if corpus.run is not None:
-            read_run(corpus.run, run.base, corpus.top)
-        found = given + min(asked, corpus.sample or asked) * min(corpus.top, corpus.keep or corpus.top)
-        sizes[name] = min(found, corpus.limit) if corpus.limit is not None else found
-    export = run.recipe.export
-    if export is not None:
-        for source in chain.from_iterable(export.checks.values()):
-            read_labelled(source, run.base, run.labels(exported_task(run, export.row)))
-    return sizes
+    run.hardware()
+    fits = [teacher.spec.fit for teacher in run.teachers.values()]
+    fits += [stage.fit for row in run.recipe.rows.values() for stage in row.stages]
+    if any(fit.tensorboard for fit in fits):
+        with optional_import("tensorboard: true needs", "tensorboard"):
+            import_module("torch.utils.tensorboard")
+    corpora = [corpus for corpus in run.corpora() if corpus in pairs.tables]
+    for name, teacher in run.teachers.items():
+        teacher.check(run, {one: pairs.tables[one] for one in corpora if name in declared(run.recipe, one)})
+    for row, task, _ in run.placed_rows():
+        if any(stage.corpus == "task" and stage.alpha < 1 for stage in run.recipe.rows[row].stages):
+            require_golden(pairs.tables[f"{task}/train"])
+    for student in {run.student_of(row): None for row in run.recipe.rows}:
+        folder = run.pretrained(student.base).path
+        encoder = bottom_layers(folder, student.layers, student.pool)
+        check_encoder(encoder, student.pool, student.max_length, folder)
+        check_sizes(encoder, PairTokenizer.load(folder, student.max_length).tokenizer, student)
+        if student.fresh_pooler is True:
+            fresh_pooler(encoder, seed=0)

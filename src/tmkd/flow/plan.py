@@ -24,12 +24,11 @@ def steps(run: RunFolder) -> Iterator[Step]:
     """
     recipe = run.recipe
     for row, of, _ in run.placed_rows():
-        members(recipe, row, recipe.rows[row], of, best=lambda names: names[0])
+        members(recipe, row, recipe.rows[row], of, run.best_possible)
     yield from collect_steps(run)
     for teacher in run.teachers.values():
         yield teach_step(run, teacher)
-    # Dev sets first: a teacher that has learned nothing stops the run before it scores the others.
-    for corpus in sorted(run.corpora(), key=lambda corpus: not corpus.endswith("/dev")):
+    for corpus in run.corpora():
         for name in declared(recipe, corpus):
             yield score_step(run, run.teachers[name], corpus)
     yield from distill_steps(run)

@@ -147,8 +147,11 @@ class RunFolder:
         return Guard.of(self.held_out("qa"), self.held_out("nli"), near=kind == "near")
 
     def corpora(self) -> list[str]:
-        """The corpora that teachers score: each task's train and dev, and the stage-1 corpora."""
-        return [f"{task}/{split}" for task in self.recipe.tasks for split in ("train", "dev")] + [*self.recipe.collect]
+        """The corpora that teachers score: each task's dev and train, and the stage-1 corpora.
+
+        Dev sets come first: a teacher that has learned nothing stops the run before it scores the others.
+        """
+        return [f"{task}/{split}" for split in ("dev", "train") for task in self.recipe.tasks] + [*self.recipe.collect]
 
     def corpus(self, corpus: str) -> Corpus:
         """A corpus that is collected."""
@@ -196,6 +199,14 @@ class RunFolder:
         chains = [tuple(replace(stage, student=student) for stage in chain) for chain in planned]
         return [(self.student_folder(chain, seed), chain) for chain in chains]
 
+    def best_possible(self, names: tuple[str, ...]) -> str:
+        """A teacher that may turn out the best.  Raises: TmkdError when none of them scores its task's dev set."""
+        on_dev = dict.fromkeys((name for name in names if name in declared(self.recipe, self._dev_of(name))), 0.0)
+        return best_by_dev(names, on_dev)
+
+    def _dev_of(self, teacher: str) -> str:
+        return f"{self.recipe.teachers[teacher].task}/dev"
+
     def best(self, names: tuple[str, ...]) -> str:
         """The teacher with the highest accuracy on its task's dev set.
 
@@ -203,7 +214,7 @@ class RunFolder:
         """
         dev = {}
         for name in names:
-            corpus = f"{self.recipe.teachers[name].task}/dev"
+            corpus = self._dev_of(name)
             if name not in declared(self.recipe, corpus):
                 continue
             manifest = read_manifest(self.soft_folder(corpus, name))

@@ -26,11 +26,10 @@ ATTENTION = "eager"
 _NOT_THE_ENCODERS = ("_name_or_path", "architectures", "dtype", "transformers_version", "id2label", "label2id")
 
 
-def bottom_layers(folder: Path, layers: int, pool: Pool, *, weights: bool = True) -> PreTrainedModel:
+def bottom_layers(folder: Path, layers: int, pool: Pool) -> PreTrainedModel:
     """Load the embeddings and bottom `layers` layers of a pretrained encoder, and its pooler if `pool` needs it.
 
-    Weights are float32. Only safetensors are read and no code of the folder is run. Without `weights` they stay on
-    disk: the model, on the device meta, shows that the folder can be opened.
+    Weights are float32. Only safetensors are read and no code of the folder is run.
     Raises: TmkdError when the folder cannot be opened, has fewer layers, or lacks weights or the pooler.
     """
     with refusing(f"{folder}: cannot be opened as an encoder"), quiet():
@@ -42,7 +41,6 @@ def bottom_layers(folder: Path, layers: int, pool: Pool, *, weights: bool = True
             dtype=torch.float32,
             attn_implementation=ATTENTION,
             use_safetensors=True,
-            device_map=None if weights else "meta",
             local_files_only=True,
             output_loading_info=True,
         )

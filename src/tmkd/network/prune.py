@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -42,6 +43,7 @@ def write_pruned(base: Path, student: StudentSpec, pairs: Sequence[tuple[str, st
     encoder.train(False)
     tokenizer = PairTokenizer.load(base, student.max_length)
     check_ids(base, tokenizer, str(base))
+    check_sizes(encoder, tokenizer.tokenizer, student)
     tokens = tokenizer.encode([question for question, _ in pairs], [passage for _, passage in pairs])
     if student.ffn is not None:
         some = np.unique(np.linspace(0, len(pairs) - 1, min(SAMPLE, len(pairs))).astype(np.int64))
@@ -64,17 +66,27 @@ def write_pruned(base: Path, student: StudentSpec, pairs: Sequence[tuple[str, st
     return {"word_pieces": words.get_vocab_size(), "parameters": encoder.num_parameters()}
 
 
+def check_sizes(encoder: PreTrainedModel, tokenizer: Tokenizer, student: StudentSpec) -> None:
+    """Compare a student's sizes with an encoder and its tokenizer.
+
+    Raises: TmkdError for neurons of an encoder that is not built as BERT or has no more of them, or as `kept_pieces`.
+    """
+    config = encoder.config
+    if student.ffn is not None and not reads_first_token(encoder):
+        raise TmkdError(f"student.ffn: a {config.model_type} cannot be pruned; encoders built as BERT can")
+    if student.ffn is not None and student.ffn >= config.intermediate_size:
+        raise TmkdError(f"student.ffn is {student.ffn}; the encoder has {config.intermediate_size}: set it to fewer")
+    if student.vocabulary is not None:
+        unused = np.zeros(max(tokenizer.get_vocab().values()) + 1, dtype=np.int64)
+        kept_pieces(tokenizer, unused, student.vocabulary)
+
+
 def prune_ffn(encoder: PreTrainedModel, student: StudentSpec, tokens: TokenIds, pad_id: int) -> None:
     """Keep the `student.ffn` neurons of each feed-forward that contribute most to its output on these pairs, in place.
 
     Neuron j's contribution is its mean square output times its squared outgoing weights, E[a_j²] · ‖W_j‖².
-    Raises: TmkdError for an encoder that is not built as BERT, or that has no more neurons than that.
     """
     config, neurons = encoder.config, int(student.ffn or 0)
-    if not reads_first_token(encoder):
-        raise TmkdError(f"student.ffn: a {config.model_type} cannot be pruned; encoders built as BERT can")
-    if neurons >= config.intermediate_size:
-        raise TmkdError(f"student.ffn is {neurons}; the encoder has {config.intermediate_size}: set it to fewer")
     layers: Any = encoder.encoder.layer
     denses = {str(number): layer.output.dense for number, layer in enumerate(layers)}
     squares = {name: torch.zeros(config.intermediate_size, dtype=torch.float64) for name in denses}

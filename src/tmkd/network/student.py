@@ -84,11 +84,8 @@ class Student(PreTrainedModel):
         """
         with _seeded(seed):  # the folder may lack weights too, such as those of the pooler
             encoder = bottom_layers(folder, layers, pool)
-            require_positions(encoder, max_length, folder)
             student = cls(StudentConfig.of(encoder_config(encoder), pool, labels, headers, max_length))
-        tokenizer = PairTokenizer.load(folder, max_length)
-        check_ids(folder, tokenizer, str(folder))
-        check_body(encoder, pool, tokenizer, folder)
+        check_encoder(encoder, pool, max_length, folder)
         student.encoder = encoder
         return student
 
@@ -207,6 +204,17 @@ def open_student(folder: Path, name: str = "a student") -> Student:
     except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
         raise TmkdError(f"{folder}: cannot be opened as {name}: {first_line(error)}") from error
     return student.eval()
+
+
+def check_encoder(encoder: PreTrainedModel, pool: Pool, max_length: int, folder: Path) -> None:
+    """Check an encoder of `folder` as a student's: positions, token ids, and scores free of padding.
+
+    Raises: TmkdError when it fails on pairs of `max_length` token ids, or its tokenizer differs from transformers'.
+    """
+    require_positions(encoder, max_length, folder)
+    tokenizer = PairTokenizer.load(folder, max_length)
+    check_ids(folder, tokenizer, str(folder))
+    check_body(encoder, pool, tokenizer, folder)
 
 
 @contextmanager

@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
+from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import Corpus, require_golden
 from tmkd.errors import TmkdError
 from tmkd.network.encoder import fresh_pooler, quiet
 from tmkd.network.opening import refuse_padding
 from tmkd.recipe import schema
 from tmkd.store import WORK
-from tmkd.teachers.network import forward, in_own_order, open_model
+from tmkd.teachers.network import TeacherNetwork, forward, in_own_order, open_model
 from tmkd.train.batches import examples
 from tmkd.train.dev import dev_accuracy
 from tmkd.train.hardware import Hardware
@@ -36,26 +37,14 @@ def finetune(
 
     The weights with the best dev accuracy are kept. Raises: TmkdError when a training pair has no golden label.
     """
-    torch.manual_seed(teacher.seed)
-    labels = train.labels
-    require_golden(train)
-    id2label = dict(enumerate(labels.names))
-    model = open_model(
-        base,
-        name,
-        num_labels=len(labels.names),
-        id2label=id2label,
-        label2id={label: i for i, label in id2label.items()},
-    )
-    if teacher.fresh_pooler is True:
-        fresh_pooler(model.base_model, teacher.seed)
-    own = in_own_order(base, model, teacher.max_length)
-    tokenizer = own.tokenizer
-    refuse_padding(own.logits, tokenizer.settings.max_length, f"teacher {name}: {base}")
+    table = train.table()
+    require_golden(table)
+    own = untrained(name, teacher, base, train.labels)
+    model, tokenizer = own.model, own.tokenizer
     report = fit(
         model,
         lambda network, inputs: forward(network, inputs).unsqueeze(1),
-        examples(train.table(), tokenizer, None),
+        examples(table, tokenizer, None),
         Training(teacher.fit, alpha=0.0, seed=teacher.seed, hardware=hardware),
         work=folder / WORK,
         dev=dev_accuracy(lambda inputs: forward(model, inputs), dev, tokenizer, hardware),
@@ -68,3 +57,19 @@ def finetune(
         raise TmkdError(f"{folder}: the teacher cannot be written: {error}") from error
     tokenizer.save(folder)
     return {**asdict(report), "pairs": len(train)}
+
+
+def untrained(name: str, teacher: schema.TeacherSpec, base: Path, labels: LabelSet) -> TeacherNetwork:
+    """Open a pretrained folder as a teacher before its training, on the CPU, with a head drawn with its seed.
+
+    Raises: TmkdError when the folder cannot be opened, or its network cannot be trained in padded batches.
+    """
+    torch.manual_seed(teacher.seed)
+    id2label = dict(enumerate(labels.names))
+    label2id = {label: index for index, label in id2label.items()}
+    model = open_model(base, name, num_labels=len(labels.names), id2label=id2label, label2id=label2id)
+    if teacher.fresh_pooler is True:
+        fresh_pooler(model.base_model, teacher.seed)
+    own = in_own_order(base, model, teacher.max_length)
+    refuse_padding(own.logits, own.tokenizer.settings.max_length, f"teacher {name}: {base}")
+    return own

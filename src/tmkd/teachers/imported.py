@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -119,17 +119,24 @@ def match_scores(name: str, stored: Path, corpus: Corpus, folder: Path, teacher_
     gaps = 0
     for index, entry in enumerate(corpus.shards):
         shard = corpus.shard(index)
+        if missing == "error":
+            require_scores(name, place, shard)
         rows = np.array([place.get(key, -1) for key in shard["id"].to_pylist()])
         absent = rows < 0
-        if absent.any() and missing == "error":
-            pair = shard.slice(int(absent.argmax()), 1).to_pylist()[0]
-            raise TmkdError(
-                f"teacher {name}: no imported score for the pair '{pair['question'][:60]}' / '{pair['passage'][:60]}' "
-                f"({pair['source']}); add it to the file or set missing: drop"
-            )
         scores = logits[rows]
         scores[absent] = np.nan
         gaps += int(absent.sum())
         path = shard_path(folder, teacher_digest, entry.digest)
         write_shard(path, scores, teacher_digest, entry.digest, missing=int(absent.sum()))
     return gaps
+
+
+def require_scores(name: str, known: Container[str], table: pa.Table) -> None:
+    """Check that all pairs have a score, `known` by their ids. Raises: TmkdError naming the first pair without one."""
+    for row, key in enumerate(table["id"].to_pylist()):
+        if key not in known:
+            pair = table.slice(row, 1).to_pylist()[0]
+            raise TmkdError(
+                f"teacher {name}: no imported score for the pair '{pair['question'][:60]}' / '{pair['passage'][:60]}' "
+                f"({pair['source']}); add it to the file or set missing: drop"
+            )

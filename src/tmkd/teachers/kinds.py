@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from tmkd.recipe.parts import SourceSpec
 from tmkd.recipe.schema import Recipe, TeacherSpec
 from tmkd.teachers.teacher import Facts, Run, Teacher
@@ -70,11 +72,13 @@ class FineTuned:
         fresh = run.fresh_pooler(self.spec.fresh_pooler, self.pretrained, "classifier")
         return self.spec.model_copy(update={"fresh_pooler": fresh})
 
-    def check(self, run: Run) -> None:
-        from tmkd.teachers.network import check_folder
+    def check(self, run: Run, pairs: Mapping[str, pa.Table]) -> None:
+        from tmkd.data.pairs import require_golden
+        from tmkd.teachers.finetune import untrained
 
-        folder = run.pretrained(self.pretrained).path
-        check_folder(folder, run.labels(self.spec.task), self.spec, self.name)
+        require_golden(pairs[f"{self.spec.task}/train"])
+        base = run.pretrained(self.pretrained).path
+        untrained(self.name, self._decided(run), base, run.labels(self.spec.task))
 
     def make(self, run: Run, folder: Path) -> Facts:
         from tmkd.teachers.finetune import finetune
@@ -117,11 +121,8 @@ class ReadyMade:
         # A teacher's digest names its scores, which depend on the precision too.
         return _settings(self.spec) | run.demanded_precision()
 
-    def check(self, run: Run) -> None:
-        from tmkd.teachers.network import check_folder
-
-        folder = run.pretrained(self.pretrained).path
-        check_folder(folder, run.labels(self.spec.task), self.spec, self.name)
+    def check(self, run: Run, pairs: Mapping[str, pa.Table]) -> None:
+        self.make(run, run.pretrained(self.pretrained).path)
 
     def make(self, run: Run, folder: Path) -> Facts:
         from tmkd.train.hardware import Hardware
@@ -162,10 +163,14 @@ class Imported:
     def settings(self, run: Run) -> dict[str, Any]:
         return _settings(self.spec)
 
-    def check(self, run: Run) -> None:
-        from tmkd.teachers.imported import read_scores
+    def check(self, run: Run, pairs: Mapping[str, pa.Table]) -> None:
+        from tmkd.teachers.imported import read_scores, require_scores
 
-        read_scores(self.file, self.spec, run.labels(self.spec.task), run.base)
+        ids, _, _ = read_scores(self.file, self.spec, run.labels(self.spec.task), run.base)
+        if self.spec.missing == "error":
+            known = frozenset(ids)
+            for table in pairs.values():
+                require_scores(self.name, known, table)
 
     def make(self, run: Run, folder: Path) -> Facts:
         from tmkd.teachers.imported import store_scores

@@ -28,7 +28,6 @@ from tmkd.network.first_token import first_token_state, reads_first_token
 from tmkd.network.opening import check_weights, longest_pair, reads_padding, refusing
 from tmkd.network.same_ids import check_ids
 from tmkd.network.scoring import batched_logits
-from tmkd.recipe.schema import TeacherSpec
 from tmkd.train.hardware import Hardware
 
 
@@ -90,19 +89,6 @@ def load(
     return replace(network, order=order, hardware=hardware, padded=padded)
 
 
-def check_folder(folder: Path, labels: LabelSet, spec: TeacherSpec, name: str) -> None:
-    """Compare a folder's weights, tokenizer and classes with what its network needs; no weight is loaded.
-
-    Raises: TmkdError as `load`, or as `open_model` for a base that is fine-tuned.
-    """
-    if spec.base is None:
-        model = open_model(folder, name, weights=False)
-        match_classes(model.config, labels, spec.classes, name)
-    else:
-        model = open_model(folder, name, weights=False, num_labels=len(labels.names))
-    in_own_order(folder, model, spec.max_length)
-
-
 def in_own_order(folder: Path, model: PreTrainedModel, max_length: int) -> TeacherNetwork:
     """A model with the tokenizer of its folder and its outputs as they are, on the CPU in float32.
 
@@ -114,11 +100,10 @@ def in_own_order(folder: Path, model: PreTrainedModel, max_length: int) -> Teach
     return TeacherNetwork(model.eval(), tokenizer, tuple(range(model.config.num_labels)), Hardware("cpu", "fp32"))
 
 
-def open_model(folder: Path, name: str, *, weights: bool = True, **changes: Any) -> PreTrainedModel:
+def open_model(folder: Path, name: str, **changes: Any) -> PreTrainedModel:
     """Open an AutoModelForSequenceClassification from a local folder; `changes` to its config give it a fresh head.
 
-    Only safetensors are read and no code of the folder is run. Without `weights` they stay on disk: the model, on the
-    device meta, shows that it can be opened. Raises: TmkdError when a weight of the model is not in
+    Only safetensors are read and no code of the folder is run. Raises: TmkdError when a weight of the model is not in
     the folder, or one in the folder has no place in the model, a fresh head's apart.
     """
     subject = f"teacher {name}: {folder}"
@@ -129,7 +114,6 @@ def open_model(folder: Path, name: str, *, weights: bool = True, **changes: Any)
             config=config,
             use_safetensors=True,
             local_files_only=True,
-            device_map=None if weights else "meta",
             attn_implementation="eager",
             dtype=torch.float32,
             ignore_mismatched_sizes=bool(changes),  # another task's head gives way to a fresh one

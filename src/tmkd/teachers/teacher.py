@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+import pyarrow as pa
 
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import Corpus
@@ -84,8 +87,11 @@ class Teacher(Protocol):
     def settings(self, run: Run) -> dict[str, Any]:
         """Settings that decide its logits."""
 
-    def check(self, run: Run) -> None:
-        """Read its files before work starts.  Raises: TmkdError for the first fault."""
+    def check(self, run: Run, pairs: Mapping[str, pa.Table]) -> None:
+        """Read its files before work starts; `pairs` are those of the corpora it scores, as far as they are known.
+
+        Raises: TmkdError for the first fault.
+        """
 
     def make(self, run: Run, folder: Path) -> Facts:
         """Make its artifact in `folder`; returns facts for the manifest."""
