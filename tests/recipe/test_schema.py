@@ -97,6 +97,13 @@ def test_a_corpus_needs_pairs_or_what_they_are_made_of(given: dict[str, Any]) ->
         CollectSpec(task="toy", **given)
 
 
+@pytest.mark.parametrize(("given", "guard"), [("near", "near"), ("off", "off"), (False, "off")])
+def test_a_bare_off_of_yaml_is_the_guard_off(given: object, guard: str) -> None:
+    assert CollectSpec.model_validate({"task": "toy", "pairs": "p.tsv", "guard": given}).guard == guard
+    with pytest.raises(ValidationError):
+        CollectSpec.model_validate({"task": "toy", "pairs": "p.tsv", "guard": True})
+
+
 @pytest.mark.parametrize("given", [{"labels": ("a", "b")}, {"labels": ("yes", "yes")}, {"positive": "maybe"}])
 def test_the_positive_class_is_one_of_the_labels(given: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="must be one of the labels"):

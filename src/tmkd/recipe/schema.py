@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from tmkd.recipe.agreement import check
 from tmkd.recipe.parts import (
@@ -23,6 +23,11 @@ from tmkd.recipe.parts import (
     StudentSpec,
 )
 from tmkd.recipe.serving import ServeSpec
+
+
+def _off(value: object) -> object:
+    """Let YAML's bare off, which it reads as false, stand for the word."""
+    return "off" if value is False else value
 
 
 class CollectSpec(Spec):
@@ -60,7 +65,7 @@ class CollectSpec(Spec):
     """Share of all traffic whose questions, the most frequent ones, are marked as head."""
     near: bool = True
     """Takes near-duplicate pages and questions out."""
-    guard: Literal["near", "exact", "off"] = "near"
+    guard: Annotated[Literal["near", "exact", "off"], BeforeValidator(_off)] = "near"
     """Rows removed because they repeat dev or test: near repetitions too, exact ones alone, or none."""
     seed: Seed = 1
     """Seed by which questions and documents are drawn."""
