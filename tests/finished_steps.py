@@ -7,15 +7,14 @@ from pathlib import Path
 
 from tiny import Call, Said, World
 
+KINDS = ("index", "questions", "collect", "teach", "score", "distill", "evaluate", "export", "precompute")
+
 
 def steps_made(said: Said) -> list[str]:
     """Titles of the steps that a command made, in order, from its output."""
     made, title = [], ""
     for line in said.err.splitlines():
-        if (
-            line.startswith(("index/", "questions/", "collect/", "teach/", "score/", "distill/", "evaluate/"))
-            and ": step " not in line
-        ):
+        if line.partition("/")[0] in KINDS and ": step " not in line:
             title = line.partition(" (")[0]
         elif line.startswith("  done in"):
             made.append(title)

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tmkd.collect.guard import Guard
-from tmkd.collect.questions import QUESTIONS, collect_questions, read_questions
+from tmkd.collect.questions import QUESTIONS, collect_questions, read_part, read_questions
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import pair_table
 from tmkd.errors import TmkdError
@@ -75,6 +75,17 @@ def test_head_is_the_most_frequent_questions_of_the_share_of_traffic(tmp_path: P
     assert column(tmp_path, "part") == {"rare": "tail", "most": "head", "more": "head", "some": "tail"}
     assert (facts["head_questions"], facts["tail_questions"]) == (2, 2)
     assert set(column(tmp_path, "part")) == {"rare", "most", "more", "some"}
+
+
+def test_the_head_is_read_whatever_is_searched_for(tmp_path: Path) -> None:
+    log = "question\tcount\nrare\t1\nmost\t50\nmore\t30\nMOST?\t2\n"
+    collect(tmp_path, log, Guard.of([pair_table(["most"], ["p"])]), head=0.7, sample=1)
+    assert read_part(tmp_path, "head")["question"].to_pylist() == ["most", "more"]
+    assert dict(zip(*read_part(tmp_path, "all").select(["question", "group"]).to_pydict().values(), strict=True)) == (
+        column(tmp_path, "group")
+    )
+    collect(tmp_path, log)
+    assert read_part(tmp_path, "head") == read_part(tmp_path, "all")
 
 
 def test_without_head_no_question_has_a_part(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def export(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), 
     run = _open(recipe, set_, runs, all_)
     if run.recipe.export is None:
         raise UsageError(f"{recipe} does not say what to export; add a line such as: export: {{row: tmkd}}")
-    folder = _work(recipe, set_, runs, ("export",), all_).folder / "bundle"
+    folder = _work(recipe, set_, runs, ("export",), all_).bundle_folder
     out.print(str(folder), highlight=False, markup=False, soft_wrap=True)
 
 
@@ -143,6 +143,16 @@ def frontier(
     if not (settings := _open(recipe, set_, runs, all_).recipe.export) or not settings.frontier:
         raise UsageError(f"{recipe} names no rows to compare; add, say: export: {{frontier: [tmkd], budget_ms: 10}}")
     show_frontier(_work(recipe, set_, runs, ("frontier",), all_), out, json_)
+
+
+@app.command()
+def precompute(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), all_: All = False) -> None:
+    """Answer head questions with the bundle, and write the look-up store that a server answers them from (§1)."""
+    run = _open(recipe, set_, runs, all_)
+    if run.recipe.serve is None:
+        raise UsageError(f"{recipe} does not say what to serve; add a line such as: serve: {{collect: web}}")
+    folder = _work(recipe, set_, runs, ("precompute",), all_).lookup_folder
+    out.print(str(folder), highlight=False, markup=False, soft_wrap=True)
 
 
 app.command()(rank)

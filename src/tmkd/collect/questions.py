@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tmkd.collect.guard import Guard
@@ -76,6 +78,16 @@ def read_questions(folder: Path) -> pa.Table:
     """Read the questions to search for, in search order: question, source, group (string)."""
     table = pq.read_table(folder / QUESTIONS, columns=["question", "source", "group", "place"])
     return table.filter(table["place"].is_valid()).sort_by("place").drop_columns("place").combine_chunks()
+
+
+def read_part(folder: Path, part: Literal["head", "all"]) -> pa.Table:
+    """Read the questions of the head, or all, searched for or not, in file order: group, question (string).
+
+    Without a split every question belongs to the head.
+    """
+    table = pq.read_table(folder / QUESTIONS, columns=["group", "question", "part"])
+    in_part = pc.fill_null(pc.equal(table["part"], part), True)
+    return (table if part == "all" else table.filter(in_part)).drop_columns("part").combine_chunks()
 
 
 def known_groups(folder: Path) -> set[str]:

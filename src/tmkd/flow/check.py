@@ -29,6 +29,8 @@ def check_run(run: RunFolder, console: Console, as_json: bool) -> None:
 
     Raises: TmkdError for the first fault.
     """
+    from tmkd.serve.lookup import check_entries
+
     for _ in steps(run):  # names that lead nowhere, and files that are missing
         pass
     pairs = read_files(run)
@@ -37,6 +39,8 @@ def check_run(run: RunFolder, console: Console, as_json: bool) -> None:
     left: list[tuple[str, Estimate]] = []
     for step in steps(run):
         if step.state().kind == "done":
+            if step.folder == run.lookup_folder:
+                check_entries(step.folder)
             verify(step.folder)
         else:
             left.append((step.title, step.estimate(pairs.sizes)))

@@ -11,8 +11,11 @@ import pyarrow as pa
 
 from tmkd.errors import optional_import
 from tmkd.flow.export import exported_task
+from tmkd.flow.precompute import ASKED
 from tmkd.flow.run_folder import RunFolder
+from tmkd.recipe.parts import SourceSpec
 from tmkd.recipe.schema import CollectSpec
+from tmkd.recipe.serving import ServeSpec
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,19 @@ def read_files(run: RunFolder) -> Pairs:
     if export is not None:
         for source in chain.from_iterable(export.checks.values()):
             read_labelled(source, run.base, run.labels(exported_task(run, export.row)))
+    if run.recipe.serve is not None:
+        pairs.sizes[ASKED] = _asked(run, run.recipe.serve)
     return pairs
+
+
+def _asked(run: RunFolder, serve: ServeSpec) -> int:
+    """Number of questions to answer offline, at most."""
+    from tmkd.data.sources import read_source
+
+    corpus = run.recipe.collect[serve.collect]
+    sources = (serve.questions,) if isinstance(serve.questions, SourceSpec) else corpus.questions
+    labels = run.labels(corpus.task)
+    return sum(read_source(source, run.base, labels, need=("question",)).num_rows for source in sources)
 
 
 def _require_packages(name: str, corpus: CollectSpec) -> None:

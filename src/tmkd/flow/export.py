@@ -63,9 +63,7 @@ def exported_task(run: RunFolder, row: str) -> str:
 
 def _bundle(run: RunFolder, settings: ExportSpec, row: str, verb: Literal["export", "frontier"]) -> Step:
     served = verb == "export"
-    name, folder = (
-        (f"{verb}/bundle", run.folder / "bundle") if served else (f"{verb}/{row}", _frontier_bundle(run, row))
-    )
+    name, folder = (f"{verb}/bundle", run.bundle_folder) if served else (f"{verb}/{row}", _frontier_bundle(run, row))
     force = settings.force if served else True  # the frontier shows a bundle that fails its checks, too
     task = exported_task(run, row)
     estimate = partial(_bundle_estimate, run, settings, row)

@@ -9,12 +9,13 @@ from tmkd.flow.collect import collect_steps
 from tmkd.flow.distill import distill_steps
 from tmkd.flow.evaluate import evaluate_steps
 from tmkd.flow.export import export_steps
+from tmkd.flow.precompute import precompute_steps
 from tmkd.flow.report import report_step
 from tmkd.flow.run_folder import RunFolder
 from tmkd.flow.step import Step
 from tmkd.flow.teach import score_step, teach_step
 
-VERBS = ("collect", "teach", "score", "distill", "evaluate", "export", "frontier")
+VERBS = ("collect", "teach", "score", "distill", "evaluate", "export", "frontier", "precompute")
 
 
 def steps(run: RunFolder) -> Iterator[Step]:
@@ -36,3 +37,5 @@ def steps(run: RunFolder) -> Iterator[Step]:
     yield report_step(run)
     if recipe.export is not None:
         yield from export_steps(run, recipe.export)
+    if recipe.serve is not None:
+        yield from precompute_steps(run, recipe.serve)

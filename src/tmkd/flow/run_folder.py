@@ -85,6 +85,21 @@ class RunFolder:
         """Folder of a model's probabilities on a task's tests; `key` is `teacher-NAME` or a student folder's name."""
         return self.folder / "predictions" / task / key
 
+    @property
+    def bundle_folder(self) -> Path:
+        """Folder of the bundle that is served."""
+        return self.folder / "bundle"
+
+    @property
+    def answers_folder(self) -> Path:
+        """Folder of the answers computed offline: shards of questions, and a TREC run."""
+        return self.folder / "precomputed"
+
+    @property
+    def lookup_folder(self) -> Path:
+        """Folder of the look-up store of these answers."""
+        return self.folder / "lookup"
+
     # -- files from outside ----- --------------------------------------------------------------------------------
 
     def pretrained(self, name: str) -> ModelFolder:

@@ -31,6 +31,11 @@ class DamagedEntry(TmkdError):
 _answer = partial(tuple.__new__, Answer)
 
 
+def most_bytes(answers: int) -> int:
+    """Bytes of a value with so many answers."""
+    return answers * _PAIR.size + DIGEST_BYTES
+
+
 def encode(key: bytes, answers: Sequence[Answer]) -> bytes:
     """Encode answers, best first: 8 bytes each (uint32, float32, little-endian), then 8 digest bytes.
 
