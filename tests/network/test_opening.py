@@ -11,6 +11,7 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
+from tokenizers import AddedToken, Tokenizer
 from torch import nn
 
 import tiny
@@ -101,6 +102,34 @@ def test_a_ready_made_teacher_is_whole_or_refused(drop: str, add: str, message: 
     change_weights(folder, drop, add)
     with pytest.raises(TmkdError, match=message):
         load(folder, LABELS, {}, 32, Hardware("cpu", "fp32"), "t")
+
+
+def test_a_weight_of_another_shape_is_named(tmp_path: Path) -> None:
+    folder = classifier(tmp_path)
+    weights = load_file(folder / "model.safetensors")
+    save_file({**weights, "classifier.weight": torch.zeros(3, 16)}, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(TmkdError, match=r"weight classifier.weight has another shape than config.json says"):
+        open_model(folder, "t")
+    save_file(
+        {**weights, "bert.embeddings.position_embeddings.weight": torch.zeros(9, 16)}, folder / "model.safetensors"
+    )
+    with pytest.raises(TmkdError, match=r"position_embeddings.weight has another shape than config.json says"):
+        bottom_layers(folder, 1, "pooler")
+
+
+@pytest.mark.parametrize("special", [False, True])
+def test_a_token_of_a_text_beyond_the_embedding_is_refused(special: bool, tmp_path: Path) -> None:
+    folder = classifier(tmp_path)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.add_tokens([AddedToken("moonshine", special=special)])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    if special:  # no text becomes it
+        load(folder, LABELS, {}, 32, Hardware("cpu", "fp32"), "t")
+        return
+    with pytest.raises(TmkdError, match=f"'moonshine' as token id {len(tiny.WORDS)}, but the network embeds"):
+        load(folder, LABELS, {}, 32, Hardware("cpu", "fp32"), "t")
+    with pytest.raises(TmkdError, match="'moonshine' as token id"):
+        Student.start(folder, 1, "pooler", LABELS, [Header("toy/gold", None)], 32, 1)
 
 
 def test_a_base_may_lack_the_head_that_is_trained_but_no_weight_of_its_body(tmp_path: Path) -> None:

@@ -61,6 +61,22 @@ def test_a_default_that_is_not_in_the_settings_is_refused(tmp_path: Path) -> Non
         check_ids(folder, PairTokenizer.load(folder, 32), "here")
 
 
+def test_other_special_tokens_around_a_pair_than_transformers_are_refused(tmp_path: Path) -> None:
+    settings = {"tokenizer_class": "MPNetTokenizer", "do_lower_case": False}  # two separators, of the class itself
+    folder = folder_of(tmp_path, settings)
+    with pytest.raises(TmkdError, match=r"^here: its tokenizer.json puts other special tokens"):
+        check_ids(folder, PairTokenizer.load(folder, 32), "here")
+
+
+def test_settings_without_token_types_are_refused_where_the_network_has_two(tmp_path: Path) -> None:
+    settings = {"do_lower_case": False, "model_input_names": ["input_ids", "attention_mask"]}
+    folder = folder_of(tmp_path, settings)
+    with pytest.raises(TmkdError, match=r"^here: model_input_names .* has no token_type_ids"):
+        check_ids(folder, PairTokenizer.load(folder, 32), "here")
+    (folder / "config.json").write_text(json.dumps({"model_type": "distilbert"}))
+    check_ids(folder, PairTokenizer.load(folder, 32), "here")
+
+
 def test_without_settings_or_a_class_that_opens_tokenizer_json_stands(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, None)
     check_ids(folder, PairTokenizer.load(folder, 32), "here")

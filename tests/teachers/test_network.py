@@ -125,6 +125,12 @@ def test_classes_that_do_not_match_are_refused(theirs: list[str], classes: dict[
         match_classes(config, LABELS, classes, "t")
 
 
+def test_two_numberings_of_the_classes_are_refused() -> None:
+    config = BertConfig(num_labels=2, id2label={0: "no", 1: "yes"}, label2id={"no": 1, "yes": 0})
+    with pytest.raises(TmkdError, match=r"class 'no' is 0 in id2label of its config.json, and 1 in label2id"):
+        match_classes(config, LABELS, {}, "t")
+
+
 def test_classes_that_differ_in_case_only_are_refused() -> None:
     config = BertConfig(num_labels=2, id2label={0: "Yes", 1: "yes"})
     with pytest.raises(TmkdError, match="its classes are"):

@@ -148,6 +148,14 @@ class PairTokenizer:
             at = at + counts
         return TokenIds(ids, types, lengths)
 
+    def known_ids(self) -> dict[str, int]:
+        """Token ids that a pair may have, by token: those of texts, the special ones around them, the padding."""
+        added = self.tokenizer.get_added_tokens_decoder()
+        found = self.tokenizer.get_vocab(with_added_tokens=False)
+        found |= {token.content: number for number, token in added.items() if not token.special}
+        around = (self._specials.before, self._specials.between, self._specials.after, [self.settings.pad_id])
+        return found | {str(self.tokenizer.id_to_token(number)): number for part in around for number in map(int, part)}
+
     def save(self, folder: Path) -> None:
         """Write tokenizer.json, with truncation and padding switched off."""
         write_atomic(folder / TOKENIZER, self.tokenizer.to_str(pretty=True).encode())

@@ -42,6 +42,7 @@ def bottom_layers(folder: Path, layers: int, pool: Pool) -> PreTrainedModel:
             attn_implementation=ATTENTION,
             use_safetensors=True,
             local_files_only=True,
+            ignore_mismatched_sizes=True,  # told below, by name
             output_loading_info=True,
         )
     _check_whole(encoder, loaded, layers, folder)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from tmkd.data.text import PairTokenizer
 from tmkd.errors import TmkdError, first_line
 
 Score = Callable[[Sequence[str], Sequence[str]], np.ndarray]
@@ -93,6 +94,23 @@ def longest_pair(model: nn.Module, wanted: int) -> int:
             first = (0 if padding is None else int(padding) + 1) + int(getattr(module, "offset", 0) or 0)
             bounds.append(len(weight) - first)  # type: ignore[arg-type]
     return min(bounds)
+
+
+def check_vocabulary(model: Any, tokenizer: PairTokenizer, subject: str) -> None:
+    """Compare the token ids that pairs may have with the rows of the network's embedding of them.
+
+    A special token that no text becomes and no pair has needs no row. Raises: TmkdError naming the first other one.
+    """
+    with suppress(NotImplementedError):  # CANINE's ids are hashed
+        rows = getattr(model.get_input_embeddings(), "num_embeddings", None)
+        ids = tokenizer.known_ids()
+        beyond = [] if rows is None else [(number, token) for token, number in ids.items() if number >= rows]
+        if beyond:
+            number, token = min(beyond)
+            raise TmkdError(
+                f"{subject}: its tokenizer has {token!r} as token id {number}, but the network embeds {rows} ids; "
+                "one of the two is another model's: save both again"
+            )
 
 
 def reads_padding(score: Score, max_length: int, subject: str) -> bool:

@@ -22,6 +22,7 @@ from tmkd.errors import TmkdError
 from tmkd.network.encoder import bottom_layers, quiet, represent
 from tmkd.network.first_token import reads_first_token
 from tmkd.network.layer_inputs import layer_inputs
+from tmkd.network.opening import check_vocabulary
 from tmkd.network.prune_vocabulary import cut_tokenizer, kept_pieces
 from tmkd.network.same_ids import check_ids
 from tmkd.network.scoring import batched_logits
@@ -43,6 +44,7 @@ def write_pruned(base: Path, student: StudentSpec, pairs: Sequence[tuple[str, st
     encoder.train(False)
     tokenizer = PairTokenizer.load(base, student.max_length)
     check_ids(base, tokenizer, str(base))
+    check_vocabulary(encoder, tokenizer, str(base))
     check_sizes(encoder, tokenizer.tokenizer, student)
     tokens = tokenizer.encode([question for question, _ in pairs], [passage for _, passage in pairs])
     if student.ffn is not None:

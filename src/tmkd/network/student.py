@@ -34,7 +34,7 @@ from tmkd.network.encoder import (
     require_positions,
 )
 from tmkd.network.headers import Header, Headers, aggregate
-from tmkd.network.opening import check_weights
+from tmkd.network.opening import check_vocabulary, check_weights
 from tmkd.network.same_ids import check_ids
 from tmkd.network.scoring import batched_logits
 from tmkd.network.student_config import StudentConfig
@@ -214,6 +214,7 @@ def check_encoder(encoder: PreTrainedModel, pool: Pool, max_length: int, folder:
     require_positions(encoder, max_length, folder)
     tokenizer = PairTokenizer.load(folder, max_length)
     check_ids(folder, tokenizer, str(folder))
+    check_vocabulary(encoder, tokenizer, str(folder))
     check_body(encoder, pool, tokenizer, folder)
 
 

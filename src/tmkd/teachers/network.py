@@ -25,7 +25,7 @@ from tmkd.errors import TmkdError
 from tmkd.network.device import place
 from tmkd.network.encoder import quiet
 from tmkd.network.first_token import first_token_state, reads_first_token
-from tmkd.network.opening import check_weights, longest_pair, reads_padding, refusing
+from tmkd.network.opening import check_vocabulary, check_weights, longest_pair, reads_padding, refusing
 from tmkd.network.same_ids import check_ids
 from tmkd.network.scoring import batched_logits
 from tmkd.train.hardware import Hardware
@@ -96,6 +96,7 @@ def in_own_order(folder: Path, model: PreTrainedModel, max_length: int) -> Teach
     """
     tokenizer = PairTokenizer.load(folder, longest_pair(model, max_length))
     check_ids(folder, tokenizer, str(folder))
+    check_vocabulary(model, tokenizer, str(folder))
     model.config.pad_token_id = tokenizer.settings.pad_id
     return TeacherNetwork(model.eval(), tokenizer, tuple(range(model.config.num_labels)), Hardware("cpu", "fp32"))
 
@@ -116,7 +117,7 @@ def open_model(folder: Path, name: str, **changes: Any) -> PreTrainedModel:
             local_files_only=True,
             attn_implementation="eager",
             dtype=torch.float32,
-            ignore_mismatched_sizes=bool(changes),  # another task's head gives way to a fresh one
+            ignore_mismatched_sizes=True,  # told below; another task's head gives way to a fresh one
             output_loading_info=True,
         )
     check_weights(model, loaded, subject, fresh_head=bool(changes))
@@ -134,6 +135,12 @@ def match_classes(
             raise TmkdError(f"teacher {name}: it has one logit; that fits two classes with the positive one last")
         return None
     theirs = {str(label).lower(): int(index) for index, label in config.id2label.items()}
+    for label, index in (config.label2id or {}).items():
+        if theirs.get(str(label).lower(), int(index)) != int(index):
+            raise TmkdError(
+                f"teacher {name}: class '{label}' is {theirs[str(label).lower()]} in id2label of its config.json, and "
+                f"{index} in label2id; correct one of the two"
+            )
     wanted = [classes.get(label, label).lower() for label in labels.names]
     if not count == len(labels.names) == len(theirs) or set(wanted) != set(theirs):
         raise TmkdError(
