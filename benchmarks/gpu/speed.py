@@ -13,6 +13,7 @@ import json
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -106,7 +107,7 @@ def main() -> None:
             if given.tiny:
                 raise
             figures.facts[f"failed: {part.__name__}"] = repr(error)
-            print(f"{part.__name__} failed: {error!r}", flush=True)
+            traceback.print_exc()
         print(f"  {part.__name__}: {time.perf_counter() - begun:.1f} s", flush=True)
         figures.write()
 

@@ -70,6 +70,36 @@ def test_losses_are_those_of_the_processor(tmp_path: Path) -> None:
     assert bf16.losses == pytest.approx(on_cpu.losses, abs=5e-2)
 
 
+def test_no_step_waits_for_the_device(tmp_path: Path) -> None:
+    calls = iter(("default",) * 4 + ("error",) * 8 + ("default",) * 9)
+
+    def forward(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        torch.cuda.set_sync_debug_mode(next(calls))
+        return header_logits(model, batch)
+
+    one_epoch = SETTINGS.model_copy(update={"batch": 1, "epochs": 1, "checkpoint_steps": 100})
+    try:
+        train(student(3, layers=2), tmp_path, BOTH, settings=one_epoch, device="cuda", forward=forward)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_no_batch_of_a_scoring_waits_for_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tmkd.network.scoring.token_budget", lambda device, on_cpu: 16)
+    model = student(1, layers=2).eval()
+    place(model, "cuda")
+    calls = iter(("default",) * 2 + ("error",) * 8 + ("default",) * 100)
+
+    def forward(inputs: dict[str, Tensor]) -> Tensor:
+        torch.cuda.set_sync_debug_mode(next(calls))
+        return header_logits(model, inputs)
+
+    try:
+        batched_logits(forward, TOKENS, 0, "cuda", "bf16")
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
 def test_the_model_ends_on_the_device_with_fused_attention(tmp_path: Path) -> None:
     model = student(3, layers=3)
     train(model, tmp_path, BOTH, device="cuda")
