@@ -62,18 +62,44 @@ def ranking(scores: npt.ArrayLike, labels: npt.ArrayLike, groups: Sequence[str] 
     Of equal scores the wrong passages come first, so that a constant score earns nothing.
     Raises: ValueError on differing lengths or NaN.
     """
+    measured = question_measures(scores, labels, groups)
+    if not len(measured.mrr):
+        return Ranking(None, None, None, 0, measured.left_out)
+    means = (float(values.mean()) for values in (measured.mrr, measured.map, measured.ndcg_10))
+    return Ranking(*means, len(measured.mrr), measured.left_out)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QuestionMeasures:
+    """Ranking measures of each question that can be ranked, float64 (questions,), and the index of its first pair.
+
+    `left_out` counts the others.
+    """
+
+    mrr: npt.NDArray[np.float64]
+    map: npt.NDArray[np.float64]
+    ndcg_10: npt.NDArray[np.float64]
+    first_pairs: npt.NDArray[np.int64]
+    left_out: int
+
+
+def question_measures(
+    scores: npt.ArrayLike, labels: npt.ArrayLike, groups: Sequence[str] | npt.NDArray[np.str_]
+) -> QuestionMeasures:
+    """Measure each question that has both a right and a wrong passage, in the order of their ids; see `ranking`.
+
+    Raises: ValueError on differing lengths or NaN.
+    """
     values, positive = _scores_and_labels(scores, labels)
     if len(groups) != len(values):
         raise ValueError(f"{len(groups)} groups do not go with {len(values)} scores")
-    _, group = np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)
+    ids = np.asarray(groups, dtype=object).astype(str)
+    _, first, group = np.unique(ids, return_index=True, return_inverse=True)
     size, right = np.bincount(group), np.bincount(group, weights=positive)
-    rankable = (right > 0) & (right < size)
-    questions, left_out = int(rankable.sum()), int((~rankable).sum())
-    if not questions:
-        return Ranking(None, None, None, 0, left_out)
+    rankable = np.flatnonzero((right > 0) & (right < size))
     ranked = np.split(positive[np.lexsort((positive, -values, group))], size.cumsum()[:-1])
-    mrr, mean_ap, ndcg_10 = np.mean([_of_one_question(ranked[index]) for index in np.flatnonzero(rankable)], axis=0)
-    return Ranking(float(mrr), float(mean_ap), float(ndcg_10), questions, left_out)
+    measures = np.array([_of_one_question(ranked[index]) for index in rankable]).reshape(-1, 3)
+    return QuestionMeasures(*measures.T, first[rankable], len(size) - len(rankable))
 
 
 def _of_one_question(relevant: npt.NDArray[np.bool_]) -> tuple[float, float, float]:
