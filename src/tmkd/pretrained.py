@@ -26,6 +26,8 @@ _PATTERNS = (
     "vocab.json",
     "merges.txt",
 )
+# What else an embedding model is read for (network/embeddings.py): a teacher that is one has a digest of these.
+_EMBEDDING_PATTERNS = ("modules.json", "config_sentence_transformers.json", "sentence_bert_config.json", "*_Pooling/*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ def _hub_folder(prefix: str, hub: str, revision: str | None) -> Path:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
     try:
-        return Path(snapshot_download(hub, revision=revision, allow_patterns=list(_PATTERNS)))
+        return Path(snapshot_download(hub, revision=revision, allow_patterns=[*_PATTERNS, *_EMBEDDING_PATTERNS]))
     except HFValidationError:
         raise TmkdError(f"{prefix}: '{hub}' is not a hub id, as owner/model is") from None
     except LocalEntryNotFoundError:

@@ -12,17 +12,19 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertForSequenceClassification
 
 from tmkd.data.labels import LabelSet
+from tmkd.data.text import PairTokenizer
 from tmkd.errors import TmkdError
 from tmkd.evaluate.scorers import (
     MeanScorer,
     NetworkScorer,
     Scorer,
     bytes_on_disk,
+    from_network,
     from_student_folder,
-    from_teacher_folder,
 )
 from tmkd.network import Student
 from tmkd.network.headers import Header
+from tmkd.teachers.network import load
 from tmkd.train.hardware import Hardware
 
 LABELS = LabelSet("demo", ("no", "yes"), "yes")
@@ -58,15 +60,15 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def load_teacher(folder: Path) -> NetworkScorer:
-    return from_teacher_folder("T1", folder, LABELS, {}, 16, Hardware("cpu", "fp32"))
+def load_teacher(folder: Path, labels: LabelSet = LABELS) -> NetworkScorer:
+    return from_network("T1", load(folder, labels, {}, 16, Hardware("cpu", "fp32"), "T1"), folder)
 
 
 def test_a_teacher_is_the_softmax_of_its_logits(teacher: Path) -> None:
     scorer = load_teacher(teacher)
     found = scorer.probabilities(QUESTIONS, PASSAGES)
     model = BertForSequenceClassification.from_pretrained(teacher).train(False)
-    tokens = scorer.tokenizer.encode(QUESTIONS, PASSAGES)
+    tokens = PairTokenizer.load(teacher, 16).encode(QUESTIONS, PASSAGES)
     with torch.no_grad():
         for row in range(len(QUESTIONS)):
             inputs = {name: torch.from_numpy(array) for name, array in tokens.pad([row], 0).items()}
@@ -85,9 +87,7 @@ def test_a_score_does_not_depend_on_its_batch_mates(teacher: Path) -> None:
 
 def test_a_teacher_whose_classes_are_in_another_order_is_put_in_ours(teacher: Path) -> None:
     other = LabelSet("demo", ("yes", "no"), "yes")
-    turned = from_teacher_folder("T1", teacher, other, {}, 16, Hardware("cpu", "fp32")).probabilities(
-        QUESTIONS, PASSAGES
-    )
+    turned = load_teacher(teacher, other).probabilities(QUESTIONS, PASSAGES)
     np.testing.assert_array_equal(turned[:, ::-1], load_teacher(teacher).probabilities(QUESTIONS, PASSAGES))
 
 
@@ -101,7 +101,7 @@ def test_a_student_is_equation_6_of_its_headers(teacher: Path, tmp_path: Path) -
     found = scorer.probabilities(QUESTIONS, PASSAGES)
     inputs = {
         name: torch.from_numpy(array)
-        for name, array in scorer.tokenizer.encode(QUESTIONS, PASSAGES).pad(range(4), 0).items()
+        for name, array in PairTokenizer.load(teacher, 16).encode(QUESTIONS, PASSAGES).pad(range(4), 0).items()
     }
     with torch.no_grad():
         raw = student.train(False)(**inputs).header_logits.double()
@@ -145,16 +145,15 @@ def test_mean_tokens_counts_special_tokens_and_truncation(teacher: Path) -> None
 
 
 def test_a_logit_that_is_not_finite_is_an_error_with_its_pair(teacher: Path) -> None:
-    tokenizer = load_teacher(teacher).tokenizer
     broken = np.array([[0.0, 1.0], [np.nan, 1.0]], np.float32)
-    scorer = NetworkScorer("T1", lambda questions, passages: broken, tokenizer, 1, 1, "fp32")
+    scorer = NetworkScorer("T1", lambda questions, passages: broken, lambda questions, passages: 5.0, 1, 1, "fp32")
     with pytest.raises(TmkdError, match="T1: its logits for the pair 'why'"):
         scorer.probabilities(["what", "why"], ["p", "p"])
 
 
 def test_very_sure_pairs_do_not_tie() -> None:
     logits = np.array([[0.0, 20.0], [0.0, 25.0]], np.float32)
-    scorer = NetworkScorer("T1", lambda questions, passages: logits, None, 1, 1, "fp32")  # type: ignore[arg-type]
+    scorer = NetworkScorer("T1", lambda questions, passages: logits, lambda questions, passages: 5.0, 1, 1, "fp32")
     low, high = scorer.probabilities(["q", "q"], ["p", "p"])[:, 1]
     assert low < high < 1
 

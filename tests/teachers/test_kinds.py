@@ -8,16 +8,23 @@ from typing import Any
 import pytest
 
 import tiny
+from network.test_embeddings import write_model, write_settings
 from tiny import World
 from tmkd.errors import TmkdError
 from tmkd.recipe.schema import TeacherSpec
 from tmkd.store import digest_file
-from tmkd.teachers.kinds import FineTuned, Imported, ReadyMade, teacher_of
+from tmkd.teachers.kinds import FineTuned, Imported, ReadyMade, Similarity, teacher_of
+from tmkd.train.hardware import Hardware
 
 
 @pytest.mark.parametrize(
     ("entry", "kind", "pretrained"),
-    [({"base": "bert"}, FineTuned, "bert"), ({"model": "it"}, ReadyMade, "it"), ({"file": "s.tsv"}, Imported, None)],
+    [
+        ({"base": "bert"}, FineTuned, "bert"),
+        ({"model": "it"}, ReadyMade, "it"),
+        ({"similarity": "it"}, Similarity, "it"),
+        ({"file": "s.tsv"}, Imported, None),
+    ],
 )
 def test_a_recipes_entry_becomes_one_kind(entry: dict[str, Any], kind: type, pretrained: str | None) -> None:
     teacher = teacher_of("t", TeacherSpec.model_validate({"task": "toy", **entry}))
@@ -59,3 +66,25 @@ def test_the_estimate_of_a_teacher_without_training_is_a_moment(world: World) ->
     assert run.teachers["t1"].making(run, sizes).pairs == 36
     assert [run.teachers[name].making(run, sizes).seconds for name in ("ready", "judge")] == [1, 1]
     assert run.teachers["ready"].scoring(run, 10) == run.teachers["t1"].scoring(run, 10)
+
+
+def test_an_embedding_model_is_made_from_hand_labels_and_its_own_files(world: World, tmp_path: Path) -> None:
+    model = tmp_path / "embedder"
+    model.mkdir()
+    write_model(model)
+    write_settings(model, {"pooling_mode_mean_tokens": True})
+    run = tiny.opened(world, f"teachers.cos={{task: toy, similarity: {model}}}")
+    cos = run.teachers["cos"]
+    assert isinstance(cos, Similarity)
+    assert cos.needs(run) == {"collect/toy": run.corpus_artifact("toy")}
+    before = cos.outside(run)
+    assert before[f"pretrained {model}"] == run.pretrained(str(model)).digest
+    write_settings(model, {"pooling_mode_cls_token": True})
+    assert cos.outside(run)["its embedding's settings"] != before["its embedding's settings"]
+    assert cos.folder(run) == model
+
+
+def test_imported_scores_have_no_network(world: World) -> None:
+    run = tiny.opened(world)
+    with pytest.raises(TmkdError, match="teacher judge: its scores were made elsewhere, it has no network"):
+        run.teachers["judge"].open(run, Hardware("cpu", "fp32"))

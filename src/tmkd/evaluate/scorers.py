@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,19 +11,18 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from tmkd.data.labels import LabelSet
-from tmkd.data.text import PairTokenizer
 from tmkd.errors import TmkdError
 from tmkd.metrics.quality import softmax
 from tmkd.network import open_student
 from tmkd.network.device import place
 from tmkd.network.scoring import batched_logits
 from tmkd.store import MANIFEST
-from tmkd.teachers.network import load
+from tmkd.teachers.network import Network
 from tmkd.train.hardware import Hardware
 
 Probabilities = npt.NDArray[np.float64]
 Logits = Callable[[Sequence[str], Sequence[str]], npt.NDArray[np.float32]]
+MeanTokens = Callable[[Sequence[str], Sequence[str]], float]
 
 
 class Scorer(Protocol):
@@ -53,7 +52,7 @@ class NetworkScorer:
 
     name: str
     logits: Logits
-    tokenizer: PairTokenizer
+    tokens: MeanTokens
     parameters: int
     bytes: int
     precision: str
@@ -74,7 +73,7 @@ class NetworkScorer:
 
     def mean_tokens(self, questions: Sequence[str], passages: Sequence[str]) -> float:
         """Token ids per pair, special tokens included, after truncation."""
-        return float(self.tokenizer.encode(questions, passages).lengths.mean())
+        return self.tokens(questions, passages)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,16 +113,11 @@ class MeanScorer:
         return float(np.mean([member.mean_tokens(questions, passages) for member in self.members]))
 
 
-def from_teacher_folder(
-    name: str, folder: Path, labels: LabelSet, classes: Mapping[str, str], max_length: int, hardware: Hardware
-) -> NetworkScorer:
-    """A fine-tuned or ready-made teacher; its classes are matched with `labels` by name (`classes`: ours → its own).
-
-    Raises: TmkdError when the folder cannot be opened or the classes do not match.
-    """
-    teacher = load(folder, labels, classes, max_length, hardware, name)
+def from_network(name: str, network: Network, folder: Path) -> NetworkScorer:
+    """A teacher's network; its bytes are those of the model in `folder`."""
+    precision = network.hardware.precision
     return NetworkScorer(
-        name, teacher.logits, teacher.tokenizer, parameters(teacher.model), bytes_on_disk(folder), hardware.precision
+        name, network.logits, network.mean_tokens, network.parameters, bytes_on_disk(folder), precision
     )
 
 
@@ -143,7 +137,10 @@ def from_student_folder(name: str, folder: Path, hardware: Hardware) -> NetworkS
             lambda inputs: student(**inputs).logits, tokens, pad_id, hardware.device, hardware.precision
         )
 
-    return NetworkScorer(name, logits, tokenizer, parameters(student), bytes_on_disk(folder), hardware.precision)
+    def mean_tokens(questions: Sequence[str], passages: Sequence[str]) -> float:
+        return float(tokenizer.encode(questions, passages).lengths.mean())
+
+    return NetworkScorer(name, logits, mean_tokens, parameters(student), bytes_on_disk(folder), hardware.precision)
 
 
 def parameters(network: nn.Module) -> int:

@@ -58,10 +58,9 @@ def _predict(run: RunFolder, task: str, scorer: Scorer, folder: Path) -> dict[st
 
 def teacher_scorer(run: RunFolder, teacher: Teacher, name: str) -> Scorer:
     """Scorer of a teacher that has a network."""
-    from tmkd.evaluate.scorers import from_teacher_folder
+    from tmkd.evaluate.scorers import from_network
 
-    spec, folder = teacher.spec, teacher.folder(run)
-    return from_teacher_folder(name, folder, run.labels(spec.task), spec.classes, spec.max_length, run.hardware())
+    return from_network(name, teacher.open(run, run.hardware()), teacher.folder(run))
 
 
 def student_scorer(run: RunFolder, student: Path, name: str) -> Scorer:

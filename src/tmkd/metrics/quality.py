@@ -65,8 +65,8 @@ def ranking(scores: npt.ArrayLike, labels: npt.ArrayLike, groups: Sequence[str] 
     measured = question_measures(scores, labels, groups)
     if not len(measured.mrr):
         return Ranking(None, None, None, 0, measured.left_out)
-    means = (float(values.mean()) for values in (measured.mrr, measured.map, measured.ndcg_10))
-    return Ranking(*means, len(measured.mrr), measured.left_out)
+    mrr, mean_ap, ndcg_10 = (float(values.mean()) for values in (measured.mrr, measured.map, measured.ndcg_10))
+    return Ranking(mrr, mean_ap, ndcg_10, len(measured.mrr), measured.left_out)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,8 +98,8 @@ def question_measures(
     size, right = np.bincount(group), np.bincount(group, weights=positive)
     rankable = np.flatnonzero((right > 0) & (right < size))
     ranked = np.split(positive[np.lexsort((positive, -values, group))], size.cumsum()[:-1])
-    measures = np.array([_of_one_question(ranked[index]) for index in rankable]).reshape(-1, 3)
-    return QuestionMeasures(*measures.T, first[rankable], len(size) - len(rankable))
+    mrr, mean_ap, ndcg_10 = np.array([_of_one_question(ranked[index]) for index in rankable]).reshape(-1, 3).T
+    return QuestionMeasures(mrr, mean_ap, ndcg_10, first[rankable], len(size) - len(rankable))
 
 
 def _of_one_question(relevant: npt.NDArray[np.bool_]) -> tuple[float, float, float]:

@@ -45,12 +45,15 @@ def bottom_layers(folder: Path, layers: int, pool: Pool) -> PreTrainedModel:
             ignore_mismatched_sizes=True,  # told below, by name
             output_loading_info=True,
         )
-    _check_whole(encoder, loaded, layers, folder)
+    check_whole(encoder, loaded, folder, layers)
     return _pooled(encoder, pool, str(folder))
 
 
-def _check_whole(encoder: PreTrainedModel, loaded: dict[str, Any], layers: int, folder: Path) -> None:
-    """Refuse an encoder of which a weight is missing or left over: a pooler, heads and layers left out apart."""
+def check_whole(encoder: PreTrainedModel, loaded: dict[str, Any], folder: Path, layers: int | None = None) -> None:
+    """Refuse an encoder of which a weight is missing or left over: a pooler, heads and layers left out apart.
+
+    `loaded` is transformers' loading info. Raises: TmkdError naming the weight.
+    """
     parts = {name for name, _ in encoder.named_children()}
     prefix = f"{encoder.base_model_prefix}."
     body = [key for key in loaded["unexpected_keys"] if key.removeprefix(prefix).partition(".")[0] in parts]

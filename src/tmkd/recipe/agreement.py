@@ -37,12 +37,14 @@ def check(recipe: Recipe) -> None:
         if name in recipe.teachers or name == "ensemble":
             raise ValueError(f"rows.{name}: a teacher's row of the report has this name; rename one")
     for name, teacher in recipe.teachers.items():
+        own = recipe.tasks[teacher.task]
+        if teacher.similarity is not None and (len(own.labels) != 2 or own.positive != own.labels[1]):
+            raise ValueError(f"teachers.{name}.similarity: fits two classes, the positive one last; give another kind")
         for corpus in teacher.scores or ():
             if corpus not in (*recipe.collect, teacher.task):
                 known = ", ".join([*recipe.collect, teacher.task])
                 raise ValueError(f"teachers.{name}.scores: no corpus '{corpus}'; there is {known}")
             theirs = recipe.tasks[recipe.collect[corpus].task if corpus in recipe.collect else teacher.task]
-            own = recipe.tasks[teacher.task]
             if (own.labels, own.positive) != (theirs.labels, theirs.positive):
                 raise ValueError(
                     f"teachers.{name}.scores: '{corpus}' has the classes {', '.join(theirs.labels)} (positive "

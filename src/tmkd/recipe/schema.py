@@ -110,7 +110,7 @@ class TaskSpec(Spec):
 
 
 class TeacherSpec(Spec):
-    """One of T1..TN: `base` (fine-tuned here), `model` (ready-made) or `file` (scores made elsewhere), exactly one."""
+    """One of T1..TN: exactly one of `base` (fine-tuned here), `model` (ready-made), `similarity`, `file` (imported)."""
 
     task: Name
     """Task whose classes it scores."""
@@ -118,6 +118,9 @@ class TeacherSpec(Spec):
     """Pretrained model that is fine-tuned: a name under `pretrained`, a folder, or a hub id."""
     model: str | None = None
     """Ready-made classifier or cross-encoder, named likewise."""
+    # Left out of settings while it is not there, as a source's layout.
+    similarity: str | None = Field(None, exclude_if=lambda similarity: similarity is None)
+    """Embedding model, named likewise: the cosine of question and passage, as log-odds fitted to the hand labels."""
     file: SourceSpec | None = None
     """File of scores, matched by the texts of the pairs."""
     imported: Literal["score", "probability", "logits"] = "probability"
@@ -148,8 +151,11 @@ class TeacherSpec(Spec):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        if sum(kind is not None for kind in (self.base, self.model, self.file)) != 1:
-            raise ValueError("give exactly one of base (fine-tune), model (ready-made), file (imported scores)")
+        if sum(kind is not None for kind in (self.base, self.model, self.similarity, self.file)) != 1:
+            raise ValueError(
+                "give exactly one of base (fine-tune), model (ready-made), similarity (embedding model), "
+                "file (imported scores)"
+            )
         several = self.imported == "logits" or self.score_columns != ("score",)
         if self.file is not None and self.file.layout != "rows" and several:
             raise ValueError(

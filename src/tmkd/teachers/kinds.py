@@ -1,4 +1,4 @@
-"""Kinds of teacher: fine-tuned here, ready-made, or scores made elsewhere. A new kind needs
+"""Kinds of teacher: fine-tuned here, ready-made, an embedding model, or scores made elsewhere. A new kind needs
 a class and a branch of `teacher_of` here, and a field of `TeacherSpec`."""
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from tmkd.errors import TmkdError
 from tmkd.recipe.parts import SourceSpec
 from tmkd.recipe.schema import Recipe, TeacherSpec
+from tmkd.store import digest_file, digest_json
 from tmkd.teachers.teacher import Facts, Run, Teacher
 from tmkd.train.estimate import Estimate, Sizes, scoring_seconds, training_seconds, weight_bytes
 
 if TYPE_CHECKING:
-    from tmkd.teachers.network import TeacherNetwork
+    from tmkd.teachers.network import Network
     from tmkd.train.hardware import Hardware
 
 # Settings of a teacher that its weights do not depend on.
@@ -36,7 +38,9 @@ def teacher_of(name: str, spec: TeacherSpec) -> Teacher:
         return FineTuned(name, spec, spec.base)
     if spec.model is not None:
         return ReadyMade(name, spec, spec.model)
-    assert spec.file is not None  # TeacherSpec has exactly one of the three
+    if spec.similarity is not None:
+        return Similarity(name, spec, spec.similarity)
+    assert spec.file is not None  # TeacherSpec has exactly one of the four
     return Imported(name, spec, spec.file)
 
 
@@ -90,6 +94,9 @@ class FineTuned:
     def score(self, run: Run, corpus: str, folder: Path, digest: str) -> Facts:
         return _score_by_network(self, run, corpus, folder, digest)
 
+    def open(self, run: Run, hardware: Hardware) -> Network:
+        return _open(self, run, hardware)
+
     def making(self, run: Run, sizes: Sizes) -> Estimate:
         pairs, base = sizes[f"{self.spec.task}/train"], run.pretrained(self.pretrained).path
         return Estimate(pairs, training_seconds(base, None, pairs, self.spec.fit), weight_bytes(base))
@@ -127,14 +134,70 @@ class ReadyMade:
     def make(self, run: Run, folder: Path) -> Facts:
         from tmkd.train.hardware import Hardware
 
-        _open(self, run, Hardware("cpu", "fp32"))  # its classes match ours, or this raises
+        self.open(run, Hardware("cpu", "fp32"))  # its classes match ours, or this raises
         return {"ready_made": self.pretrained}
 
     def score(self, run: Run, corpus: str, folder: Path, digest: str) -> Facts:
         return _score_by_network(self, run, corpus, folder, digest)
 
+    def open(self, run: Run, hardware: Hardware) -> Network:
+        return _open(self, run, hardware)
+
     def making(self, run: Run, sizes: Sizes) -> Estimate:
         return Estimate(0, 1, 0)
+
+    def scoring(self, run: Run, pairs: int) -> Estimate:
+        return _scoring_by_network(run, self.pretrained, pairs)
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """Teacher that is an embedding model: its similarities as log-odds, fitted to the hand labels."""
+
+    name: str
+    spec: TeacherSpec
+    pretrained: str
+
+    scores_by_default = True
+
+    def folder(self, run: Run) -> Path:
+        return run.pretrained(self.pretrained).path
+
+    def needs(self, run: Run) -> dict[str, Path]:
+        return {f"collect/{self.spec.task}": run.corpus_artifact(self.spec.task)}
+
+    def outside(self, run: Run) -> dict[str, str]:
+        from tmkd.network.embeddings import embedding_files
+
+        model = run.pretrained(self.pretrained)
+        beside = {str(path.relative_to(model.path)): digest_file(path) for path in embedding_files(model.path)}
+        return {f"pretrained {self.pretrained}": model.digest, "its embedding's settings": digest_json(beside)}
+
+    def settings(self, run: Run) -> dict[str, Any]:
+        return _settings(self.spec) | run.demanded_precision()
+
+    def check(self, run: Run) -> None:
+        from tmkd.network.embeddings import embedding_settings
+
+        embedding_settings(run.pretrained(self.pretrained).path)
+
+    def make(self, run: Run, folder: Path) -> Facts:
+        from tmkd.data.golden import hand_labelled
+        from tmkd.teachers.similarity import fit_similarity
+
+        golden = hand_labelled(run.corpus(f"{self.spec.task}/train"), run.recipe.tasks[self.spec.task].train)
+        return fit_similarity(self.name, run.pretrained(self.pretrained).path, golden, folder, run.hardware())
+
+    def score(self, run: Run, corpus: str, folder: Path, digest: str) -> Facts:
+        return _score_by_network(self, run, corpus, folder, digest)
+
+    def open(self, run: Run, hardware: Hardware) -> Network:
+        from tmkd.teachers.similarity import open_similarity
+
+        return open_similarity(self.folder(run), run.teacher_folder(self.name), hardware)
+
+    def making(self, run: Run, sizes: Sizes) -> Estimate:
+        return self.scoring(run, sizes[f"{self.spec.task}/train"])
 
     def scoring(self, run: Run, pairs: int) -> Estimate:
         return _scoring_by_network(run, self.pretrained, pairs)
@@ -186,6 +249,9 @@ class Imported:
         remove_stale(folder, pairs, digest)
         return {"pairs": len(pairs), "missing": gaps}
 
+    def open(self, run: Run, hardware: Hardware) -> Network:
+        raise TmkdError(f"teacher {self.name}: its scores were made elsewhere, it has no network")
+
     def making(self, run: Run, sizes: Sizes) -> Estimate:
         return Estimate(0, 1, 0)
 
@@ -201,7 +267,7 @@ def _settings(spec: TeacherSpec) -> dict[str, Any]:
     return settings
 
 
-def _open(teacher: Teacher, run: Run, hardware: Hardware) -> TeacherNetwork:
+def _open(teacher: FineTuned | ReadyMade, run: Run, hardware: Hardware) -> Network:
     from tmkd.teachers.network import load
 
     spec = teacher.spec
@@ -218,7 +284,7 @@ def _score_by_network(teacher: Teacher, run: Run, corpus: str, folder: Path, dig
     todo = unscored(pairs, folder, digest)
     facts: Facts = {"pairs": len(pairs), "scored_now": 0, "precision": hardware.precision}
     if todo:
-        network = _open(teacher, run, hardware)
+        network = teacher.open(run, hardware)
         with progress(f"score {teacher.name} × {corpus}", "pairs") as report:
             facts["scored_now"] = score_shards(network, pairs, todo, folder, digest, report)
         facts |= price_of_precision(network, pairs)

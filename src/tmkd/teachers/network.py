@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -47,6 +47,29 @@ def forward(model: nn.Module, inputs: Mapping[str, Tensor]) -> Tensor:
     return logits
 
 
+class Network(Protocol):
+    """Network of a teacher of any kind, opened."""
+
+    @property
+    def hardware(self) -> Hardware:
+        """Device and precision that it works in."""
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained parameters."""
+
+    def at(self, hardware: Hardware) -> Network:
+        """The same, working on other hardware."""
+
+    def logits(
+        self, questions: Sequence[str], passages: Sequence[str], done: Callable[[int], None] | None = None
+    ) -> np.ndarray:
+        """Raw logits, float32 (pairs, classes); `done` is called with numbers of pairs."""
+
+    def mean_tokens(self, questions: Sequence[str], passages: Sequence[str]) -> float:
+        """Token ids per pair as the network reads them, padding aside."""
+
+
 @dataclass(frozen=True)
 class TeacherNetwork:
     """Loaded teacher; `order` picks its outputs in the order of our label names (None: it has one logit).
@@ -59,6 +82,19 @@ class TeacherNetwork:
     order: tuple[int, ...] | None
     hardware: Hardware
     padded: bool = True
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained parameters, each counted once."""
+        return sum(weight.numel() for weight in self.model.parameters())
+
+    def at(self, hardware: Hardware) -> TeacherNetwork:
+        """The same, working on other hardware."""
+        return replace(self, hardware=hardware)
+
+    def mean_tokens(self, questions: Sequence[str], passages: Sequence[str]) -> float:
+        """Token ids per pair, special tokens included, after truncation."""
+        return float(self.tokenizer.encode(questions, passages).lengths.mean())
 
     def logits(
         self, questions: Sequence[str], passages: Sequence[str], done: Callable[[int], None] | None = None

@@ -12,13 +12,13 @@ from tmkd.data.pairs import Corpus
 from tmkd.data.softlabels import read_shard, shard_path, write_shard
 from tmkd.errors import TmkdError
 from tmkd.metrics.agreement import kendall_tau
-from tmkd.teachers.network import TeacherNetwork
+from tmkd.teachers.network import Network
 
 COMPARED = 128  # pairs scored in fp32 too, to measure the cost of a lower precision
 
 
 def score_shard(
-    teacher: TeacherNetwork, corpus: Corpus, index: int, path: Path, teacher_digest: str, done: Callable[[int], None]
+    teacher: Network, corpus: Corpus, index: int, path: Path, teacher_digest: str, done: Callable[[int], None]
 ) -> None:
     """Score one shard: logits float32 (pairs, classes) in raw logits, a function of teacher and shard alone."""
     table = corpus.shard(index)
@@ -27,7 +27,7 @@ def score_shard(
 
 
 def score_shards(
-    teacher: TeacherNetwork,
+    teacher: Network,
     corpus: Corpus,
     todo: Sequence[int],
     folder: Path,
@@ -51,7 +51,7 @@ def score_shards(
     return total
 
 
-def price_of_precision(teacher: TeacherNetwork, corpus: Corpus) -> dict[str, float]:
+def price_of_precision(teacher: Network, corpus: Corpus) -> dict[str, float]:
     """Cost of the teacher's precision against fp32 on the corpus's first pairs; empty for fp32 itself.
 
     The largest and mean |Δ logit|, and Kendall's τ of the last class's logit over the first's (none if all are tied).
@@ -60,8 +60,8 @@ def price_of_precision(teacher: TeacherNetwork, corpus: Corpus) -> dict[str, flo
         return {}
     table = corpus.shard(0).slice(0, COMPARED)
     texts = table["question"].to_pylist(), table["passage"].to_pylist()
-    exact_hardware = replace(teacher.hardware, precision="fp32")
-    exact, own = (one.logits(*texts) for one in (replace(teacher, hardware=exact_hardware), teacher))
+    own = teacher.logits(*texts)
+    exact = teacher.at(replace(teacher.hardware, precision="fp32")).logits(*texts)
     away, (a, b) = np.abs(exact - own), (logits[:, -1] - logits[:, 0] for logits in (exact, own))
     differences = {
         "largest_difference": float(away.max()),

@@ -17,6 +17,7 @@ from tmkd.recipe.schema import Recipe, TeacherSpec
 from tmkd.train.estimate import Estimate, Sizes
 
 if TYPE_CHECKING:
+    from tmkd.teachers.network import Network
     from tmkd.train.hardware import Hardware
 
 Facts = dict[str, Any]  # of a manifest
@@ -98,6 +99,9 @@ class Teacher(Protocol):
 
     def score(self, run: Run, corpus: str, folder: Path, digest: str) -> Facts:
         """Write its logits for a corpus into `folder`; `digest` is its artifact's.  Returns facts for the manifest."""
+
+    def open(self, run: Run, hardware: Hardware) -> Network:
+        """Its network, made and opened.  Raises: TmkdError when it has none or cannot be opened."""
 
     def making(self, run: Run, sizes: Sizes) -> Estimate:
         """Estimate of `make`."""
