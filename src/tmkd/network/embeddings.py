@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from tmkd.data.single_texts import TextTokenizer
 from tmkd.data.text import PairTokenizer
 from tmkd.errors import TmkdError, first_line
+from tmkd.network.device import place
 from tmkd.network.encoder import ATTENTION, check_whole, quiet
 from tmkd.network.opening import longest_pair, refusing
 from tmkd.network.same_ids import check_ids
@@ -207,4 +208,5 @@ def open_embedding_model(folder: Path, hardware: Hardware, settings: EmbeddingSe
     pairs = PairTokenizer.load(folder, longest_pair(encoder, max(chosen.max_length, 16)))
     check_ids(folder, pairs, str(folder))
     tokenizer = TextTokenizer(pairs, longest_pair(encoder, chosen.max_length))
-    return EmbeddingModel(encoder.eval().to(hardware.device), tokenizer, pairs.settings.pad_id, chosen, hardware)
+    place(encoder.eval(), hardware.device)
+    return EmbeddingModel(encoder, tokenizer, pairs.settings.pad_id, chosen, hardware)
