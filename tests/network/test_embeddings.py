@@ -15,9 +15,8 @@ from transformers import BertConfig, BertModel
 from tmkd.errors import TmkdError
 from tmkd.network.embeddings import EmbeddingSettings, embedding_files, embedding_settings, open_embedding_model
 from tmkd.network.encoder import quiet
-from tmkd.train.hardware import Hardware
 
-CPU = Hardware("cpu", "fp32")
+CPU = ("cpu", "fp32")
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "query", "what", "is", "tea", "a", "drink", "rain"]
 QUESTIONS, PASSAGES = ["what is tea", "what is rain", "what is tea"], ["tea is a drink", "rain", "a drink"]
 
@@ -79,7 +78,7 @@ def _states(folder: Path, text: str) -> torch.Tensor:
 ])  # fmt: skip
 def test_the_cosine_is_that_of_the_pooled_states(folder: Path, flag: str, pooled: Any) -> None:
     write_settings(folder, {flag: True})
-    found = open_embedding_model(folder, CPU).similarities(QUESTIONS, PASSAGES)
+    found = open_embedding_model(folder, *CPU).similarities(QUESTIONS, PASSAGES)
     for number, texts in enumerate(zip(QUESTIONS, PASSAGES, strict=True)):
         a, b = (pooled(_states(folder, text)) for text in texts)
         assert found[number] == pytest.approx(torch.cosine_similarity(a, b, dim=0).item(), abs=1e-5)
@@ -88,7 +87,7 @@ def test_the_cosine_is_that_of_the_pooled_states(folder: Path, flag: str, pooled
 
 def test_prompts_stand_before_the_texts_they_are_for(folder: Path) -> None:
     write_settings(folder, {"pooling_mode_mean_tokens": True}, {"prompts": {"query": "query ", "document": "a "}})
-    found = open_embedding_model(folder, CPU).similarities(["tea"], ["rain"])
+    found = open_embedding_model(folder, *CPU).similarities(["tea"], ["rain"])
     a, b = (_states(folder, text).mean(0) for text in ("query tea", "a rain"))
     assert found[0] == pytest.approx(torch.cosine_similarity(a, b, dim=0).item(), abs=1e-5)
 
@@ -102,14 +101,14 @@ def test_the_default_prompt_is_for_both(folder: Path) -> None:
 
 def test_a_dot_product_is_not_normalised(folder: Path) -> None:
     write_settings(folder, {"pooling_mode_mean_tokens": True}, {"similarity_fn_name": "dot"})
-    found = open_embedding_model(folder, CPU).similarities(["tea"], ["rain"])
+    found = open_embedding_model(folder, *CPU).similarities(["tea"], ["rain"])
     a, b = (_states(folder, text).mean(0) for text in ("tea", "rain"))
     assert found[0] == pytest.approx((a @ b).item(), rel=1e-4)
 
 
 def test_length_and_case_are_the_models_own(folder: Path) -> None:
     (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 4, "do_lower_case": true}')
-    model = open_embedding_model(folder, CPU)
+    model = open_embedding_model(folder, *CPU)
     assert (model.settings.max_length, model.settings.lower_case) == (4, True)
     assert model.similarities(["TEA IS A DRINK"], ["tea is"])[0] == pytest.approx(1, abs=1e-5)  # cut and lowered
     assert model.mean_tokens(["tea is a drink"], ["tea"]) == 7
@@ -117,11 +116,11 @@ def test_length_and_case_are_the_models_own(folder: Path) -> None:
 
 def test_a_text_has_no_more_ids_than_the_encoder_has_positions(folder: Path) -> None:
     (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 512}')
-    assert np.isfinite(open_embedding_model(folder, CPU).similarities(["tea " * 100], ["rain"])).all()
+    assert np.isfinite(open_embedding_model(folder, *CPU).similarities(["tea " * 100], ["rain"])).all()
 
 
 def test_each_distinct_text_is_embedded_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = open_embedding_model(folder, CPU)
+    model = open_embedding_model(folder, *CPU)
     texts = 0
     own = type(model.tokenizer).encode
 
@@ -136,7 +135,7 @@ def test_each_distinct_text_is_embedded_once(folder: Path, monkeypatch: pytest.M
 
 
 def test_a_similarity_does_not_depend_on_the_batch(folder: Path) -> None:
-    model = open_embedding_model(folder, CPU)
+    model = open_embedding_model(folder, *CPU)
     alone = [model.similarities([q], [p])[0] for q, p in zip(QUESTIONS, PASSAGES, strict=True)]
     np.testing.assert_allclose(model.similarities(QUESTIONS, PASSAGES), alone, atol=1e-5)
 
@@ -156,7 +155,7 @@ def test_a_pooling_that_is_not_known_is_refused(folder: Path, pooling: dict[str,
 def test_a_model_without_pooling_files_is_refused(tmp_path: Path) -> None:
     write_model(tmp_path)
     with pytest.raises(TmkdError, match=r"no embedding model: modules\.json is missing"):
-        open_embedding_model(tmp_path, CPU)
+        open_embedding_model(tmp_path, *CPU)
 
 
 def test_a_further_layer_and_another_similarity_are_refused(folder: Path) -> None:
@@ -171,7 +170,7 @@ def test_a_further_layer_and_another_similarity_are_refused(folder: Path) -> Non
 def test_an_encoder_whose_folder_says_nothing_is_opened_with_given_settings(tmp_path: Path) -> None:
     write_model(tmp_path)
     settings = EmbeddingSettings("mean", "cosine", 16, False, "", "")
-    found = open_embedding_model(tmp_path, CPU, settings).similarities(["tea"], ["tea"])
+    found = open_embedding_model(tmp_path, *CPU, settings).similarities(["tea"], ["tea"])
     assert found[0] == pytest.approx(1, abs=1e-5)
 
 

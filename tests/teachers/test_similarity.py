@@ -35,7 +35,7 @@ def _golden(labels: list[int]) -> pa.Table:
 
 def test_its_logits_are_0_and_the_fitted_log_odds(base: Path, tmp_path: Path) -> None:
     facts = fit_similarity("cos", base, _golden(LABELS), tmp_path, CPU)
-    similarities = open_embedding_model(base, CPU).similarities(QUESTIONS, PASSAGES)
+    similarities = open_embedding_model(base, "cpu", "fp32").similarities(QUESTIONS, PASSAGES)
     line = fit_log_odds(similarities, LABELS)
     assert (facts["slope"], facts["offset"], facts["pairs"]) == (*line, 4)
     network = open_similarity(base, tmp_path, CPU)

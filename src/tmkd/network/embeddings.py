@@ -21,7 +21,6 @@ from tmkd.network.encoder import ATTENTION, check_whole, quiet
 from tmkd.network.opening import longest_pair, refusing
 from tmkd.network.same_ids import check_ids
 from tmkd.network.scoring import batched_logits
-from tmkd.train.hardware import Hardware
 
 Pooling = Literal["mean", "cls", "max", "lasttoken"]
 Similarity = Literal["cosine", "dot"]
@@ -126,7 +125,8 @@ class EmbeddingModel:
     tokenizer: TextTokenizer
     pad_id: int
     settings: EmbeddingSettings
-    hardware: Hardware
+    device: str
+    precision: str
 
     def similarities(
         self, questions: Sequence[str], passages: Sequence[str], done: Callable[[int], None] | None = None
@@ -156,16 +156,15 @@ class EmbeddingModel:
             sum(self.tokenizer.encode([prompt + text for text in texts]).lengths.mean() for texts, prompt in sides)
         )
 
-    def at(self, hardware: Hardware) -> EmbeddingModel:
+    def at(self, device: str, precision: str) -> EmbeddingModel:
         """The same model, working on other hardware."""
-        return replace(self, encoder=self.encoder.to(hardware.device), hardware=hardware)
+        place(self.encoder, device)
+        return replace(self, device=device, precision=precision)
 
     def _embed(self, texts: Sequence[str]) -> np.ndarray:
         if self.settings.lower_case:
             texts = [text.lower() for text in texts]
-        vectors = batched_logits(
-            self._pooled, self.tokenizer.encode(texts), self.pad_id, self.hardware.device, self.hardware.precision
-        )
+        vectors = batched_logits(self._pooled, self.tokenizer.encode(texts), self.pad_id, self.device, self.precision)
         if self.settings.similarity == "cosine":
             vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
         return vectors
@@ -186,7 +185,9 @@ class EmbeddingModel:
         return (states * mask).sum(dim=1) / mask.sum(dim=1)
 
 
-def open_embedding_model(folder: Path, hardware: Hardware, settings: EmbeddingSettings | None = None) -> EmbeddingModel:
+def open_embedding_model(
+    folder: Path, device: str, precision: str, settings: EmbeddingSettings | None = None
+) -> EmbeddingModel:
     """Open an encoder as an embedding model; without `settings` its folder says how it pools.
 
     Only safetensors are read and no code of the folder is run.
@@ -208,5 +209,5 @@ def open_embedding_model(folder: Path, hardware: Hardware, settings: EmbeddingSe
     pairs = PairTokenizer.load(folder, longest_pair(encoder, max(chosen.max_length, 16)))
     check_ids(folder, pairs, str(folder))
     tokenizer = TextTokenizer(pairs, longest_pair(encoder, chosen.max_length))
-    place(encoder.eval(), hardware.device)
-    return EmbeddingModel(encoder, tokenizer, pairs.settings.pad_id, chosen, hardware)
+    place(encoder.eval(), device)
+    return EmbeddingModel(encoder, tokenizer, pairs.settings.pad_id, chosen, device, precision)

@@ -26,11 +26,7 @@ class SimilarityNetwork:
 
     model: EmbeddingModel
     line: LogOdds
-
-    @property
-    def hardware(self) -> Hardware:
-        """Device and precision that it works in."""
-        return self.model.hardware
+    hardware: Hardware
 
     @property
     def parameters(self) -> int:
@@ -39,7 +35,7 @@ class SimilarityNetwork:
 
     def at(self, hardware: Hardware) -> SimilarityNetwork:
         """The same, working on other hardware."""
-        return SimilarityNetwork(self.model.at(hardware), self.line)
+        return SimilarityNetwork(self.model.at(hardware.device, hardware.precision), self.line, hardware)
 
     def logits(
         self, questions: Sequence[str], passages: Sequence[str], done: Callable[[int], None] | None = None
@@ -59,7 +55,7 @@ def fit_similarity(name: str, base: Path, golden: pa.Table, folder: Path, hardwa
 
     golden: pairs with labels 0 and 1. Raises: TmkdError when the labels are of one class, or the similarities alike.
     """
-    model = open_embedding_model(base, hardware)
+    model = open_embedding_model(base, hardware.device, hardware.precision)
     similarities = model.similarities(golden["question"].to_pylist(), golden["passage"].to_pylist())
     try:
         line = fit_log_odds(similarities, golden["label"].to_numpy() == 1)
@@ -78,4 +74,4 @@ def open_similarity(base: Path, folder: Path, hardware: Hardware) -> SimilarityN
         line = LogOdds(float(facts["slope"]), float(facts["offset"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TmkdError(f"{path}: damaged ({error}); remove {folder} and run teach again") from None
-    return SimilarityNetwork(open_embedding_model(base, hardware), line)
+    return SimilarityNetwork(open_embedding_model(base, hardware.device, hardware.precision), line, hardware)
