@@ -14,22 +14,13 @@ from tmkd.errors import TmkdError
 from tmkd.recipe.parts import SourceSpec
 from tmkd.recipe.schema import Recipe, TeacherSpec
 from tmkd.store import digest_file, digest_json
+from tmkd.teachers.network_scores import BYTES_PER_LOGITS, settings_of, score_by_network, scoring_by_network
 from tmkd.teachers.teacher import Facts, Run, Teacher
-from tmkd.train.estimate import Estimate, Sizes, scoring_seconds, training_seconds, weight_bytes
+from tmkd.train.estimate import Estimate, Sizes, training_seconds, weight_bytes
 
 if TYPE_CHECKING:
     from tmkd.teachers.network import Network
     from tmkd.train.hardware import Hardware
-
-# Settings of a teacher that its weights do not depend on.
-_BESIDE_WEIGHTS: Mapping[str, Any] = {
-    "extra": True,
-    "force": True,
-    "scores": True,
-    "missing": True,
-    "fit": {"checkpoint_steps", "tensorboard"},
-}
-_BYTES_PER_LOGITS = 8  # of a pair of two classes
 
 
 def teacher_of(name: str, spec: TeacherSpec) -> Teacher:
@@ -69,7 +60,7 @@ class FineTuned:
         return {f"pretrained {self.pretrained}": run.pretrained(self.pretrained).digest}
 
     def settings(self, run: Run) -> dict[str, Any]:
-        return _settings(self._decided(run)) | run.demanded_precision()
+        return settings_of(self._decided(run)) | run.demanded_precision()
 
     def _decided(self, run: Run) -> TeacherSpec:
         """Its entry with `fresh_pooler` decided."""
@@ -92,7 +83,7 @@ class FineTuned:
         return finetune(self.name, self._decided(run), base, train, dev, folder, run.hardware())
 
     def score(self, run: Run, corpus: str, folder: Path, digest: str) -> Facts:
-        return _score_by_network(self, run, corpus, folder, digest)
+        return score_by_network(self, run, corpus, folder, digest)
 
     def open(self, run: Run, hardware: Hardware) -> Network:
         return _open(self, run, hardware)
@@ -102,7 +93,7 @@ class FineTuned:
         return Estimate(pairs, training_seconds(base, None, pairs, self.spec.fit), weight_bytes(base))
 
     def scoring(self, run: Run, pairs: int) -> Estimate:
-        return _scoring_by_network(run, self.pretrained, pairs)
+        return scoring_by_network(run, self.pretrained, pairs)
 
 
 @dataclass(frozen=True)
@@ -126,7 +117,7 @@ class ReadyMade:
 
     def settings(self, run: Run) -> dict[str, Any]:
         # A teacher's digest names its scores, which depend on the precision too.
-        return _settings(self.spec) | run.demanded_precision()
+        return settings_of(self.spec) | run.demanded_precision()
 
     def check(self, run: Run, pairs: Mapping[str, pa.Table]) -> None:
         self.make(run, run.pretrained(self.pretrained).path)
@@ -138,7 +129,7 @@ class ReadyMade:
         return {"ready_made": self.pretrained}
 
     def score(self, run: Run, corpus: str, folder: Path, digest: str) -> Facts:
-        return _score_by_network(self, run, corpus, folder, digest)
+        return score_by_network(self, run, corpus, folder, digest)
 
     def open(self, run: Run, hardware: Hardware) -> Network:
         return _open(self, run, hardware)
@@ -147,7 +138,7 @@ class ReadyMade:
         return Estimate(0, 1, 0)
 
     def scoring(self, run: Run, pairs: int) -> Estimate:
-        return _scoring_by_network(run, self.pretrained, pairs)
+        return scoring_by_network(run, self.pretrained, pairs)
 
 
 @dataclass(frozen=True)
@@ -174,9 +165,9 @@ class Similarity:
         return {f"pretrained {self.pretrained}": model.digest, "its embedding's settings": digest_json(beside)}
 
     def settings(self, run: Run) -> dict[str, Any]:
-        return _settings(self.spec) | run.demanded_precision()
+        return settings_of(self.spec) | run.demanded_precision()
 
-    def check(self, run: Run) -> None:
+    def check(self, run: Run, pairs: Mapping[str, pa.Table]) -> None:
         from tmkd.network.embeddings import embedding_settings
 
         embedding_settings(run.pretrained(self.pretrained).path)
@@ -189,7 +180,7 @@ class Similarity:
         return fit_similarity(self.name, run.pretrained(self.pretrained).path, golden, folder, run.hardware())
 
     def score(self, run: Run, corpus: str, folder: Path, digest: str) -> Facts:
-        return _score_by_network(self, run, corpus, folder, digest)
+        return score_by_network(self, run, corpus, folder, digest)
 
     def open(self, run: Run, hardware: Hardware) -> Network:
         from tmkd.teachers.similarity import open_similarity
@@ -200,7 +191,7 @@ class Similarity:
         return self.scoring(run, sizes[f"{self.spec.task}/train"])
 
     def scoring(self, run: Run, pairs: int) -> Estimate:
-        return _scoring_by_network(run, self.pretrained, pairs)
+        return scoring_by_network(run, self.pretrained, pairs)
 
 
 @dataclass(frozen=True)
@@ -224,7 +215,7 @@ class Imported:
         return run.digests((self.file,))
 
     def settings(self, run: Run) -> dict[str, Any]:
-        return _settings(self.spec)
+        return settings_of(self.spec)
 
     def check(self, run: Run, pairs: Mapping[str, pa.Table]) -> None:
         from tmkd.teachers.imported import read_scores, require_scores
@@ -256,15 +247,7 @@ class Imported:
         return Estimate(0, 1, 0)
 
     def scoring(self, run: Run, pairs: int) -> Estimate:
-        return Estimate(pairs, 1, pairs * _BYTES_PER_LOGITS)
-
-
-def _settings(spec: TeacherSpec) -> dict[str, Any]:
-    exclude: Any = _BESIDE_WEIGHTS  # pydantic's own type of it is not public
-    settings = spec.model_dump(mode="json", exclude=exclude)
-    if settings["fresh_pooler"] == "auto":  # of a teacher that is not trained here
-        settings["fresh_pooler"] = False
-    return settings
+        return Estimate(pairs, 1, pairs * BYTES_PER_LOGITS)
 
 
 def _open(teacher: FineTuned | ReadyMade, run: Run, hardware: Hardware) -> Network:
@@ -273,25 +256,3 @@ def _open(teacher: FineTuned | ReadyMade, run: Run, hardware: Hardware) -> Netwo
     spec = teacher.spec
     labels = run.labels(spec.task)
     return load(teacher.folder(run), labels, spec.classes, spec.max_length, hardware, teacher.name)
-
-
-def _score_by_network(teacher: Teacher, run: Run, corpus: str, folder: Path, digest: str) -> Facts:
-    """Score the shards of a corpus that have no logits of this teacher yet."""
-    from tmkd.progress import progress
-    from tmkd.teachers.score import price_of_precision, remove_stale, score_shards, unscored
-
-    pairs, hardware = run.corpus(corpus), run.hardware()
-    todo = unscored(pairs, folder, digest)
-    facts: Facts = {"pairs": len(pairs), "scored_now": 0, "precision": hardware.precision}
-    if todo:
-        network = teacher.open(run, hardware)
-        with progress(f"score {teacher.name} × {corpus}", "pairs") as report:
-            facts["scored_now"] = score_shards(network, pairs, todo, folder, digest, report)
-        facts |= price_of_precision(network, pairs)
-    remove_stale(folder, pairs, digest)
-    return facts
-
-
-def _scoring_by_network(run: Run, pretrained: str, pairs: int) -> Estimate:
-    seconds = scoring_seconds(run.pretrained(pretrained).path, None, pairs)
-    return Estimate(pairs, seconds, pairs * _BYTES_PER_LOGITS)

@@ -1,0 +1,53 @@
+"""Teachers with a network: the settings that decide their logits, and how they score a corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tmkd.recipe.schema import TeacherSpec
+from tmkd.teachers.teacher import Facts, Run, Teacher
+from tmkd.train.estimate import Estimate, scoring_seconds
+
+# Settings of a teacher that its weights do not depend on.
+_BESIDE_WEIGHTS: Mapping[str, Any] = {
+    "extra": True,
+    "force": True,
+    "scores": True,
+    "missing": True,
+    "fit": {"checkpoint_steps", "tensorboard"},
+}
+BYTES_PER_LOGITS = 8  # of a pair of two classes
+
+
+def settings_of(spec: TeacherSpec) -> dict[str, Any]:
+    """Settings of a teacher that decide its logits, of imported ones too."""
+    exclude: Any = _BESIDE_WEIGHTS  # pydantic's own type of it is not public
+    settings = spec.model_dump(mode="json", exclude=exclude)
+    if settings["fresh_pooler"] == "auto":  # of a teacher that is not trained here
+        settings["fresh_pooler"] = False
+    return settings
+
+
+def score_by_network(teacher: Teacher, run: Run, corpus: str, folder: Path, digest: str) -> Facts:
+    """Score the shards of a corpus that have no logits of this teacher yet."""
+    from tmkd.progress import progress
+    from tmkd.teachers.score import price_of_precision, remove_stale, score_shards, unscored
+
+    pairs, hardware = run.corpus(corpus), run.hardware()
+    todo = unscored(pairs, folder, digest)
+    facts: Facts = {"pairs": len(pairs), "scored_now": 0, "precision": hardware.precision}
+    if todo:
+        network = teacher.open(run, hardware)
+        with progress(f"score {teacher.name} × {corpus}", "pairs") as report:
+            facts["scored_now"] = score_shards(network, pairs, todo, folder, digest, report)
+        facts |= price_of_precision(network, pairs)
+    remove_stale(folder, pairs, digest)
+    return facts
+
+
+def scoring_by_network(run: Run, pretrained: str, pairs: int) -> Estimate:
+    """Estimate of scoring pairs with all layers of a pretrained model."""
+    seconds = scoring_seconds(run.pretrained(pretrained).path, None, pairs)
+    return Estimate(pairs, seconds, pairs * BYTES_PER_LOGITS)
