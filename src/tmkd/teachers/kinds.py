@@ -14,7 +14,7 @@ from tmkd.errors import TmkdError
 from tmkd.recipe.parts import SourceSpec
 from tmkd.recipe.schema import Recipe, TeacherSpec
 from tmkd.store import digest_file, digest_json
-from tmkd.teachers.network_scores import BYTES_PER_LOGITS, settings_of, score_by_network, scoring_by_network
+from tmkd.teachers.network_scores import BYTES_PER_LOGITS, score_by_network, scoring_by_network, settings_of
 from tmkd.teachers.teacher import Facts, Run, Teacher
 from tmkd.train.estimate import Estimate, Sizes, training_seconds, weight_bytes
 
