@@ -109,6 +109,12 @@ def test_a_pair_that_just_fits_stays_whole() -> None:
     assert one(made(bert(), 8), "a b c d", "e")[0] == [11, 0, 1, 2, 3, 12, 4, 12]
 
 
+def test_a_pair_fits_until_encode_would_cut_it() -> None:
+    tokenizer = made(bert(), max_length=8)  # five ids of texts
+    questions, passages = ["a b", "a b", "a b c d e f"], ["c d e", "c d e f", ""]
+    assert tokenizer.fits(questions, passages).tolist() == [True, False, False]
+
+
 @given(st.integers(0, 12), st.integers(0, 12), st.integers(5, 16))
 def test_length_is_never_passed_and_nothing_is_lost_needlessly(first: int, second: int, max_length: int) -> None:
     ids, types = one(made(bert(), max_length), "a " * first, "b " * second)

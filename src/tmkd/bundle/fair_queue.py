@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from tmkd.data.tokens import TokenIds
 from tmkd.machine import cores
 
 MOST_PAIRS = 64  # of one part
-MOST_WAITING = 1 << 20  # token ids: with as many waiting, a further request waits
+MOST_WAITING = 1 << 20  # token ids: with as many waiting, a further request waits; `most_waiting` of a queue may differ
 
 Logits = npt.NDArray[np.float32]
 
@@ -59,6 +60,7 @@ class FairQueue:
     def __init__(self, runner: GraphRunner, threads: int | None = None) -> None:
         self.runner = runner
         self.threads = threads or cores()
+        self.most_waiting = MOST_WAITING
         self._forks = 0
         self._begin()
         _follow_forks(self)
@@ -68,8 +70,15 @@ class FairQueue:
         self._requests: deque[_Request] = deque()
         self._running = 0
         self.waiting_tokens = 0
+        self.computed_tokens = 0  # since the start, by all threads
+        self.busy_seconds = 0.0  # that the threads took, added up: the rate is threads × tokens ÷ seconds
         # Starts its threads when parts come, and ends them with this queue.
         self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="tmkd")
+
+    @property
+    def waiting_requests(self) -> int:
+        """Number of requests with parts not yet begun."""
+        return len(self._requests)
 
     def logits(self, tokens: TokenIds) -> Logits:
         """Logarithm of Eq. 6, float32 (pairs, classes); the calling thread waits. Raises: what the runner raises."""
@@ -82,7 +91,7 @@ class FairQueue:
     def submit(self, tokens: TokenIds, block: bool = True) -> Future[Logits]:
         """Queue a request. Its future's `cancel()` withdraws the parts not yet begun; a failed part withdraws them too.
 
-        Where MOST_WAITING token ids wait already, waits until fewer do. Raises: queue.Full then, without `block`.
+        Where `most_waiting` token ids wait already, waits until fewer do. Raises: queue.Full then, without `block`.
         """
         parts = deque(self.runner.parts(tokens, self.threads))
         logits = np.empty((len(tokens.lengths), self.runner.classes), dtype=np.float32)
@@ -91,9 +100,9 @@ class FairQueue:
             request.future.set_result(logits)
             return request.future
         with self._changed:
-            if not block and self.waiting_tokens >= MOST_WAITING:
+            if not block and self.waiting_tokens >= self.most_waiting:
                 raise queue.Full
-            self._changed.wait_for(lambda: self.waiting_tokens < MOST_WAITING)
+            self._changed.wait_for(lambda: self.waiting_tokens < self.most_waiting)
             self._requests.append(request)
             self.waiting_tokens += int(tokens.lengths.sum())
             for _ in parts:
@@ -111,16 +120,19 @@ class FairQueue:
             part = request.parts.popleft()
             if request.parts:
                 self._requests.append(request)
-            self.waiting_tokens -= int(request.tokens.lengths[part].sum())
+            tokens = int(request.tokens.lengths[part].sum())
+            self.waiting_tokens -= tokens
             self._running += 1
             self._changed.notify_all()
-        error = None
+        error, started = None, time.perf_counter()
         try:
             request.logits[part] = self.runner.logits(request.tokens.take(part))
         except BaseException as raised:
             error = raised
         with self._changed:
             self._running -= 1
+            self.computed_tokens += tokens
+            self.busy_seconds += time.perf_counter() - started
             ended = request.undone > 0 and (error is not None or request.undone == 1)
             request.undone = 0 if ended else request.undone - 1
             self._changed.notify_all()

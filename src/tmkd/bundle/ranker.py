@@ -19,6 +19,7 @@ from tmkd.bundle.processor import FASTEST_FIRST, own_precision
 from tmkd.bundle.session import Session
 from tmkd.bundle.tokenizer_check import open_tokenizer
 from tmkd.data.text import TOKENIZER
+from tmkd.data.tokens import TokenIds
 from tmkd.errors import TmkdError, first_line
 from tmkd.ranking import Predictions, Probabilities, RankedPassage, predictions, ranking
 
@@ -138,16 +139,19 @@ class Ranker:
     def _graph(self, precision: Precision) -> bytes:
         return read_file(self.folder, GRAPHS[precision])
 
+    def encode(self, questions: Sequence[str], passages: Sequence[str]) -> TokenIds:
+        """Token ids of pairs, each cut to the model's length.  Raises: TmkdError for texts that are no Unicode."""
+        try:
+            return self.tokenizer.encode(questions, passages)
+        except Exception as error:  # the tokenizers library raises plain Exception
+            raise TmkdError(f"{self.folder / TOKENIZER}: cannot tokenise these texts ({first_line(error)})") from error
+
     def predict_proba(self, pairs: Sequence[tuple[str, str]]) -> Probabilities:
         """Probabilities (Eq. 6) of (question, passage) pairs, float32 (pairs, classes)."""
         logits = np.empty((len(pairs), len(self.bundle.labels.names)), dtype=np.float32)
         for start in range(0, len(pairs), _AT_ONCE):
             part = pairs[start : start + _AT_ONCE]
-            try:
-                tokens = self.tokenizer.encode([question for question, _ in part], [passage for _, passage in part])
-            except Exception as error:  # the tokenizers library raises plain Exception
-                reason = first_line(error)
-                raise TmkdError(f"{self.folder / TOKENIZER}: cannot tokenise these texts ({reason})") from error
+            tokens = self.encode([question for question, _ in part], [passage for _, passage in part])
             logits[start : start + len(part)] = self.queue.logits(tokens)
         return np.exp(logits)
 

@@ -14,6 +14,7 @@ from rich.text import Text
 from tmkd import process
 from tmkd.cli.bundle import Json, bench, rank
 from tmkd.cli.output import argument, replace_what_cannot_be_written
+from tmkd.cli.serve import serve
 from tmkd.cli.start import init, words
 from tmkd.errors import EXTRA_OF, TmkdError, UsageError, install_hint
 
@@ -155,6 +156,7 @@ def precompute(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs
     out.print(str(folder), highlight=False, markup=False, soft_wrap=True)
 
 
+app.command()(serve)
 app.command()(rank)
 app.command()(bench)
 

@@ -156,6 +156,11 @@ class PairTokenizer:
         around = (self._specials.before, self._specials.between, self._specials.after, [self.settings.pad_id])
         return found | {str(self.tokenizer.id_to_token(number)): number for part in around for number in map(int, part)}
 
+    def fits(self, questions: Sequence[str], passages: Sequence[str]) -> np.ndarray:
+        """True for each pair that `encode` leaves whole, bool (pairs,); one text as long as the limit counts as cut."""
+        firsts, seconds = (self.tokenise(texts).lengths for texts in (questions, passages))
+        return np.asarray((firsts + seconds <= self._text_budget) & (np.maximum(firsts, seconds) < self._text_budget))
+
     def save(self, folder: Path) -> None:
         """Write tokenizer.json, with truncation and padding switched off."""
         write_atomic(folder / TOKENIZER, self.tokenizer.to_str(pretty=True).encode())
