@@ -32,8 +32,8 @@ _WORD = re.compile(
 )
 _SIGNED = re.compile(r"[$%+#*/<=>^]|[.,:'-](?=[.\d])|(?<![\w.])\.\w|\d\s*-")  # a text that may have such words
 _BARE = re.compile(rf"[^{_LETTER}]+")
-# Whatever tells two texts apart: as in a word, and signs between digits (1.5, 2^3, 5 - 3, 1 5).
-_TELLING = re.compile(
+# Parts by which two texts differ: as in a word, and signs between digits (1.5, 2^3, 5 - 3, 1 5).
+_DISTINCTIVE = re.compile(
     rf"[^{_LETTER}]+"
     rf"|(?<=\d)[^\w\x80-\U0010ffff]+(?=\d)"
     r"|[$%+<=>~^]|!(?==)|\#(?<=[^\W\d_]\#)"
@@ -73,7 +73,7 @@ def normalised(text: str) -> str:
         letters = text.encode().translate(None, _NO_SIGNS)
         if letters.isalpha():
             return letters.lower().decode()
-    return "".join(map(_told, _TELLING.findall(_POINT.sub(" ", _plain(text)))))
+    return "".join(map(_operators_or_space, _DISTINCTIVE.findall(_POINT.sub(" ", _plain(text)))))
 
 
 def text_key(text: str) -> str:
@@ -138,7 +138,7 @@ def _pairs(units: list[str]) -> list[str]:
     return [one + other for one, other in pairwise(units)] or units
 
 
-def _told(piece: str) -> str:
+def _operators_or_space(piece: str) -> str:
     """Reduce what stands between two digits to its operators, or to one space; other pieces stay."""
     return piece if piece.split() == [piece] else _OPERATORS.sub("", piece) or " "
 
