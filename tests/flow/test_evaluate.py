@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +48,12 @@ def test_every_pair_of_every_test_set_is_predicted_in_order(
         table = pair_table(questions, passages, [0] * size)
         write_corpus(run.corpus_folder(f"toy/{split}"), run.labels("toy"), [table])
     step = next(step for step in evaluate_steps(run) if step.title == "evaluate/toy/teacher t1")
+    done: list[tuple[int, int]] = []
+    monkeypatch.setattr(
+        "tmkd.progress.progress", lambda title, unit: nullcontext(lambda now, of: done.append((now, of)))
+    )
     assert step.make(tmp_path) == {"parameters": 7, "bytes": 28, "precision": "fp32", "pairs": 4100}
+    assert done == [(2048, 4100), (4096, 4100), (4097, 4100), (4100, 4100)]
     for split, size in sizes.items():
         stored = load_file(tmp_path / f"{split}.safetensors")["probabilities"]
         assert stored.dtype == np.float64
@@ -81,4 +87,6 @@ def test_rows_whose_best_teacher_is_unknown_wait(world: World) -> None:
     waiting = [step for step in evaluate_steps(tiny.opened(world)) if step.waits]
     assert [step.name for step in waiting] == ["evaluate/toy/1-o-1/1", "evaluate/toy/tkd/1"]
     sizes = {"toy/test": 12}
-    assert {step.estimate(sizes).pairs for step in waiting} == {12}
+    estimates = [step.estimate(sizes) for step in waiting]
+    assert {(one.pairs, one.bytes) for one in estimates} == {(12, 12 * 16)}  # two float64 a pair
+    assert [(step.verb, step.settings, step.needs) for step in waiting] == [("evaluate", {}, {})] * 2
