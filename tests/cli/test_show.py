@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+import tiny
 from finished_steps import states
 from tiny import Call, World
+from tmkd.cli.show import show_states
 
 
 def test_show_prints_the_reason_of_a_stale_step(finished: World, tmkd: Call) -> None:
@@ -25,6 +29,20 @@ def test_show_prints_the_reason_of_a_stale_step(finished: World, tmkd: Call) -> 
     assert edited["teach/t1"] == ("stale", "needs collect/toy")
     shown = tmkd("show", finished.recipe, "--runs", finished.runs)
     assert "input changed: file train.tsv" in shown.out
+
+
+def test_a_narrow_table_cuts_no_name_and_has_versions_only_where_they_differ(
+    finished: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shown() -> str:
+        text = StringIO()
+        show_states(tiny.opened(finished), Console(file=text, width=60), as_json=False)
+        return text.getvalue()
+
+    assert "…" not in shown()
+    assert "made with" not in shown()
+    monkeypatch.setattr("tmkd.cli.show.versions", lambda: {"tmkd": "9.9"})
+    assert "made" in shown()
 
 
 def test_show_before_anything_is_done(world: World, tmkd: Call) -> None:

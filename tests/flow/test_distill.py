@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+
+import pytest
 
 import tiny
 from finished_steps import steps_made
@@ -41,6 +44,21 @@ def test_rows_of_one_pruned_student_share_its_start_and_first_stage(finished_wor
     assert first.needs["the narrowed start"] == second.needs["the narrowed start"] == start.folder
     assert second.needs["the stage before"] == first.folder
     assert {"collect/toy/train", "score/toy/train/t1", "score/toy/train/t2"} <= {*second.needs}
+
+
+def test_a_pruned_start_is_chosen_by_the_questions_and_passages_of_the_first_stage(
+    finished_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[tuple[str, str]] = []
+
+    def write(base: Path, student: object, pairs: list[tuple[str, str]], folder: Path) -> dict[str, int]:
+        used.extend(pairs)
+        return {}
+
+    monkeypatch.setattr("tmkd.network.prune.write_pruned", write)
+    run = tiny.opened(finished_world, "rows={a: {student: {ffn: 8}, stages: [{use: pretrain}]}}")
+    next(distill_steps(run)).make(tmp_path)
+    assert used == [(pair.question, pair.passage) for pair in run.corpus("web").pairs()]
 
 
 def test_a_row_whose_best_teacher_is_unknown_is_one_step_that_waits(world: World) -> None:

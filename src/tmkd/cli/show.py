@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from tmkd.cli.output import print_json
 from tmkd.flow.export import FRONTIER, FRONTIER_PAGE
@@ -90,13 +90,19 @@ def show_states(run: RunFolder, console: Console, as_json: bool) -> None:
         ]
         print(json.dumps(steps, indent=1))
         return
-    table = Table("step", "state", "why", "took", "made with")
     colour = {"done": "green", "stale": "yellow", "missing": "red"}
     installed = versions()
-    for step, now, made_with in rows:
+    others = [
+        ", ".join(f"{name} {one}" for name, one in made_with.items() if installed.get(name) != one)
+        for _, _, made_with in rows
+    ]
+    table = Table(Column("step", overflow="fold"), "state", "why", "took")  # a narrow terminal cuts no name short
+    if any(others):
+        table.add_column("made with")
+    for (step, now, _), other in zip(rows, others, strict=True):
         took = clock(now.seconds) if now.seconds else ""
-        others = ", ".join(f"{name} {one}" for name, one in made_with.items() if installed.get(name) != one)
-        table.add_row(step.title, f"[{colour[now.kind]}]{now.kind}[/]", now.why, took, others)
+        state = f"[{colour[now.kind]}]{now.kind}[/]"
+        table.add_row(step.title, state, now.why, took, *([other] if any(others) else []))
     console.print(table)
 
 
