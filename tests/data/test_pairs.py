@@ -65,6 +65,9 @@ def test_a_corpus_gives_back_what_was_written(tmp_path: Path) -> None:
     assert corpus.table().equals(table(0, 7))
     assert corpus.shard(2).equals(table(6, 7))
     assert corpus.label_array().tolist() == [0, 1, -1, 1, 0, -1, 0]
+    assert [f"{high:016x}{low:016x}" for high, low in corpus.id_array().tolist()] == [
+        pair.id for pair in corpus.pairs()
+    ]
     pairs = list(corpus.pairs())
     assert pairs[2] == Pair(
         pair_id("question 2", "passage 2"), "question 2", "passage 2", None, "made.tsv", question_group("question 2")
@@ -105,6 +108,7 @@ def test_an_empty_corpus_has_the_columns_all_the_same(tmp_path: Path) -> None:
     assert len(corpus) == 0
     assert corpus.table().schema == SCHEMA
     assert corpus.label_array().tolist() == []
+    assert corpus.id_array().shape == (0, 2)
 
 
 def test_an_unfinished_corpus_is_not_opened(tmp_path: Path) -> None:

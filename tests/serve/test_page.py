@@ -260,7 +260,7 @@ def test_an_error_is_told_and_asked_again_by_a_button(page: Any, stub: Stub) -> 
 
 def test_a_server_that_is_gone_is_told(page: Any, stub: Stub) -> None:
     expect(page.locator("#examples li")).to_have_count(2)
-    page.route("**/answer?*", lambda route: route.abort())
+    page.route("**/answer?**", lambda route: route.abort())
     ask(page, "burn")
     expect(page.get_by_role("status")).to_contain_text("The server does not answer. Is it still running?")
 

@@ -167,6 +167,12 @@ class Corpus:
         labels = self._read_all(["label"])["label"].to_pylist()
         return np.array([-1 if label is None else label for label in labels], dtype=np.int64)
 
+    def id_array(self) -> np.ndarray:
+        """Pair ids as two numbers each, uint64 (pairs, 2); raises as `shard` does."""
+        ids = (self._read(shard, ["id"])["id"].to_pylist() for shard in self.shards)
+        halves = [np.frombuffer(bytes.fromhex("".join(one)), dtype=">u8").reshape(-1, 2) for one in ids]
+        return np.concatenate([np.empty((0, 2), dtype=np.uint64), *halves]).astype(np.uint64)
+
 
 def write_corpus(folder: Path, labels: LabelSet, tables: Iterable[pa.Table], shard_rows: int = 8192) -> Corpus:
     """Write pairs as shards of `shard_rows`, `corpus.json` last; the same pairs in the same order give the same bytes.

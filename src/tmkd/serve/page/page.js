@@ -70,7 +70,7 @@ async function ask(question, signal) {
     const slow = setTimeout(() => show("slow", "Still at work. This takes longer than usual.", "Stop", stop), SLOW);
     signal.addEventListener("abort", () => clearTimeout(slow));
     try {
-      return await get(`answer?q=${encodeURIComponent(question)}`, signal);
+      return await get(`answer?best_sentence=true&q=${encodeURIComponent(question)}`, signal);
     } catch (error) {
       if (!error.wait || tries === TRIES) throw error;
       clearTimeout(slow);
