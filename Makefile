@@ -4,7 +4,7 @@ PYTHON ?= python3
 PIP_ARGS ?=
 BIN := .venv/bin
 
-.PHONY: demo demo-all test test-all test-browser mutants check check-kernel docs clean
+.PHONY: demo demo-all test test-all test-browser test-clients client-environments mutants check check-kernel docs clean
 
 demo: .venv/ready
 	$(BIN)/tmkd run recipes/demo.yaml
@@ -16,12 +16,19 @@ test: .venv/ready
 	$(BIN)/python -m pytest
 
 # Of the tests that make test leaves out, none is skipped here because a program or package is absent.
-test-all: .venv/ready .venv/browser
+test-all: .venv/ready .venv/browser client-environments
 	$(BIN)/python -m pytest -m "" --absent-fails
 
 # The page in Chromium, which is taken from PATH: apt-get install chromium, or your system's word for that.
 test-browser: .venv/browser
 	$(BIN)/python -m pytest -m browser --absent-fails
+
+# Clients of other rerank servers in front of ours, each in an environment of its own in .clients (1.6 GB in all).
+test-clients: .venv/ready client-environments
+	$(BIN)/python -m pytest -m clients --absent-fails
+
+client-environments: .venv/ready
+	$(BIN)/python tests/clients/environments.py
 
 # Small changes of MODULE (evaluate/results; all of them, without), and which of them its tests do not see.
 MODULE ?=
@@ -56,4 +63,4 @@ docs: .venv/ready
 	touch $@
 
 clean:
-	rm -rf .venv build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .clients build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
