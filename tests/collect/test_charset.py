@@ -14,6 +14,20 @@ FRENCH = "Voilà l’été où les élèves naïfs dînent à Nîmes. " * 20
 
 
 @pytest.mark.parametrize(
+    "meta",
+    [
+        '<!-- <meta charset="iso-8859-1"> --><meta charset="windows-1251">',
+        '<meta name="description" content="on charset=koi8-r"><meta charset=windows-1251 />',
+        "<META content='text/html;charset = windows-1251' http-equiv=Content-Type>",
+        '<meta name="a"\n data-charset="koi8-r"><meta http-equiv="content-type" content="text/html; charset=cp1251">',
+    ],
+)
+def test_a_page_declares_its_charset_in_a_meta_of_that_kind_alone(meta: str) -> None:
+    page = f"{meta}<p>{RUSSIAN}"
+    assert decode(page.encode("cp1251")) == page
+
+
+@pytest.mark.parametrize(
     ("content", "declared", "text"),
     [
         (FRENCH.encode(), "iso-8859-1", FRENCH),  # valid UTF-8 is UTF-8, whatever is declared
@@ -43,6 +57,10 @@ FRENCH = "Voilà l’été où les élèves naïfs dînent à Nîmes. " * 20
             '<?xml version="1.0" encoding="gb2312"?>朱镕',
         ),
         (b'<meta charset="utf-16">plain', None, '<meta charset="utf-16">plain'),
+        (b"<p>plain", "utf-16le", "<p>plain"),
+        ("<p>東京".encode(), "utf-16", "<p>東京"),
+        ("①㈱".encode("cp932"), "shiftjis", "①㈱"),  # a name of Python's for the same
+        (f"naïve {'tea ' * 50}é".encode()[:-1], "utf-8", f"naïve {'tea ' * 50}"),  # cut off
         (b"\xff\xfe" + FRENCH.encode("utf-16-le"), "gb2312", FRENCH),
         (FRENCH.encode("utf-16"), None, FRENCH),
         (FRENCH.encode("utf-16-le"), "utf-16le", FRENCH),

@@ -33,12 +33,14 @@ def test_jsonl_has_text_or_paragraphs_and_perhaps_a_title(tmp_path: Path) -> Non
         b'{"url": "u2", "paragraphs": ["One", "Two"], "title": null}',
         b'{"_id": "MED-10", "title": "", "text": "beir", "metadata": {}}',
         b'{"id": 7, "contents": "anserini"}',
+        b'{"docno": 8.0, "segment": "trec"}',
     ]
     expected = [
         Row("u1", "T", "Body"),
         Row("u2", "", "One\n\nTwo"),
         Row("MED-10", "", "beir"),
         Row("7", "", "anserini"),
+        Row("8", "", "trec"),
     ]
     for name in ("a.jsonl", "b.jsonl.gz"):
         assert read(write(tmp_path, name, b"\r\n".join(lines))) == (expected, {})
@@ -177,6 +179,11 @@ def test_a_damaged_part_of_a_parquet_file_loses_only_itself(tmp_path: Path) -> N
             r"a\.tsv: no url column \(url, pid, .*\); it has qid, query; name it with columns: ",
         ),
         ("a.csv", b"url,query\n1,x\n", r"a\.csv: no text column"),
+        (
+            "a.jsonl",
+            b'{"url": "u", "t": "x"}\n{"key": 1}\n',
+            r"a\.jsonl: no text column \(.*\); it has url, t, key; name it",
+        ),
         ("a.parquet", b"PAR1 it is not", r"a\.parquet: not a readable Parquet file"),
     ],
 )

@@ -40,6 +40,12 @@ def faq(form: str) -> str:
         '<div><div><h3>{q}</h3></div><div><div style="visibility:hidden"><p>{a}</p></div></div></div>',
         "<h3>{q}</h3><p hidden>{a}</p>",
         '<label for="k{n}">{q}</label><div class="tab-content" style="display:none"><p>{a}</p></div>',
+        '<div role="button" aria-controls="e{n}" aria-expanded="false"><a class="title" tabindex="0">{q}</a></div>'
+        '<div id="e{n}" role="region" style="display:none"><p>{a}</p></div>',
+        '<span role="button" tabindex="0">{q}</span><div style="display:none"><p>{a}</p></div>',
+        '<p><strong>{q}</strong></p><div style="display:none"><p>{a}</p></div>',
+        '<div class="faq-question">{q}</div><div class="faq-answer" style="display:none"><p>{a}</p></div>',
+        '<div><h3><a href="#a{n}">{q}</a></h3><p id="a{n}">{a}</p></div>',
         '<div><h3>{q}</h3><div itemprop="acceptedAnswer" style="display:none"><div>{a}</div></div></div>',
     ],
 )
@@ -53,6 +59,14 @@ def test_an_answer_that_is_hidden_until_opened_stands_under_its_question(form: s
 def test_hidden_answers_of_a_list_follow_their_questions(form: str) -> None:
     tag = "dl" if "<dt>" in form else "ul"
     assert text(f"<{tag}>{faq(form)}</{tag}>").split("\n") == [part for both in QUESTIONS.items() for part in both]
+
+
+def test_a_panel_is_read_under_what_labels_it() -> None:
+    first, second = list(QUESTIONS)[:2]
+    tabs = f'<div role="tablist"><a role="tab" id="t0">{first}</a><a role="tab" id="t1">{second}</a></div>'
+    panels = f'<div role="tabpanel"><h3>{first}</h3><p>{QUESTIONS[first]}</p></div>'
+    panels += f'<div role="tabpanel" aria-labelledby="t1" hidden><p>{QUESTIONS[second]}</p></div>'
+    assert text(tabs + panels).endswith(f"{first}:\n\n{QUESTIONS[first]}\n\n{second}:\n\n{QUESTIONS[second]}")
 
 
 def test_a_tab_panel_is_read_under_the_name_of_its_tab() -> None:

@@ -90,6 +90,12 @@ def test_zstandard_is_read() -> None:
     assert decoded(packed.getvalue(), "", "zstd") == BODY
 
 
+@pytest.mark.parametrize("encoding", ["", "br", "deflate", "gzip", "utf-8"])
+def test_gzip_is_undone_whatever_is_declared(encoding: str) -> None:
+    content = gzip.compress(BODY)
+    assert decoded(gzip.compress(content) if encoding == "gzip" else content, "", encoding) == BODY
+
+
 def test_codings_of_several_headers_are_in_their_order() -> None:
     content = gzip.compress(zlib.compress(BODY))
     assert decode_body(content, [], ["deflate", "gzip"], LIMIT, fastwarc.stream_io) == BODY

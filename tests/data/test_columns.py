@@ -21,6 +21,8 @@ def column(values: list[Any], of: pa.DataType | None = None) -> pa.ChunkedArray:
     [
         (column(["a", None]), ["a", None]),
         (column([1, 2]), ["1", "2"]),
+        (column([1.5, float("nan")]), ["1.5", None]),
+        (column([float("nan"), None], pa.float16()), [None, None]),
         (column([b"a", b"b"]), ["a", "b"]),
         (column([{"text": "a"}, {"text": None}], MIXED), ["a", None]),
         (column([None, None], pa.list_(pa.string())), [None, None]),

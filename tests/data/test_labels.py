@@ -27,9 +27,10 @@ def test_label_set_refuses_a_strange_positive_and_a_repeated_name(names: tuple[s
         LabelSet("demo", names, positive)
 
 
-@pytest.mark.parametrize(
-    "word", ["", " - ", "NaN", "nan", "NULL", "None", "NA", "n/a", "<NA>", "#N/A", "\\N", "-1", "-1.0"]
-)
+MARKS = ("", " - ", "NaN", "nan", "NULL", "None", "NA", "n/a", "<NA>", "#N/A", "\\N", "-1", "-1.0", "-NaN", "NaT")
+
+
+@pytest.mark.parametrize("word", MARKS)
 def test_marks_for_no_label_give_none(word: str) -> None:
     assert LABELS.read(word) is None
     assert LabelSet("t", ("x", word.strip()), "x").read(word) == 1

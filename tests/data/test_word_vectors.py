@@ -63,7 +63,7 @@ def test_files_that_are_no_word_vectors_are_errors(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["v.txt", "v.txt.gz"])
 def test_a_byte_order_mark_is_no_part_of_a_word_and_utf16_is_refused(tmp_path: Path, name: str) -> None:
-    assert [word for word, _ in read_vectors(written(tmp_path, "\ufeffthe 1 2\r\n\r\nmoon 1 2\r\n", name))] == [
+    assert [word for word, _ in read_vectors(written(tmp_path, "\ufeffthe 1 2\r\n\r\n\ufeffmoon 1 2\r\n", name))] == [
         "the",
         "moon",
     ]

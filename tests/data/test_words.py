@@ -55,6 +55,11 @@ def test_a_point_between_digits_is_a_space() -> None:
         ("1.5", "15", "1:5", "1/5", "1-5"),
         ("is -5 even", "is 5 even"),
         (".5", "5", "-.5"),
+        ("what is && in c", "what is || in c", "what is & in c", "what is // in c", "what is in c"),
+        ("[]", "{}"),
+        ("R&D", "RD"),
+        ("@home", "home"),
+        ("1e-5", "1e5"),
         ("5 + 3", "5 - 3", "5 * 3", "5 / 3", "5 ^ 3", "5 3"),
         ("5%", "5", "$5", "€5", "5 °", "5‰"),
         ("a > b", "a < b", "a = b", "a != b", "a ≤ b", "a b"),
@@ -92,6 +97,12 @@ def test_words_keep_marks_and_their_signs(text: str, expected: list[str]) -> Non
     assert words(text) == expected
 
 
+def test_korean_nouns_are_found_before_their_particles() -> None:
+    assert search_terms("서울특별시는") == ["서울특별시는", "서울", "울특", "특별", "별시", "시는"]
+    assert search_terms(unicodedata.normalize("NFD", "서울")) == ["서울"]
+    assert set(search_terms("서울의 인구")) & set(search_terms("서울은 인구가 많다")) == {"서울", "인구"}
+
+
 def test_search_terms_are_words_with_and_without_signs() -> None:
     assert search_terms("C++ since 1.5") == ["c", "c++", "since", "1", "5", "1.5"]
     assert search_terms("蓝天") == ["蓝", "天", "蓝天"]
@@ -123,6 +134,7 @@ def test_any_unicode_has_words_without_spaces(text: str) -> None:
         ("天空是蓝色的。", 3),
         ("空は青い。 なぜ？", 3),
         ("ใช้ iPhone ทุกวัน", 3),
+        ("བོད་ཡིག་ནི། ཡིན།", 2),
         ("", 0),
         ("कल क्या है ?", 4),
     ],

@@ -12,7 +12,9 @@ _MAX_UNDECODABLE = 0.1  # share of undecodable bytes among those beyond ASCII ab
 _SAMPLE_BYTES = 50_000  # bytes given to charset_normalizer
 _HEADER_CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([^\s;\"',]{1,40})", re.IGNORECASE)
 _XML_CHARSET = re.compile(rb"\s*<\?xml[^>]{0,100}?\sencoding\s*=\s*[\"']\s*([\w.:-]{1,40})")
-_META_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{1,40})", re.IGNORECASE)
+_COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.DOTALL)
+_META = re.compile(rb"<meta[\s/][^>]{1,500}", re.IGNORECASE)
+_ATTRIBUTE = re.compile(r"([\w-]+)\s*=\s*(\"[^\"]*\"|'[^']*'|[^\s\"'>]+)")
 _STATEFUL = ("iso2022", "hz", "utf16", "utf32")  # their bytes may happen to be valid UTF-8
 # Python's codecs that are nearer to WHATWG's decoders: gbk is read as its superset, and the last two where a page has
 # characters of vendors (①) or half-width kana that the first one lacks.
@@ -38,9 +40,12 @@ def decode(content: bytes, charset: str | None = None) -> str | None:
         if content.startswith(mark):
             return _readable(content.decode(name, "replace"))
     declared = _codecs(charset or "")
-    for own in (_XML_CHARSET.match(content[:4096]), _META_CHARSET.search(content[:4096])):
-        # A page whose declaration can be read byte by byte is not in UTF-16.
-        declared += [name for name in _codecs(own[1].decode("ascii") if own else "") if not name.startswith("utf-16")]
+    xml = _XML_CHARSET.match(content[:4096])
+    # A page whose declaration can be read byte by byte is not in UTF-16.
+    own = [*_codecs(xml[1].decode("ascii") if xml else ""), *_codecs(_meta_charset(content[:4096]))]
+    declared += [name for name in own if not name.startswith("utf-16")]
+    if b"\0" not in content:  # nor is one without any NUL: half of a tag's bytes are
+        declared = [name for name in declared if not name.startswith(("utf-16", "utf-32"))]
     stateful = [name for name in declared if name.replace("_", "").replace("-", "").startswith(_STATEFUL)]
     for name in (*stateful, "utf-8", *declared):
         try:
@@ -51,6 +56,8 @@ def decode(content: bytes, charset: str | None = None) -> str | None:
     tried = [content.decode(name, "replace") for name in (*declared, "utf-8")]
     best = min(tried, key=lambda text: text.count("\ufffd"))
     wrong = best.count("\ufffd") > _MAX_UNDECODABLE * sum(map(len, _BEYOND_ASCII.findall(content)))
+    if best == tried[-1]:  # in UTF-8 a character of several bytes is no accident
+        wrong = wrong and 2 * best.count("\ufffd") > sum(character > "\x7f" for character in best)
     return _guessed(content) if wrong else _readable(best)
 
 
@@ -60,18 +67,33 @@ def declared_charset(content_type: str) -> str | None:
     return found[1] if found else None
 
 
+def _meta_charset(start: bytes) -> str:
+    """Label that a <meta> declares, by its charset or by its content in place of a header; "" without one."""
+    for meta in _META.findall(_COMMENT.sub(b"", start)):
+        found = _ATTRIBUTE.findall(meta.decode("latin-1"))
+        given = {name.lower(): value.strip("\"' \t\r\n") for name, value in found}
+        kind = next((given[name] for name in ("http-equiv", "name", "property") if name in given), "content-type")
+        header = given.get("content", "") if kind.lower() == "content-type" else ""
+        if label := given.get("charset") or declared_charset(header):
+            return label
+    return ""
+
+
 def _codecs(label: str) -> list[str]:
     """Names of Python's text encodings to try for a label; none for an unknown label."""
     with optional_import("reading HTML needs", "webencodings"):
         import webencodings
     label = label.strip(" \"'\t\r\n")
-    web = webencodings.lookup(label)
-    if web is not None and web.name not in ("replacement", "x-user-defined"):
-        name = web.codec_info.name
-        return list(_SUPERSETS.get(name, (name,)))
     try:
         known = codecs.lookup(label)
     except (LookupError, ValueError):
+        known = None
+    # Python has more names of the same encodings, such as shiftjis and latin-1.
+    web = webencodings.lookup(label) or webencodings.lookup(known.name if known else "")
+    if web is not None and web.name not in ("replacement", "x-user-defined"):
+        name = web.codec_info.name
+        return list(_SUPERSETS.get(name, (name,)))
+    if known is None:
         return []
     # Python also lists rot13, zlib and other codecs, and text encodings that no web page uses.
     text = getattr(known, "_is_text_encoding", True) and known.name not in _NOT_ON_THE_WEB

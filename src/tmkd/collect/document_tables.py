@@ -25,8 +25,10 @@ from tmkd.recipe.parts import SourceSpec
 MAX_URL_LENGTH = 2_000  # characters; the usual limit of browsers and search engines
 
 # Common names of each column; the first one that a file has is used.
-_NAMES = {"url": ID_NAMES, "title": ("title",), "text": ("text", "passage", "body", "contents", "paragraphs")}
+_TEXT_NAMES = ("text", "passage", "segment", "body", "contents", "content", "paragraphs")
+_NAMES = {"url": ID_NAMES, "title": ("title",), "text": _TEXT_NAMES}
 _MAX_LINE_BYTES = 32_000_000  # bytes; a longer line is skipped
+_FIRST_ROWS = 100  # rows whose columns are told where no row is a document
 _BATCH_ROWS = 256  # rows of a Parquet file read at once
 _SURROGATE = re.compile("[\udc80-\udcff]")  # surrogateescape writes these for bytes that are not UTF-8
 
@@ -53,11 +55,19 @@ def read_documents(path: Path, source: SourceSpec, drop_counts: Counter[str]) ->
     its content does not fit its suffix, it has no columns for url and text, or one of them holds a list (other than
     the text's paragraphs) or an object.
     """
+    names: dict[str, None] = {}  # of the first rows
+    found = False
     for number, row in table_rows(path, source, drop_counts, ("url", "text")):
         try:
-            yield from _row(row, source, drop_counts)
+            for document in _row(row, source, drop_counts):
+                found = True
+                yield document
         except _CellError as error:
             raise TmkdError(f"{path}: row {number}: {error}") from None
+        if number <= _FIRST_ROWS:
+            names |= dict.fromkeys(row)
+    if names and not found:
+        _require_columns(path, list(names), source, ("url", "text"))
 
 
 def table_rows(
@@ -238,6 +248,8 @@ def _row(row: Values, source: SourceSpec, drop_counts: Counter[str]) -> Iterator
 
 def cell_text(value: object) -> str | None:
     """Convert a value to text: "" for other types, None for bytes that are not UTF-8."""
+    if isinstance(value, float) and value.is_integer():  # pandas writes columns with missing values so
+        value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, bytes):

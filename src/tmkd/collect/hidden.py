@@ -33,6 +33,8 @@ _BUTTON_IN_HEADING = (
     "//*[self::button or @role='button' or @aria-expanded or @data-toggle or @data-bs-toggle]"
 )
 _BUTTONS = ("button", "label")
+_ASKING = frozenset("p div span a strong b li".split())  # noqa: SIM905
+_QUESTION_MARKS = frozenset("?？؟፧")
 _ATTRIBUTES = ("hidden", "style", "aria-hidden", "class", "role")  # trafilatura drops elements for their values
 _MAX_LABEL_CHARACTERS = 300
 
@@ -46,6 +48,7 @@ def unhide(tree: HtmlElement) -> list[HtmlElement]:
     """
     candidates = tree.xpath("//*[@hidden or @style or @aria-hidden or @class or @role]")
     hidden = [(element, _is_hidden(element)) for element in candidates]
+    ids = {element.get("id"): element for element in tree.xpath("//*[@id]")}
     controls: dict[str, HtmlElement] = {}
     for control in tree.xpath(_CONTROL):
         for name in ("aria-controls", "data-target", "data-bs-target", "href"):
@@ -60,6 +63,8 @@ def unhide(tree: HtmlElement) -> list[HtmlElement]:
             continue
         heading = _heading_before(element)
         control = controls.get(element.get("id") or " ")
+        if control is None:
+            control = ids.get(element.get("aria-labelledby") or " ")
         if _is_openable(element, heading, control):
             _show(element, heading, control)
         elif sure:
@@ -147,10 +152,17 @@ def _heading_before(element: HtmlElement) -> HtmlElement | None:
 def _heading_in(element: HtmlElement) -> HtmlElement | None:
     """Element itself or its only content, where that is a heading or a button."""
     for inner in element.xpath("descendant-or-self::*"):
-        if inner.tag in _HEADINGS or inner.tag in _BUTTONS or inner.get("aria-expanded") is not None:
+        button = inner.tag in _BUTTONS or inner.get("role") == "button" or inner.get("aria-expanded") is not None
+        if inner.tag in _HEADINGS or button:
             own, all_text = inner.text_content().strip(), element.text_content().strip()
             return inner if own and len(all_text) - len(own) <= 3 else None  # an arrow or a sign may stand beside it
-    return None
+    return element if _is_question(element) else None
+
+
+def _is_question(element: HtmlElement) -> bool:
+    """True for a short text that is one question, as many FAQ pages have in a heading's place."""
+    text = element.text_content().strip() if element.tag in _ASKING else ""
+    return len(text) <= _MAX_LABEL_CHARACTERS and text[-1:] in _QUESTION_MARKS and text.count(text[-1]) == 1
 
 
 def _next(element: HtmlElement) -> HtmlElement | None:

@@ -22,6 +22,10 @@ _MAX_JOINED_CHARACTERS = 300_000_000
 _INLINE_TAGS = frozenset(
     "a abbr b big br cite code del em font i img ins kbd mark q s small span strong sub sup tt u".split()  # noqa: SIM905
 )
+# A link within the page, or a toggle: it does not lead to another page's text.
+_LINK_IN_HEADING = "//*[self::h1 or self::h2 or self::h3 or self::h4 or self::h5 or self::h6]" + (
+    "//a[not(@href) or starts-with(@href, '#') or starts-with(@href, 'javascript:')]"
+)
 _FULL_PAGE = re.compile(r"<(?:html|head|body|frameset)\b", re.IGNORECASE)
 
 _FOOTNOTE_MARK = re.compile(r"\[[^\[\]]{1,30}\]|[*†‡§¶]+|[↑^]", re.DOTALL)
@@ -132,6 +136,8 @@ def _prune(tree: HtmlElement) -> None:
             footnotes.update(within)
     notes = [note for note in tree.xpath("//li[@id] | //p[@id] | //dd[@id]") if note.get("id") in footnotes]
     _remove(marks + notes)
+    for link in tree.xpath(_LINK_IN_HEADING):
+        link.tag = "span"  # trafilatura drops headings with links in them, and what follows
 
 
 def _remove(elements: Iterable[HtmlElement]) -> None:

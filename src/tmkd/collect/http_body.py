@@ -28,6 +28,9 @@ def decode_body(
         content = _joined(content) if coding == "chunked" else _decompressed(content, coding, limit, stream_io)
         if len(content) > limit and coding != "chunked":
             break
+    # No HTML starts with these two bytes: some servers and crawlers name another coding, or none.
+    if content.startswith(_GZIP):
+        content = _decompressed(content, "gzip", limit, stream_io)
     return content[: limit + 1]
 
 

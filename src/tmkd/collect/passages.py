@@ -29,10 +29,13 @@ _SUFFIXES = frozenset(("jr", "sr", "al", "esq"))  # "Tom Neal, Jr. His wife"
 
 _CLOSING = "\"'”’»)]}*_」』）》〉】〕"
 _OPENING = "\"'“‘«([{*_「『（《〈【〔¿¡"
-_EAST_ENDS = "。！？｡"  # no space need follow
-_ENDS = (".", "!", "?", "…", "।", "॥", "؟", "۔", "։", "።", "፧", "။", "។", "៕", "།", "᠃", "．", *_EAST_ENDS)
+_UNSPACED_ENDS = "。！？｡।॥။។៕꧉"  # no space need follow, as in Chinese, Japanese, Hindi, Burmese, Khmer, Javanese
+_ENDS = (".", "!", "?", "…", "؟", "۔", "։", "።", "፧", "།", "᠃", "．", *_UNSPACED_ENDS)
 _COLONS = (":", "：")
-_TOKEN = re.compile(rf"\S+?(?:[{_EAST_ENDS}]+[{re.escape(_CLOSING)}]*(?=[^\s{_EAST_ENDS}{re.escape(_CLOSING)}])|\s+|$)")
+_END = (
+    f"[{_UNSPACED_ENDS}]+[{re.escape(_CLOSING)}]*(?=[^\\s{_UNSPACED_ENDS}{re.escape(_CLOSING)}])(?!ល។)"  # ។ល។ is etc.
+)
+_TOKEN = re.compile(rf"\S+?(?:{_END}|\s+|$)")
 # Thai and Lao have no full stop.
 _CLAUSE_SPACE = re.compile("[\u0e01-\u0e4e\u0e81-\u0edf] [\u0e01-\u0e4e\u0e81-\u0edf]")
 _INITIALS = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]?")  # U.S   J   e.g   (the last full stop is already off)

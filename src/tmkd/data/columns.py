@@ -30,8 +30,10 @@ class CellError(Exception):
 
 
 def strings(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
-    """Convert column `name`, of any type, to valid UTF-8 strings. Raises: CellError."""
+    """Convert column `name`, of any type, to valid UTF-8 strings; NaN is null. Raises: CellError."""
     values = _plain(values, name)
+    if pa.types.is_floating(values.type):
+        values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
     try:
         texts = values.cast(pa.string())
         texts.validate(full=True)  # pyarrow does not check Parquet strings for UTF-8

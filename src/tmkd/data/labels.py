@@ -9,7 +9,9 @@ from typing import Any, Self
 from tmkd.errors import TmkdError
 
 # Marks for a value that is not there: of pandas, polars, numpy, R, SQL dumps, Python, JSON and SNLI; in any case.
-_MISSING = frozenset(("", "-", "nan", "null", "none", "na", "n/a", "<na>", "#n/a", "\\n"))
+_MISSING = frozenset(
+    ("", "-", "nan", "-nan", "nat", "null", "none", "na", "n/a", "<na>", "#na", "#n/a", "#n/a n/a", "\\n")
+)
 _WHOLE = re.compile(r"[+-]?\d{1,9}(\.0*)?")  # pandas writes integer columns with missing values as floats
 
 

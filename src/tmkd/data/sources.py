@@ -22,7 +22,7 @@ from tmkd.recipe.parts import SourceSpec
 Asked = Literal["optional", "required", "none"]
 
 # Common names of a document's id; a page's address comes first, then the narrower of two ids.
-ID_NAMES = ("url", "pid", "passage_id", "docid", "doc_id", "document_id", "_id", "id")
+ID_NAMES = ("url", "pid", "passage_id", "docid", "doc_id", "docno", "document_id", "corpus-id", "_id", "id")
 # Common names of each column; the first one that a file has is used.
 _NAMES = {
     "question": ("question", "query", "premise", "sentence1"),

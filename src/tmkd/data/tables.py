@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ from tmkd.errors import TmkdError
 if TYPE_CHECKING:
     from _csv import Reader
 
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
 MAX_FIELD_LENGTH = 32_000_000  # characters of a CSV field; bounds how far an unclosed quotation mark reaches
 
 
@@ -31,8 +33,9 @@ def read_rows(path: Path, single: str | None = None, header: Sequence[str] = ())
     """Read all columns of a file: Parquet types as stored, text formats as strings, null for missing JSON keys.
 
     `single` names the one column of a .txt file, a row per line; without it .txt is an error. `header` names the
-    columns of a CSV or TSV file without a header line. Blank lines, and rows with nothing but blank fields, are no
-    rows and are not counted; byte-order marks are no text.
+    columns of a CSV or TSV file without a header line. TSV has no quoting, as in GLUE, unless all its quotation
+    marks are CSV's. Blank lines, and rows with nothing but blank fields, are no rows and are not counted; byte-order
+    marks are no text.
     Raises: TmkdError when the file is missing, empty, not UTF-8 or damaged, naming line or row (a header is not
     counted).
     """
@@ -97,7 +100,20 @@ def _from_text(path: Path, kind: str, text: str, single: str, header: Sequence[s
     if kind == ".txt":
         return pa.table({single: _lines(text)})
     rows = _csv(path, text) if kind == ".csv" else [line.split("\t") for line in _lines(text)]
+    if kind == ".tsv" and _is_quoted(rows):
+        rows = [[field[1:-1].replace('""', '"') if field[:1] == '"' else field for field in row] for row in rows]
     return _delimited(path, [list(header), *rows] if header else rows)
+
+
+def _is_quoted(rows: list[list[str]]) -> bool:
+    """True for the rows of a TSV that was written with CSV's quoting, as pandas and Excel do.
+
+    All its quotation marks are CSV's then: around the whole header, or some are doubled within others.
+    """
+    fields = [field for row in rows for field in row if '"' in field]
+    return all(map(_QUOTED.fullmatch, fields)) and (
+        any('""' in field[1:-1] for field in fields) or bool(fields and fields[: len(rows[0])] == rows[0])
+    )
 
 
 def _lines(text: str) -> list[str]:
@@ -132,7 +148,7 @@ def _csv(path: Path, text: str) -> list[list[str]]:
 
 
 def _delimited(path: Path, rows: list[list[str]]) -> pa.Table:
-    """Build a table of strings from a header and rows of the same length; TSV has no quoting, as in GLUE."""
+    """Build a table of strings from a header and rows of the same length."""
     header, *rest = (row for row in rows if any(field.strip() for field in row))
     for number, row in enumerate(rest, start=1):
         if len(row) != len(header):

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tmkd.data.messages import short
-from tmkd.data.utf8 import without_mark
+from tmkd.data.utf8 import MARK, without_mark
 from tmkd.errors import TmkdError
 
 Vector = npt.NDArray[np.float32]
@@ -61,7 +61,7 @@ def _lines(path: Path, file: TextIO) -> Iterator[tuple[int, str]]:
         number += 1
         if len(line) == _MAX_LINE_LENGTH:
             raise TmkdError(f"{path}: line {number} is longer than a word and its numbers can be")
-        if stripped := line.rstrip("\r\n "):
+        if stripped := line.rstrip("\r\n ").lstrip(MARK):  # files that were joined end to end have marks inside
             yield number, stripped
 
 

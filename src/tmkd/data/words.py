@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 
@@ -17,6 +18,8 @@ _SOUTH_EAST = (
     "\u1950-\u197f\u1980-\u19df\u1a20-\u1a9f\u1b00-\u1b59\ua980-\ua9c0\ua9cf-\ua9d9\ua9e0-\ua9fe\uaa60-\uaadd"
 )
 _EAST_PER_WORD, _SOUTH_EAST_PER_WORD = 2, 4  # characters with their marks
+_SYLLABLE = re.compile("[\u0f40-\u0fbc]+")  # of Tibetan, between tshegs
+_HANGUL = re.compile("[\uac00-\ud7a3]{3,}")
 # Letters, digits, marks and symbols of `_plain` texts: all but ASCII punctuation.
 _LETTER = r"\x00-/:-@\[-`{-\x7f"
 _UNSPACED = f"{_EAST}{_SOUTH_EAST}"
@@ -35,8 +38,9 @@ _BARE = re.compile(rf"[^{_LETTER}]+")
 # Parts by which two texts differ: as in a word, and signs between digits (1.5, 2^3, 5 - 3, 1 5).
 _DISTINCTIVE = re.compile(
     rf"[^{_LETTER}]+"
-    rf"|(?<=\d)[^\w\x80-\U0010ffff]+(?=\d)"
-    r"|[$%+<=>~^]|!(?==)|\#(?<=[^\W\d_]\#)"
+    rf"|(?<=\d)[^\w\x80-\U0010ffff]+(?=\d)|-(?<=\de-)(?=\d)"  # 1e-5
+    r"|[$%+<=>~^&@]|!(?==)|\#(?<=[^\W\d_]\#)"
+    r"|(?<!\S)[][{}/*|\\#_]{2,}(?!\S)"  # ||, {}, // standing alone, in questions on programs
     rf"|-(?<![^{_LETTER}]-)(?=\.?\d)|\.(?<![^{_LETTER}.]\.)(?=\w)"
     r"|[-*](?:(?<=\b[a-z].)|(?<=\bab.))(?![\w*-])"  # blood types, A*
 )
@@ -98,7 +102,8 @@ def search_terms(text: str) -> list[str]:
     """Split a text into the terms of an index or a query: its `words`, and their parts without signs.
 
     A run of a script without spaces also gives its single characters, so that a word of one is found; in the alphabets
-    of Thai and its neighbours only those with a mark, as letters alone are no words.
+    of Thai and its neighbours only those with a mark, as letters alone are no words. A Korean word also gives the pairs
+    of its neighbouring syllables: particles follow nouns without a space.
     """
     if text.isascii() and not _SIGNED.search(text):
         return _BARE.findall(text.lower())
@@ -113,13 +118,16 @@ def search_terms(text: str) -> list[str]:
         terms += parts
         if parts and parts != [word]:
             terms.append(word)
+        for run in _HANGUL.findall(word):
+            terms += _pairs(run)
     return terms
 
 
 def count_words(text: str) -> int:
     """Number of words, by white space; in scripts without spaces from the number of characters with their marks.
 
-    Two Han or kana characters count as a word, or four of Thai, Lao, Khmer, Burmese and their relatives.
+    Two Han or kana characters count as a word, or four of Thai, Lao, Khmer, Burmese and their relatives, or two Tibetan
+    syllables.
     """
     if text.isascii():
         return len(text.split())
@@ -128,14 +136,16 @@ def count_words(text: str) -> int:
         own = len(_EAST_UNIT.findall(run))
         east += own
         south_east += len(_UNIT.findall(run)) - own
-    if not east + south_east:
+    syllables = len(_SYLLABLE.findall(text))
+    if not east + south_east + syllables:
         return len(text.split())
-    rest = sum(any(map(str.isalnum, piece)) for piece in _RUN.sub(" ", text).split())  # punctuation is no word here
-    return rest + -(-east // _EAST_PER_WORD) + -(-south_east // _SOUTH_EAST_PER_WORD)
+    spaced = _SYLLABLE.sub(" ", _RUN.sub(" ", text))
+    rest = sum(any(map(str.isalnum, piece)) for piece in spaced.split())  # punctuation is no word here
+    return rest + -(-east // _EAST_PER_WORD) + -(-south_east // _SOUTH_EAST_PER_WORD) + -(-syllables // 2)
 
 
-def _pairs(units: list[str]) -> list[str]:
-    return [one + other for one, other in pairwise(units)] or units
+def _pairs(units: Sequence[str]) -> list[str]:
+    return [one + other for one, other in pairwise(units)] or list(units)
 
 
 def _operators_or_space(piece: str) -> str:
