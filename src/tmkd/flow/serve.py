@@ -31,13 +31,13 @@ def places_of(run: RunFolder) -> Places:
         raise UsageError(
             f"{run.recipe.name} does not say what to serve; add, say: serve: {{collect: web}}, or serve a bundle alone"
         )
-    bundle, index = run.folder / "bundle", run.index_folder(spec.collect)
+    bundle, index = run.bundle_folder, run.index_folder(spec.collect)
     for folder, verb in ((index, "collect"), (bundle, "export")):
         if read_manifest(folder) is None:
             raise TmkdError(f"{folder}: not made yet; run tmkd {verb} first")
     threshold = None if isinstance(spec.threshold, PrecisionSpec) else spec.threshold
     settings = AnswerSettings(spec.top, spec.keep, threshold, spec.deadline_ms)
-    return Places(bundle, index, str(run.folder / "lookup"), settings, _examples(run.questions_folder(spec.collect)))
+    return Places(bundle, index, str(run.lookup_folder), settings, _examples(run.questions_folder(spec.collect)))
 
 
 def _examples(folder: Path) -> tuple[str, ...]:
