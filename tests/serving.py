@@ -117,6 +117,12 @@ class Process:
     port: int
     lines: list[str]
 
+    @property
+    def children(self) -> list[int]:
+        """Process ids of the processes that serve for it."""
+        found = Path(f"/proc/{self.popen.pid}/task/{self.popen.pid}/children").read_text().split()
+        return [int(one) for one in found if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
+
 
 @contextmanager
 def server(*words: object) -> Iterator[Process]:

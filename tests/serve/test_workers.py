@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import tiny
-from serving import QUESTION, TEXTS, Process, server, until
+from serving import QUESTION, TEXTS, server, until
 from tmkd.errors import UsageError
 from tmkd.serve.served import Places
 from tmkd.serve.worker import ServerSettings
@@ -43,25 +43,19 @@ def counted(port: int) -> float:
     return float(line[1]) if line else 0.0
 
 
-def children(process: Process) -> list[int]:
-    """Process ids of the server processes."""
-    found = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(process.popen.pid)], capture_output=True, text=True)
-    return [int(line.split()[0]) for line in found.stdout.splitlines() if "spawn_main" in line]
-
-
 @pytest.mark.slow
 def test_all_serve_metrics_are_summed_and_a_killed_one_returns(made: tuple[Path, Path]) -> None:
     with server(made[1], "--workers", 2) as process:
         assert "2 workers" in process.lines[-1]
         assert [rerank(process.port) for _ in range(40)] == [200] * 40
         assert {counted(process.port) for _ in range(6)} == {40.0}
-        before = children(process)
+        before = process.children
         assert len(before) == 2
         os.kill(before[0], signal.SIGKILL)
-        until(lambda: len({*children(process)} - {*before}) == 1 and before[0] not in children(process))
+        until(lambda: len({*process.children} - {*before}) == 1 and before[0] not in process.children)
         until(lambda: rerank(process.port) == 200)
         assert counted(process.port) >= 40  # what the dead one counted is not lost
-        left = children(process)
+        left = process.children
     assert process.popen.returncode == 0
     for pid in left:
         with pytest.raises(ProcessLookupError):
@@ -71,7 +65,7 @@ def test_all_serve_metrics_are_summed_and_a_killed_one_returns(made: tuple[Path,
 @pytest.mark.slow
 def test_workers_end_with_a_supervisor_that_was_killed(made: tuple[Path, Path]) -> None:
     with server(made[1], "--workers", 2) as process:
-        left = children(process)
+        left = process.children
         process.popen.kill()
         until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left))
 
