@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
+from pathlib import Path
 
-from serving import Client
+import pytest
+
+from serving import Client, server
 from tmkd.serve.gate import OPEN_PATHS
 from tmkd.serve.limits import Limits
 from tmkd.serve.openapi import describe
@@ -28,3 +33,25 @@ def test_its_references_lead_somewhere() -> None:
     named = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(described)))
     assert named <= set(described["components"]["schemas"])
     assert {"TeiRerank", "Rerank", "SpanSettings"} <= named
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("schemathesis") is None, reason="needs pipx install schemathesis==4.32.5")
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_thousands_of_generated_requests_get_the_replies_described(
+    made: tuple[Path, Path], index_folder: Path, tmp_path: Path, seed: int
+) -> None:
+    # Not that every request by the schema is accepted: a blank query is one, and refused.
+    checks = (
+        "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,"
+        "unsupported_method"
+    )
+    with server(made[1], "--index", index_folder) as process:
+        done = subprocess.run(
+            [
+                "schemathesis", "run", f"http://127.0.0.1:{process.port}/openapi.json", "--checks", checks,
+                "--max-examples", "300", "--seed", str(seed),
+            ],
+            cwd=tmp_path, capture_output=True, text=True, timeout=900,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-4000:]

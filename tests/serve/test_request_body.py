@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from tmkd.serve.limits import Limits
 from tmkd.serve.refusal import Refusal
-from tmkd.serve.request_body import read_body, while_connected
+from tmkd.serve.request_body import Bodies, while_connected
 
 GONE = {"type": "http.disconnect"}
 
@@ -31,18 +31,45 @@ def part(body: bytes, more: bool = False) -> dict[str, Any]:
     return {"type": "http.request", "body": body, "more_body": more}
 
 
+def read(limits: Limits, *messages: dict[str, Any]) -> tuple[bytes, int]:
+    """The body of a request, and the bytes held while it is there."""
+
+    async def body() -> tuple[bytes, int]:
+        bodies = Bodies(limits)
+        try:
+            async with bodies.read(request(*messages)) as one:
+                return one, bodies.held
+        finally:
+            assert bodies.held == 0
+
+    return asyncio.run(body())
+
+
 def test_pieces_are_put_together() -> None:
-    assert asyncio.run(read_body(request(part(b"a", True), part(b"", True), part(b"b")), Limits())) == b"ab"
+    assert read(Limits(), part(b"a", True), part(b"", True), part(b"b")) == (b"ab", 2)
 
 
 def test_a_body_is_read_up_to_its_limit() -> None:
     with pytest.raises(Refusal, match="limit of 3 bytes"):
-        asyncio.run(read_body(request(part(b"ab", True), part(b"cd", True)), Limits(body_bytes=3)))
+        read(Limits(body_bytes=3), part(b"ab", True), part(b"cd", True))
+
+
+def test_all_bodies_together_have_a_limit() -> None:
+    async def two() -> None:
+        bodies = Bodies(Limits(all_bodies_bytes=5))
+        async with bodies.read(request(part(b"abc"))):
+            async with bodies.read(request(part(b"de"))):
+                pass
+            with pytest.raises(Refusal) as caught:
+                await bodies.read(request(part(b"def"))).__aenter__()
+            assert (caught.value.status, bodies.held) == (429, 3)
+
+    asyncio.run(two())
 
 
 def test_a_client_may_go_away_within_its_body() -> None:
     with pytest.raises(ClientDisconnect):
-        asyncio.run(read_body(request(part(b"a", True), GONE), Limits()))
+        read(Limits(), part(b"a", True), GONE)
 
 
 def test_work_ends_when_its_client_goes_away() -> None:

@@ -82,7 +82,7 @@ def test_it_ends_at_once_when_idle(made: tuple[Path, Path]) -> None:
         kept = socket.create_connection(("127.0.0.1", one.port))
         started = time.monotonic()
         one.popen.send_signal(signal.SIGTERM)
-        one.popen.wait(10)
+        assert one.popen.wait(10) == 0
         kept.close()
     assert time.monotonic() - started < 3
 

@@ -17,7 +17,7 @@ from tmkd.serve.dialects import read_json
 from tmkd.serve.metrics import Metrics
 from tmkd.serve.openapi import describe
 from tmkd.serve.refusal import OBJECT_PATHS, Refusal, Word
-from tmkd.serve.request_body import read_body, while_connected
+from tmkd.serve.request_body import Bodies, while_connected
 from tmkd.serve.served import Served
 from tmkd.serve.static_files import page_files
 
@@ -35,14 +35,16 @@ class Readiness:
 def make_app(served: Served, metrics: Metrics, readiness: Readiness) -> FastAPI:
     """Make the application. The gate (host, token, content type) stands before it."""
     app = FastAPI(title="tmkd", version=tmkd.__version__, docs_url=None, redoc_url=None, openapi_url=None)
-    reranker = served.reranker
+    reranker, bodies = served.reranker, Bodies(served.limits)
 
     async def posted(request: Request, work: Work) -> Response:
         """Reply to a POST: its JSON given to some work, which ends when the client goes away."""
         path, content = request.url.path, {}
         try:
-            content = read_json(await read_body(request, served.limits))
-            return json_response(await while_connected(request, _awaited(work(content))))
+            async with bodies.read(request) as body:
+                content = read_json(body)
+                served.limits.check_lists(content)
+                return json_response(await while_connected(request, _awaited(work(content))))
         except Refusal as refusal:
             return refused(refusal, path, as_object=path == "/rerank" and "documents" in content)
         except ClientDisconnect:
@@ -110,7 +112,8 @@ def make_app(served: Served, metrics: Metrics, readiness: Readiness) -> FastAPI:
 
     @app.exception_handler(HTTPException)
     async def failed(request: Request, error: HTTPException) -> Response:
-        refusal = Refusal(error.status_code, _WORDS.get(error.status_code, "Validation"), str(error.detail))
+        word = _WORDS.get(error.status_code, "Validation")
+        refusal = Refusal(error.status_code, word, str(error.detail), error.headers)
         return refused(refusal, request.url.path)
 
     @app.exception_handler(Exception)

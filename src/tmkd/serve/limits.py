@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tmkd.serve.refusal import Refusal
 
@@ -16,6 +17,7 @@ class Limits:
     """Limits of one request, of a connection, and of the queue."""
 
     body_bytes: int = 8 << 20
+    all_bodies_bytes: int = 128 << 20  # of all requests under way
     documents: int = 1000
     characters: int = 4_000_000
     question_characters: int = 2000  # of /answer
@@ -25,14 +27,18 @@ class Limits:
     idle_seconds: float = 30.0
     queue_seconds: float = 2.0  # requests may wait whose tokens take so long at the measured rate
 
+    def check_lists(self, content: Mapping[str, Any]) -> None:
+        """Check the number of documents before their content is looked at.  Raises: Refusal."""
+        longest = max((len(one) for one in content.values() if isinstance(one, list)), default=0)
+        if longest > self.documents:
+            raise Refusal(413, "Validation", f"{longest} texts are more than the limit of {self.documents}")
+
     def check_texts(self, questions: Sequence[str], passages: Sequence[str]) -> None:
         """Check the texts of one request.  Raises: Refusal for none, a blank question, or more than the limits."""
         if not passages or not questions:
             raise Refusal.empty("no texts: the list is empty")
         if any(not one.strip() for one in questions):
             raise Refusal.empty("the query is blank")
-        if max(len(passages), len(questions)) > self.documents:
-            raise Refusal(413, "Validation", f"{len(passages)} texts are more than the limit of {self.documents}")
         characters = sum(map(len, passages)) + sum(map(len, questions))
         if characters > self.characters:
             raise Refusal(422, "Validation", f"{characters} characters are more than the limit of {self.characters}")

@@ -7,6 +7,7 @@ import ctypes
 import gc
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -48,9 +49,10 @@ class Worker(uvicorn.Server):
         self.readiness = readiness
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Drain."""
+        """Drain; a second SIGINT ends at once. The signal is not raised again afterwards: the end is a good one."""
         self.readiness.ready = False
-        super().handle_exit(sig, frame)
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
 
 
 def listen(host: str, port: int, shared: bool = False) -> socket.socket:
@@ -112,10 +114,14 @@ def serve(
     )
     worker = Worker(config, readiness)
 
+    def orphaned(loop: asyncio.AbstractEventLoop, pipe: int) -> None:
+        loop.remove_reader(pipe)
+        worker.handle_exit(signal.SIGTERM, None)
+
     async def run() -> None:
         loop = asyncio.get_running_loop()
         if parent is not None:
-            loop.add_reader(parent, lambda: worker.handle_exit(15, None))
+            loop.add_reader(parent, orphaned, loop, parent)
         serving = asyncio.ensure_future(worker.serve([bound]))
         while not worker.started and not serving.done():
             await asyncio.sleep(0.001)
