@@ -41,6 +41,8 @@ def test_rows_of_one_pruned_student_share_its_start_and_first_stage(finished_wor
     assert [one.title for one in (start, first, second)] == [
         "distill/toy/a/start", "distill/toy/a/1", "distill/toy/b/1/stage 2"
     ]  # fmt: skip
+    assert start.needs == {"collect/web": run.corpus_artifact("web")}
+    assert (start.settings["corpus"], start.settings["student"]["ffn"]) == ("web", 8)
     assert first.needs["the narrowed start"] == second.needs["the narrowed start"] == start.folder
     assert second.needs["the stage before"] == first.folder
     assert {"collect/toy/train", "score/toy/train/t1", "score/toy/train/t2"} <= {*second.needs}
