@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tmkd.collect.guard import Guard
-from tmkd.collect.questions import QUESTIONS, collect_questions, read_part, read_questions
+from tmkd.collect.questions import QUESTIONS, collect_questions, read_part, read_questions, require_question
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import pair_table
 from tmkd.errors import TmkdError
@@ -122,6 +122,15 @@ def test_no_question_left_is_an_error(tmp_path: Path) -> None:
     guard = Guard.of([pair_table(["why"], ["x"])])
     with pytest.raises(TmkdError, match=r"collect web: no question is left: 1 questions, .*1 leaked_questions"):
         collect(tmp_path, "question\nwhy\n", guard)
+
+
+def test_one_question_that_the_guard_leaves_is_enough_and_ends_the_check() -> None:
+    guard = Guard.of([pair_table(["why a", "how to boil an egg"], ["x", "y"])], near=True)
+    asked = iter(["", "Why a?", "How to boil eggs?", "why is the sea salty", "why c"])
+    require_question("web", asked, guard)
+    assert next(asked) == "why c"
+    with pytest.raises(TmkdError, match="collect web: no question is left: all are empty, or repeat one of a dev or"):
+        require_question("web", ["", "Why a?", "How to boil eggs?"], guard)
 
 
 @pytest.mark.parametrize("count", ["-1", "inf", "x"])

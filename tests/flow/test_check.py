@@ -403,3 +403,21 @@ def test_weights_that_give_no_finite_scores_are_found(folder: Path) -> None:
     save_file(weights, folder / "bert" / "model.safetensors", metadata={"format": "pt"})
     assert "its weights are damaged" in both(folder, GIVEN, "rows={}")
     assert "its weights are damaged" in both(folder, GIVEN, "teachers={}", GOLD)
+
+
+def test_questions_of_which_the_guard_leaves_none_are_found(folder: Path) -> None:
+    (folder / "data" / "questions.txt").write_text(f"\n{tiny.question(24)}\n{tiny.question(18)}\n")
+    with pytest.raises(TmkdError, match="collect web: no question is left: all are empty, or repeat one"):
+        told(folder)
+    by_name = {step.name: step for step in steps(opened(folder))}
+    by_name["collect/toy"].execute()
+    with pytest.raises(TmkdError, match="collect web: no question is left"):
+        by_name["questions/web"].execute()
+    assert "in order" in told(folder, "collect.web.guard=off")
+
+
+@pytest.mark.parametrize("module", ["onnx", "onnxruntime"])
+def test_a_package_that_the_export_needs_is_found(folder: Path, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tmkd.flow.check.find_spec", lambda name: None if name == module else name)
+    with pytest.raises(TmkdError, match=rf"export needs {module}: pip install 'tmkd\["):
+        check_bodies(opened(folder, "export={row: mkd}"))

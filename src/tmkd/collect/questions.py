@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -72,6 +73,16 @@ def collect_questions(
     table = table.append_column("place", pa.array(place, pa.int32(), mask=place < 0))
     pq.write_table(table, folder / QUESTIONS, compression="zstd")
     return dict(facts)
+
+
+def require_question(name: str, questions: Iterable[str], guard: Guard) -> None:
+    """Check that the guard leaves a question to search for.  Raises: TmkdError when it leaves none."""
+    kept = (
+        question and text_key(question) not in guard.questions and not guard.near_question(question)
+        for question in questions
+    )
+    if not any(kept):
+        raise TmkdError(f"collect {name}: no question is left: all are empty, or repeat one of a dev or test set")
 
 
 def read_questions(folder: Path) -> pa.Table:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from importlib import import_module
+from importlib.util import find_spec
 
 from rich.console import Console
 from rich.table import Table
 
 from tmkd.bundle.bert_graph import GELUS
 from tmkd.distill.rows import declared
-from tmkd.errors import TmkdError, optional_import
+from tmkd.errors import TmkdError, install_hint, optional_import
 from tmkd.flow.check_files import Pairs, read_files
 from tmkd.flow.export import exported_task
 from tmkd.flow.plan import steps
@@ -82,7 +83,13 @@ def check_bodies(run: RunFolder) -> None:
 
 
 def _check_export(run: RunFolder, export: ExportSpec) -> None:
-    """Compare the student's family with what can be exported.  Raises: TmkdError for another."""
+    """Compare the student's family with what can be exported, and find the packages for it.
+
+    Raises: TmkdError for another family, or a missing package.
+    """
+    for module in ("onnx", "onnxruntime"):
+        if find_spec(module) is None:
+            raise TmkdError(f"export needs {module}: {install_hint(module)}")
     student = run.recipe.student
     config = model_config(run.pretrained(student.base).path)
     family, activation = config.get("model_type"), config.get("hidden_act", "gelu")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -15,6 +17,9 @@ from tmkd.flow.precompute import ASKED
 from tmkd.flow.run_folder import RunFolder
 from tmkd.recipe.parts import SourceSpec
 from tmkd.recipe.schema import CollectSpec
+
+if TYPE_CHECKING:
+    from tmkd.collect.guard import Guard
 from tmkd.recipe.serving import ServeSpec
 
 
@@ -31,6 +36,7 @@ class Pairs:
 
 def read_files(run: RunFolder) -> Pairs:
     """Read each file that the recipe names. Raises: TmkdError for the first fault, or a missing package."""
+    from tmkd.collect.corpora import given_pairs
     from tmkd.collect.judgments import read_labelled
     from tmkd.collect.tasks import read_task
 
@@ -41,9 +47,10 @@ def read_files(run: RunFolder) -> Pairs:
             pairs.sizes[f"{name}/{split}"] = table.num_rows
     for name, corpus in run.recipe.collect.items():
         _require_packages(name, corpus)
-        pairs.sizes[name] = _most_pairs(run, corpus)
+        pairs.sizes[name] = _most_pairs(run, name, corpus, pairs.tables)
         if any(teacher.pretrained is None for teacher in run.teachers.values()):  # it scores what its file has
-            pairs.tables[name] = _given(run, corpus, pairs)
+            given = given_pairs(corpus, run.labels(corpus.task), _guard(run, corpus, pairs.tables), run.base, Counter())
+            pairs.tables[name] = given
     export = run.recipe.export
     if export is not None:
         for source in chain.from_iterable(export.checks.values()):
@@ -71,17 +78,21 @@ def _require_packages(name: str, corpus: CollectSpec) -> None:
             import_module(module)
 
 
-def _most_pairs(run: RunFolder, corpus: CollectSpec) -> int:
+def _most_pairs(run: RunFolder, name: str, corpus: CollectSpec, tables: Mapping[str, pa.Table]) -> int:
     """Read the files of a stage-1 corpus, and count its pairs: at most questions × top, or its limit."""
     from tmkd.collect.corpora import require_known_questions
     from tmkd.collect.documents import check_documents
     from tmkd.collect.id_columns import with_run_ids
+    from tmkd.collect.questions import require_question
     from tmkd.data.sources import read_source
     from tmkd.search.trec_run import read_run
 
     labels = run.labels(corpus.task)
     given = sum(read_source(source, run.base, labels, label="none").num_rows for source in corpus.pairs)
     asked = [read_source(source, run.base, labels, need=("question",)) for source in corpus.questions]
+    if asked:
+        words = chain.from_iterable(table["question"].to_pylist() for table in asked)
+        require_question(name, words, _guard(run, corpus, tables))
     found = read_run(corpus.run, run.base, corpus.top) if corpus.run is not None else {}
     if corpus.run is not None and asked:
         groups = chain.from_iterable(table["group"].to_pylist() for table in asked)
@@ -96,14 +107,12 @@ def _most_pairs(run: RunFolder, corpus: CollectSpec) -> int:
     return min(most, corpus.limit) if corpus.limit is not None else most
 
 
-def _given(run: RunFolder, corpus: CollectSpec, pairs: Pairs) -> pa.Table:
-    """Given pairs of a stage-1 corpus that its guard leaves."""
-    from tmkd.collect.corpora import given_pairs
+def _guard(run: RunFolder, corpus: CollectSpec, tables: Mapping[str, pa.Table]) -> Guard:
+    """Guard of a stage-1 corpus over the dev and test sets as their files have them."""
     from tmkd.collect.guard import Guard
 
     held: dict[str, list[pa.Table]] = {"qa": [], "nli": []}
     if corpus.guard != "off":
         for name, task in run.recipe.tasks.items():
-            held[task.kind] += [pairs.tables[f"{name}/{split}"] for split in ("dev", *task.tests)]
-    guard = Guard.of(held["qa"], held["nli"], near=corpus.guard == "near")
-    return given_pairs(corpus, run.labels(corpus.task), guard, run.base, Counter())
+            held[task.kind] += [tables[f"{name}/{split}"] for split in ("dev", *task.tests)]
+    return Guard.of(held["qa"], held["nli"], near=corpus.guard == "near")
