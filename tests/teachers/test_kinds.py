@@ -66,6 +66,8 @@ def test_the_estimate_of_a_teacher_without_training_is_a_moment(world: World) ->
     assert run.teachers["t1"].making(run, sizes).pairs == 36
     assert [run.teachers[name].making(run, sizes).seconds for name in ("ready", "judge")] == [1, 1]
     assert run.teachers["ready"].scoring(run, 10) == run.teachers["t1"].scoring(run, 10)
+    scoring = [run.teachers[name].scoring(run, 10) for name in ("ready", "judge")]
+    assert [(one.pairs, one.bytes) for one in scoring] == [(10, 80), (10, 80)]  # two float32 a pair
 
 
 def test_an_embedding_model_is_made_from_hand_labels_and_its_own_files(world: World, tmp_path: Path) -> None:
