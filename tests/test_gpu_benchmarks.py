@@ -8,7 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+import tiny
+from tmkd.errors import TmkdError
+from tmkd.network import Student
 
 ROOT = Path(__file__).parents[1]
 
@@ -39,3 +44,45 @@ def test_speeds_are_measured_and_kept(tmp_path: Path) -> None:
     ratios = [row["what"] for row in kept["rows"] if "ratio" in row]
     assert sum("ours" in what for what in ratios) == 6
     assert sum("CrossEncoder" in what for what in ratios) == 3
+
+
+@pytest.mark.slow
+def test_a_study_is_packed_trained_measured_and_its_student_joined(tmp_path: Path) -> None:
+    recipe = tiny.recipe()
+    del recipe["teachers"]["judge"]
+    world = tiny.write_world(tmp_path / "world")
+    tiny.write_recipe(world, recipe)
+    done = tiny.tmkd("collect", world, "--runs", tmp_path / "runs")
+    assert done.returncode == 0, done.stderr
+    packed, results = tmp_path / "packed", tmp_path / "results"
+    run("benchmarks.gpu.pack", world, "--run", tmp_path / "runs" / "tiny", "--out", packed, "--pairs", "50")
+    assert not [path for path in packed.iterdir() if b"because of" in path.read_bytes()]  # no text
+    rows, rates = ("tmkd", "tkd", "bert-3", "m-o-m"), ("--rates", "1e-2", "1e-3", "--rate-pairs", "40")
+    given = ("--inputs", packed, "--out", results, "--rows", *rows, "--seeds", "1", "2", *rates)
+    told = run("benchmarks.gpu.study", world, *given)
+    report = json.loads((results / "report.json").read_bytes())
+    assert list(report["teachers"]) == ["t1", "t2"]
+    assert {row: list(seeds) for row, seeds in report["rows"].items()} == {row: ["1", "2"] for row in rows}
+    assert len(report["rates"]["dev_cross_entropy"]) == 2
+    probabilities = np.load(results / "probabilities.npz")
+    assert set(probabilities) == {"t1.0.test", "t2.0.test", *(f"{row}.{seed}.test" for row in rows for seed in (1, 2))}
+    accuracy = report["rows"]["tmkd"]["1"]["tests"]["test"]["accuracy"]
+    labels = [1 if label == "yes" else 0 for _, _, label in tiny.pairs(range(24, 30))]
+    assert ((probabilities["tmkd.1.test"] > 0.5) == np.array(labels)).mean() == accuracy
+    assert f"{accuracy:.4f}" in told
+    assert np.load(results / "web_logits.npz")["t1"].shape == (report["pairs"]["web"], 2)
+    assert len(list(results.iterdir())) <= 8
+    run("benchmarks.gpu.pieces", results, "--out", tmp_path / "student")
+    pairs = [(question, passage) for question, passage, _ in tiny.pairs(range(24, 30))]
+    joined = Student.from_pretrained(tmp_path / "student").predict_proba(pairs)[:, 1]
+    assert joined == pytest.approx(probabilities["tmkd.1.test"].astype(np.float64), abs=5e-3)
+
+
+def test_a_changed_piece_is_refused(tmp_path: Path) -> None:
+    from benchmarks.gpu.pieces import join
+
+    with (tmp_path / "student.json").open("w") as file:
+        json.dump({"sha256": "", "pieces": {"student.000": "0" * 64}}, file)
+    (tmp_path / "student.000").write_bytes(b"other bytes")
+    with pytest.raises(TmkdError, match=r"student\.000: missing, or not the bytes that were written"):
+        join(tmp_path, tmp_path / "student")
