@@ -9,7 +9,7 @@ from transformers import BertConfig, BertForSequenceClassification
 
 import tiny_fit
 from tmkd.network.bilstm import BiLSTM, BiLSTMConfig
-from tmkd.network.device import fuse_attention, length_multiple, on_device, place, token_budget
+from tmkd.network.device import fuse_attention, length_multiple, on_device, place, scoring_budget, token_budget
 
 
 def test_attention_is_fused_in_each_network_that_has_a_fused_one() -> None:
@@ -35,6 +35,14 @@ def test_a_cuda_device_takes_a_token_id_per_mebibyte_and_a_cpu_what_is_asked_for
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(total_memory=81_000 << 20))
     assert token_budget("cuda", 2048) == 81_000
     assert token_budget("cpu", 2048) == 2048
+
+
+def test_a_scoring_on_cuda_takes_more_as_far_as_that_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    for gibibytes, ids in ((80, 262_144), (8, 131_072)):
+        memory = SimpleNamespace(total_memory=gibibytes << 30)
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device, memory=memory: memory)
+        assert scoring_budget("cuda", 2048) == ids
+    assert scoring_budget("cpu", 2048) == 2048
 
 
 def test_lengths_are_rounded_on_cuda_alone() -> None:

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+import tiny_fit
 from tmkd.data.tokens import TokenIds
 from tmkd.errors import TmkdError
-from tmkd.network.scoring import TOKEN_BUDGET, batched_logits
+from tmkd.network.bilstm import BiLSTM, BiLSTMConfig
+from tmkd.network.scoring import TOKEN_BUDGET, batched_logits, bf16_copy, network_logits
 
 RNG = np.random.default_rng(0)
 IDS = [RNG.integers(1, 50, length) for length in (7, 900, 3, 900, 5, 700, 1)]
@@ -45,6 +48,22 @@ def test_bf16_is_used_for_products_only_if_asked_for() -> None:
     for precision in ("bf16", "fp32"):
         assert batched_logits(forward, some, 0, "cpu", precision).tolist() == [[3, 3], [3, 3]]
     assert kinds == [torch.bfloat16, torch.float32]
+
+
+@pytest.mark.parametrize("start", ["bert", "bi-lstm"])
+def test_a_copy_in_bf16_scores_alike_with_the_headers_in_float32(start: str) -> None:
+    student = tiny_fit.student(3, layers=2).eval()
+    if start == "bi-lstm":
+        student.encoder = BiLSTM(BiLSTMConfig(vocab_size=40, embedding_size=16, hidden_size=16)).eval()
+    copied: Any = bf16_copy(student)
+    assert {weight.dtype for weight in copied.encoder.parameters()} == {torch.bfloat16}
+    assert {weight.dtype for weight in copied.headers.parameters()} == {torch.float32}
+    assert {weight.dtype for weight in student.parameters()} == {torch.float32}
+    exact, rounded = (
+        network_logits(network, tiny_fit.header_logits, tiny_fit.TOKENS, 0, "cpu", "fp32")
+        for network in (student, copied)
+    )
+    assert 0 < np.abs(rounded - exact).max() < 2e-2 * np.ptp(exact)
 
 
 def out_of_memory_above(pairs: int) -> Callable[[dict[str, Tensor]], Tensor]:

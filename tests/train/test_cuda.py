@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from tiny_fit import BOTH, SETTINGS, TOKENS, Killed, header_logits, killing_after, student, train
 from tmkd.data.tokens import TokenIds
 from tmkd.network.device import place, token_budget
-from tmkd.network.scoring import batched_logits
+from tmkd.network.scoring import batched_logits, network_logits
 from tmkd.train.batches import Examples
 
+# Warned of once in a process by the mode that makes an error of each wait.
+PROTOTYPE = "ignore:Synchronization debug mode is a prototype feature:UserWarning"
 pytestmark = [
     pytest.mark.cuda,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device"),
@@ -49,11 +51,7 @@ def logits(device: str, precision: str, tokens: TokenIds = TOKENS) -> np.ndarray
     model = student(3, layers=3).eval()
     place(model, device)
 
-    def forward(inputs: dict[str, Tensor]) -> Tensor:
-        found: Tensor = model(**inputs).header_logits
-        return found
-
-    return batched_logits(forward, tokens, 0, device, precision)
+    return network_logits(model, header_logits, tokens, 0, device, precision)
 
 
 def test_scores_are_those_of_the_processor() -> None:
@@ -70,6 +68,7 @@ def test_losses_are_those_of_the_processor(tmp_path: Path) -> None:
     assert bf16.losses == pytest.approx(on_cpu.losses, abs=5e-2)
 
 
+@pytest.mark.filterwarnings(PROTOTYPE)
 def test_no_step_waits_for_the_device(tmp_path: Path) -> None:
     calls = iter(("default",) * 4 + ("error",) * 8 + ("default",) * 9)
 
@@ -84,8 +83,9 @@ def test_no_step_waits_for_the_device(tmp_path: Path) -> None:
         torch.cuda.set_sync_debug_mode("default")
 
 
+@pytest.mark.filterwarnings(PROTOTYPE)
 def test_no_batch_of_a_scoring_waits_for_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tmkd.network.scoring.token_budget", lambda device, on_cpu: 16)
+    monkeypatch.setattr("tmkd.network.scoring.scoring_budget", lambda device, on_cpu: 16)
     model = student(1, layers=2).eval()
     place(model, "cuda")
     calls = iter(("default",) * 2 + ("error",) * 8 + ("default",) * 100)
@@ -105,6 +105,7 @@ def test_the_model_ends_on_the_device_with_fused_attention(tmp_path: Path) -> No
     train(model, tmp_path, BOTH, device="cuda")
     assert model.device.type == "cuda"
     assert model.encoder.config._attn_implementation == "sdpa"
+    assert not torch.backends.cuda.cudnn_sdp_enabled()  # type: ignore[no-untyped-call]
 
 
 def test_killed_and_called_again_it_ends_with_the_same_weights(tmp_path: Path) -> None:

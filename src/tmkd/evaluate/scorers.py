@@ -15,7 +15,7 @@ from tmkd.errors import TmkdError
 from tmkd.metrics.quality import softmax
 from tmkd.network import open_student
 from tmkd.network.device import place
-from tmkd.network.scoring import batched_logits
+from tmkd.network.scoring import network_logits
 from tmkd.store import MANIFEST
 from tmkd.teachers.network import Network
 from tmkd.train.hardware import Hardware
@@ -133,9 +133,10 @@ def from_student_folder(name: str, folder: Path, hardware: Hardware) -> NetworkS
 
     def logits(questions: Sequence[str], passages: Sequence[str]) -> npt.NDArray[np.float32]:
         tokens = tokenizer.encode(questions, passages)
-        return batched_logits(
-            lambda inputs: student(**inputs).logits, tokens, pad_id, hardware.device, hardware.precision
-        )
+        return network_logits(
+            student, lambda network, inputs: network(**inputs).logits, tokens, pad_id,
+            hardware.device, hardware.precision,
+        )  # fmt: skip
 
     def mean_tokens(questions: Sequence[str], passages: Sequence[str]) -> float:
         return float(tokenizer.encode(questions, passages).lengths.mean())

@@ -35,12 +35,12 @@ class TokenTensors:
         starts, lengths = on_device(tokens.starts, device), on_device(tokens.lengths, device)
         return cls(tokens, ids, types, starts, lengths, pad_id, device)
 
-    def pad(self, pairs: np.ndarray) -> dict[str, Tensor]:
+    def pad(self, pairs: np.ndarray, rounded: bool = True) -> dict[str, Tensor]:
         """Pad pairs to a batch: input_ids, attention_mask, token_type_ids, each int64 (pairs, longest pair).
 
-        On CUDA the longest pair's length is rounded up (`length_multiple`). pairs: int64 (pairs,).
+        On CUDA the longest pair's length is rounded up (`length_multiple`), if `rounded`. pairs: int64 (pairs,).
         """
-        multiple = length_multiple(self.device)
+        multiple = length_multiple(self.device) if rounded else 1
         longest = -(-int(self.tokens.lengths[pairs].max(initial=0)) // multiple) * multiple
         chosen, place = on_device(pairs, self.device), torch.arange(longest, device=self.device)
         mask = place < self.lengths[chosen][:, None]

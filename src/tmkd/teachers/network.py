@@ -27,7 +27,7 @@ from tmkd.network.encoder import quiet
 from tmkd.network.first_token import first_token_state, reads_first_token
 from tmkd.network.opening import check_vocabulary, check_weights, longest_pair, reads_padding, refusing
 from tmkd.network.same_ids import check_ids
-from tmkd.network.scoring import batched_logits
+from tmkd.network.scoring import network_logits
 from tmkd.train.hardware import Hardware
 
 
@@ -101,8 +101,8 @@ class TeacherNetwork:
     ) -> np.ndarray:
         """Raw logits, float32 (pairs, classes); a single logit s becomes (0, s)."""
         tokens = self.tokenizer.encode(questions, passages)
-        raw = batched_logits(
-            lambda inputs: forward(self.model, inputs), tokens, self.tokenizer.settings.pad_id,
+        raw = network_logits(
+            self.model, forward, tokens, self.tokenizer.settings.pad_id,
             self.hardware.device, self.hardware.precision, done, self.padded,
         )  # fmt: skip
         if self.order is None:
