@@ -18,6 +18,7 @@ from tmkd.train.objective import objective
 
 def bare_loop(sizes: Sizes, layers: int, examples: Examples, alpha: float, batch: int, hardware: Hardware) -> float:
     """Train on consecutive batches, each padded to its longest pair; returns pairs/s after a tenth of the steps."""
+    torch.backends.cuda.enable_cudnn_sdp(False)  # as in our loop: else it takes twice to five times as long
     torch.manual_seed(1)
     config = BertConfig(
         vocab_size=sizes.vocabulary,

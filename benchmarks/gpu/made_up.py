@@ -35,7 +35,7 @@ class Sizes:
     matmul: int
 
 
-REAL = Sizes(6, 3, 384, 30_522, scored=262_144, predicted=16_384, steps=60, small_steps=200, matmul=8192)
+REAL = Sizes(6, 3, 384, 30_522, scored=131_072, predicted=8192, steps=40, small_steps=100, matmul=8192)
 TINY = Sizes(2, 1, 32, 200, scored=64, predicted=32, steps=2, small_steps=2, matmul=64)
 
 

@@ -34,7 +34,7 @@ from tmkd.data.tokens import TokenIds
 from tmkd.machine import machine_line
 from tmkd.network import Student, StudentConfig, scoring
 from tmkd.network.headers import Header
-from tmkd.network.scoring import batched_logits
+from tmkd.network.scoring import batched_logits, bf16_copy, network_logits
 from tmkd.recipe.parts import FitSpec
 from tmkd.teachers.network import TeacherNetwork, forward, load
 from tmkd.train.batches import Examples
@@ -44,7 +44,8 @@ from tmkd.train.trainer import HeaderLogits, Training
 
 LABELS = LabelSet("made-up", ("no", "yes"), "yes")
 IDS = 64
-BUDGETS = (32_768, 65_536, 131_072, 262_144)
+BUDGETS = (65_536, 131_072)
+COMPARED = 2048  # pairs whose logits in bf16 are compared with those in float32
 
 
 @dataclass
@@ -96,7 +97,9 @@ def main() -> None:
         "sizes": asdict(sizes),
     }
     print(*(f"{name} {value}" for name, value in figures.facts.items()), sep=", ", flush=True)
-    parts: list[Callable[[Sizes, Hardware, Figures], None]] = [matmul, training, scoring_of_ids, scoring_of_texts]
+    parts: list[Callable[[Sizes, Hardware, Figures], None]] = [
+        matmul, scoring_of_texts, training, scoring_of_ids, differences
+    ]  # fmt: skip
     if given.compile:
         parts += [compiled_training, compiled_scoring]
     for part in parts:
@@ -144,7 +147,7 @@ def training(sizes: Sizes, hardware: Hardware, figures: Figures) -> None:
 
 
 def scoring_of_ids(sizes: Sizes, hardware: Hardware, figures: Figures) -> None:
-    """Logits of a teacher for token ids, with several token budgets, and with weights in bf16."""
+    """Logits of a teacher for token ids; also under autocast, with smaller batches, and with cuDNN's attention."""
     with _teacher(sizes, hardware) as (_, teacher):
         for name, tokens in (
             (f"{IDS} ids", made_up.same_lengths(sizes, sizes.scored, IDS, seed=1)),
@@ -152,12 +155,33 @@ def scoring_of_ids(sizes: Sizes, hardware: Hardware, figures: Figures) -> None:
         ):
             flops = _flops(sizes, sizes.layers, tokens.lengths)
             figures.add(f"scoring, {name}", _scored(teacher, tokens, hardware), flops)
+            autocast = _scored(teacher, tokens, hardware, score=_autocast_logits)
+            figures.add(f"scoring, {name}, autocast", autocast, flops)
             for budget in BUDGETS:
-                with _budget(scoring, budget):
+                with _budget(budget):
                     figures.add(f"scoring, {name}, {budget} ids a batch", _scored(teacher, tokens, hardware), flops)
-        teacher.model.to(torch.bfloat16)
-        plain = Hardware(hardware.device, "fp32")
-        figures.add("scoring, mixed lengths, weights in bf16", _scored(teacher, tokens, plain), flops)
+        torch.backends.cuda.enable_cudnn_sdp(True)
+        for time_of in ("first", "second"):
+            figures.add(f"scoring, mixed lengths, cuDNN, {time_of} time", _scored(teacher, tokens, hardware), flops)
+        torch.backends.cuda.enable_cudnn_sdp(False)
+
+
+def differences(sizes: Sizes, hardware: Hardware, figures: Figures) -> None:
+    """Largest difference of a teacher's logits in bf16 from those in float32, by either way of bf16."""
+    tokens = made_up.mixed_lengths(sizes, min(COMPARED, sizes.scored), seed=2)
+    with _teacher(sizes, hardware) as (_, teacher):
+        exact = _autocast_logits(teacher.model, forward, tokens, 0, hardware.device, "fp32")
+        ways = {
+            "autocast": _autocast_logits(teacher.model, forward, tokens, 0, hardware.device, "bf16"),
+            "weights in bf16": batched_logits(
+                partial(forward, bf16_copy(teacher.model)), tokens, 0, hardware.device, "fp32"
+            ),
+        }
+    for name, found in ways.items():
+        apart = np.abs(found - exact)
+        facts = {"largest": float(apart.max()), "mean": float(apart.mean()), "deviation of logits": float(exact.std())}
+        figures.facts[f"difference, {name}"] = facts
+        print(f"difference of logits, {name}:", *(f"{what} {value:.2g}" for what, value in facts.items()), flush=True)
 
 
 def scoring_of_texts(sizes: Sizes, hardware: Hardware, figures: Figures) -> None:
@@ -170,6 +194,7 @@ def scoring_of_texts(sizes: Sizes, hardware: Hardware, figures: Figures) -> None
         from sentence_transformers import CrossEncoder
 
         some = list(zip(questions, passages, strict=True))[: sizes.predicted]
+        torch.backends.cuda.enable_cudnn_sdp(True)  # as its users have it
         for kind, batch in ((torch.float32, 32), (torch.bfloat16, 32), (torch.bfloat16, 1024)):
             told = {"dtype": kind}
             peer = CrossEncoder(str(folder), device=hardware.device, max_length=made_up.LONGEST, model_kwargs=told)
@@ -195,7 +220,7 @@ def compiled_scoring(sizes: Sizes, hardware: Hardware, figures: Figures) -> None
     """Logits of a teacher for token ids of one length through torch.compile."""
     tokens = made_up.same_lengths(sizes, sizes.scored, IDS, seed=1)
     flops = _flops(sizes, sizes.layers, tokens.lengths)
-    with _teacher(sizes, hardware) as (_, teacher), _budget(scoring, 65_536):
+    with _teacher(sizes, hardware) as (_, teacher):
         compiled: Any = torch.compile(forward, dynamic=False)
         figures.add("scoring, 64 ids, compiled", _scored(teacher, tokens, hardware, compiled), flops)
 
@@ -278,26 +303,37 @@ def _teacher(sizes: Sizes, hardware: Hardware) -> Iterator[tuple[Path, TeacherNe
 
 
 @contextmanager
-def _budget(module: Any, ids: int) -> Iterator[None]:
-    """Set the token budget of a module's batches for a while."""
-    own = module.token_budget
-    module.token_budget = lambda device, on_cpu: ids
+def _budget(ids: int) -> Iterator[None]:
+    """Set the token ids of each batch that is scored, for a while."""
+    module: Any = scoring
+    own = module.scoring_budget
+    module.scoring_budget = lambda device, on_cpu: ids
     try:
         yield
     finally:
-        module.token_budget = own
+        module.scoring_budget = own
 
 
 def _scored(
-    teacher: TeacherNetwork, tokens: TokenIds, hardware: Hardware, score: Callable[..., Tensor] = forward
+    teacher: TeacherNetwork,
+    tokens: TokenIds,
+    hardware: Hardware,
+    network: Callable[..., Tensor] = forward,
+    score: Callable[..., np.ndarray] = network_logits,
 ) -> float:
     """Pairs/s of a teacher over token ids, after a warm-up."""
 
     def run(some: TokenIds) -> np.ndarray:
-        return batched_logits(lambda inputs: score(teacher.model, inputs), some, 0, hardware.device, hardware.precision)
+        return score(teacher.model, network, some, 0, hardware.device, hardware.precision)
 
     run(tokens.take(np.arange(len(tokens.lengths) // 8)))
     return len(tokens.lengths) / _seconds(hardware, lambda: run(tokens))
+
+
+def _autocast_logits(
+    model: nn.Module, network: Callable[..., Tensor], tokens: TokenIds, pad_id: int, device: str, precision: str
+) -> np.ndarray:
+    return batched_logits(lambda inputs: network(model, inputs), tokens, pad_id, device, precision)
 
 
 def _flops(sizes: Sizes, layers: int, lengths: np.ndarray) -> float:
