@@ -35,7 +35,7 @@ def served_world(finished_world: World, tmp_path_factory: pytest.TempPathFactory
     tiny.change(world.recipe, "serve", {"collect": "web", "top": 3, "keep": 2, "threshold": 0.25})
     done = tiny.tmkd("run", world.recipe, "--runs", world.runs)
     assert done.returncode == 0, done.stderr
-    assert "3 steps done now" in done.stderr
+    assert "5 steps done now" in done.stderr
     return world
 
 

@@ -13,13 +13,16 @@ import pytest
 from safetensors.numpy import load_file, save
 
 import tiny
+from finished_steps import steps_made
 from tiny import Call, World
+from tmkd.bundle import Ranker
 from tmkd.data.pairs import Corpus, pair_table, write_corpus
 from tmkd.evaluate.speed import Speed
 from tmkd.flow.report import measured_rows, report
 from tmkd.flow.run_folder import RunFolder
 from tmkd.metrics.quality import accuracy
 from tmkd.recipe.schema import Recipe
+from tmkd.report.report_json import read_report
 from tmkd.store import read_manifest, write_manifest
 
 
@@ -120,6 +123,24 @@ def test_a_report_worked_by_hand(made_by_hand: RunFolder, tmp_path: Path, monkey
         f"warning: toy × {row}" for row in ("t2: test", "t2: more", "ensemble: test", "two: more")
     }
     assert "hand" in (tmp_path / "report.html").read_text()
+
+
+def test_the_bundle_is_the_last_row_and_timed_beside_the_teachers(finished: World, tmkd: Call) -> None:
+    tiny.change(finished.recipe, "export", {"row": "tmkd", "force": True})
+    said = tmkd("evaluate", finished.recipe, "--runs", finished.runs)
+    assert steps_made(said) == ["export/bundle", "evaluate/toy/tmkd, bundle", "evaluate/report"]
+    report = read_report(finished.run / "report" / "report.json")
+    student, bundle = (next(one for one in report.results if one.row == row) for row in ("tmkd", "tmkd, bundle"))
+    assert report.results[-1] == bundle
+    assert (bundle.kind, bundle.parameters) == ("bundle", student.parameters)
+    assert bundle.auc == pytest.approx(student.auc, abs=0.1)
+    assert bundle.seconds_to_make is not None
+    assert bundle.seconds_to_make >= (student.seconds_to_make or 0)
+    engine = report.speeds["tmkd, bundle"].precision
+    assert engine == Ranker(finished.run / "bundle").engine_words
+    assert f"tmkd, bundle: {finished.run / 'bundle'}, served here by {engine}" in said.err
+    assert said.out.splitlines()[-1].startswith("tmkd, bundle ")
+    assert "tmkd, bundle" in (finished.run / "report.html").read_text()
 
 
 def test_rows_come_in_order_with_their_members(finished_world: World) -> None:

@@ -17,6 +17,7 @@ import pytest
 import tiny
 from finished_steps import snapshot, states, steps_made
 from tiny import Call, World
+from tmkd.errors import TmkdError
 from tmkd.store import read_manifest
 
 
@@ -176,3 +177,16 @@ def test_clean_keeps_students_while_the_best_teacher_is_unknown(finished: World,
     said = tmkd("clean", finished.recipe, "--runs", finished.runs)
     assert said.code == 0
     assert sorted((finished.run / "students").iterdir()) == students
+
+
+def test_a_failed_export_is_told_below_the_table(finished: World, tmkd: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*given: object) -> None:
+        raise TmkdError("the ONNX graph is not the student")
+
+    monkeypatch.setattr("tmkd.export.onnx.export_bundle", fail)
+    tiny.change(finished.recipe, "export", {"row": "tmkd"})
+    tiny.change(finished.recipe, "serve", {"collect": "web"})
+    said = tmkd("run", finished.recipe, "--runs", finished.runs)
+    assert said.code == 1
+    assert said.out.splitlines()[-1].startswith("tmkd ")  # the table, without the bundle
+    assert said.err.splitlines()[-1] == "error: the ONNX graph is not the student"

@@ -41,6 +41,11 @@ class Int8Engine(NamedTuple):
         return f"{self.engine}, {self.width} byte{'s' * (self.width - 1)}"
 
 
+def engine_words(precision: Precision, engine: Engine, width: Width | None) -> str:
+    """Precision, engine and width in words, such as `int8, kernel, 2 bytes` or `fp32, onnxruntime`."""
+    return f"{precision}, {engine if width is None else Int8Engine(engine, width)}"
+
+
 KERNEL_1, KERNEL_2 = Int8Engine("kernel", 1), Int8Engine("kernel", 2)
 ONNXRUNTIME = Int8Engine("onnxruntime", 1)
 INT8_ENGINES = KERNEL_1, KERNEL_2, ONNXRUNTIME

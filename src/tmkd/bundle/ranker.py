@@ -10,7 +10,17 @@ import numpy as np
 
 from tmkd.bundle.check_sequences import FP32_LIMIT
 from tmkd.bundle.fair_queue import FairQueue, GraphRunner
-from tmkd.bundle.format import BUNDLE, GRAPHS, Engine, Int8Engine, Precision, Width, read_bundle, read_file
+from tmkd.bundle.format import (
+    BUNDLE,
+    GRAPHS,
+    Engine,
+    Int8Engine,
+    Precision,
+    Width,
+    engine_words,
+    read_bundle,
+    read_file,
+)
 from tmkd.bundle.kernel import Kernel, kernel_fault
 from tmkd.bundle.kernel_library import kernel_level
 from tmkd.bundle.network_graph import NetworkSize, check_graph
@@ -56,6 +66,11 @@ class Ranker:
         (self.precision, self.engine, self.width), self.queue, size = self._opened(candidates, threads)
         data = read_file(self.folder, TOKENIZER)
         self.tokenizer = open_tokenizer(data, self.bundle.text, size, self.folder / TOKENIZER)
+
+    @property
+    def engine_words(self) -> str:
+        """Precision, engine and width in words, such as `int8, kernel, 2 bytes`."""
+        return engine_words(self.precision, self.engine, self.width)
 
     def _candidates(self, precision: Precision | None, engine: Engine | None, width: Width | None) -> list[_Candidate]:
         """Candidates as given, or else those that kept their limits, the fastest first; fp32 at last."""

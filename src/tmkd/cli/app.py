@@ -70,8 +70,13 @@ def run(
     """Do all that is missing or stale, from pairs to report, and print the table."""
     from tmkd.cli.show import show_report
     from tmkd.flow.plan import VERBS
+    from tmkd.flow.runner import NotServed
 
-    show_report(_work(recipe, set_, runs, VERBS, all_), json_)
+    try:
+        show_report(_work(recipe, set_, runs, VERBS, all_), json_)
+    except NotServed:  # told below the table, which is made without the bundle
+        show_report(_work(recipe, [*(set_ or ()), "serve=null", "export=null"], runs, VERBS, all_), json_)
+        raise
 
 
 @app.command()
@@ -118,10 +123,11 @@ def distill(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"),
 def evaluate(
     recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), json_: Json = False, all_: All = False
 ) -> None:
-    """Measure teachers and rows on the test sets, time them, and write report.json and report.html (§4)."""
+    """Measure teachers, rows and the exported bundle on the test sets, time them, write report.json and report.html."""
     from tmkd.cli.show import show_report
 
-    show_report(_work(recipe, set_, runs, ("evaluate",), all_), json_)
+    exported = _open(recipe, set_, runs, all_).recipe.export is not None
+    show_report(_work(recipe, set_, runs, ("evaluate", "export") if exported else ("evaluate",), all_), json_)
 
 
 @app.command()

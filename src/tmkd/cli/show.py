@@ -13,13 +13,14 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from tmkd.cli.output import print_json
+from tmkd.flow.evaluate import BUNDLE
 from tmkd.flow.export import FRONTIER, FRONTIER_PAGE
 from tmkd.flow.report import measured_rows
 from tmkd.flow.run_folder import RunFolder
 from tmkd.flow.runner import states
 from tmkd.machine import machine_line
 from tmkd.progress import clock
-from tmkd.store import read_manifest, verify, versions, write_atomic
+from tmkd.store import read_manifest, sealed, verify, versions, write_atomic
 
 if TYPE_CHECKING:
     from tmkd.evaluate.bench import BenchPoint
@@ -55,6 +56,9 @@ def show_report(run: RunFolder, as_json: bool) -> None:
             print(f"warning: {one.task} × {one.row}: {line}", file=sys.stderr)
     for task in run.recipe.tasks:
         print(_best_student(run, task, results), file=sys.stderr)
+    for one in {one.row: one for one in results if one.kind == "bundle"}.values():
+        engine = sealed(run.predictions_folder(one.task, BUNDLE)).facts["precision"]
+        print(f"{one.row}: {run.bundle_folder}, served here by {engine}", file=sys.stderr)
     print(run.folder / "report.html", file=sys.stderr)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from tmkd.flow.run_folder import NotYet, RunFolder
 from tmkd.flow.step import Make, Step, never_made
 from tmkd.metrics.learned import class_signs
-from tmkd.store import write_atomic
+from tmkd.store import sealed, write_atomic
 from tmkd.teachers.teacher import Teacher
 from tmkd.train.estimate import Estimate, Sizes, scoring_seconds
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tmkd.evaluate.scorers import Scorer
 
 PROBABILITIES = "probabilities"
+BUNDLE = "bundle"  # key of its predictions
 _BYTES_PER_PAIR = 16  # probabilities of two classes
 
 
@@ -96,6 +97,38 @@ def evaluate_steps(run: RunFolder) -> Iterator[Step]:
             if (task, student) not in planned:
                 planned.add((task, student))
                 yield _evaluate_student(run, task, student, f"{row} (seed {seed})", estimate)
+
+
+def bundle_step(run: RunFolder, row: str, task: str) -> Step:
+    """Step of evaluating the bundle of a row, by the engine that serves it on this machine."""
+    spec = run.recipe.student_of(row)
+    estimate = partial(_estimate, run, task, spec.base, spec.layers)
+    shown = bundle_row(row)
+    try:
+        ((student, _),) = run.row_students(row, task, run.recipe.seeds[0])
+    except NotYet as unready:
+        folder = run.predictions_folder(task, BUNDLE)
+        name = f"evaluate/{task}/{BUNDLE}"
+        return Step(name, "evaluate", folder, {}, {}, never_made, waits=str(unready), estimate=estimate)
+    students = run.predictions_folder(task, student.name)
+
+    def make(folder: Path) -> dict[str, Any]:
+        return _predict(run, task, bundle_scorer(run, shown, sealed(students).facts["parameters"]), folder)
+
+    needs = {"export/bundle": run.bundle_folder, f"evaluate/{task}/{row}": students}
+    return _prediction(run, task, BUNDLE, needs, make, shown, estimate)
+
+
+def bundle_row(row: str) -> str:
+    """Name of the report's row on the bundle of a row."""
+    return f"{row}, bundle"
+
+
+def bundle_scorer(run: RunFolder, name: str, parameters: int) -> Scorer:
+    """Scorer of the bundle that is served."""
+    from tmkd.evaluate.bundle_scorer import BundleScorer
+
+    return BundleScorer.open(name, run.bundle_folder, parameters)
 
 
 def _evaluate_teacher(run: RunFolder, teacher: Teacher, pretrained: str) -> Step:

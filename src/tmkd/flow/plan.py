@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from tmkd.distill.rows import declared, members
 from tmkd.flow.collect import collect_steps
 from tmkd.flow.distill import distill_steps
-from tmkd.flow.evaluate import evaluate_steps
-from tmkd.flow.export import export_steps
+from tmkd.flow.evaluate import bundle_step, evaluate_steps
+from tmkd.flow.export import export_steps, exported_task
 from tmkd.flow.precompute import precompute_steps
 from tmkd.flow.report import report_step
 from tmkd.flow.run_folder import RunFolder
@@ -34,8 +34,9 @@ def steps(run: RunFolder) -> Iterator[Step]:
             yield score_step(run, run.teachers[name], corpus)
     yield from distill_steps(run)
     yield from evaluate_steps(run)
-    yield report_step(run)
     if recipe.export is not None:
         yield from export_steps(run, recipe.export)
+        yield bundle_step(run, recipe.export.row, exported_task(run, recipe.export.row))
+    yield report_step(run)
     if recipe.serve is not None:
         yield from precompute_steps(run, recipe.serve)

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from tmkd.flow.evaluate import PROBABILITIES, student_scorer, teacher_scorer, tested_pairs
+from tmkd.flow.evaluate import (
+    BUNDLE,
+    PROBABILITIES,
+    bundle_row,
+    bundle_scorer,
+    student_scorer,
+    teacher_scorer,
+    tested_pairs,
+)
+from tmkd.flow.export import exported_task
 from tmkd.flow.health import notes
 from tmkd.flow.run_folder import NotYet, RunFolder
 from tmkd.flow.step import Step
@@ -28,11 +37,11 @@ class Measured:
     """Row of the report: the predictions that it averages, and the artifacts made on the way to it.
 
     `keys` name the predictions, `models` the artifacts they are of, in the same order; `teachers` has their names, or
-    is empty for students.
+    is empty for students and bundles.
     """
 
     row: str
-    kind: Literal["teacher", "ensemble", "student"]
+    kind: Literal["teacher", "ensemble", "student", "bundle"]
     task: str
     seed: int
     keys: tuple[str, ...]
@@ -42,7 +51,7 @@ class Measured:
 
 
 def measured_rows(run: RunFolder) -> Iterator[Measured]:
-    """Every row of the report: the teachers, their ensemble, then the recipe's rows."""
+    """Every row of the report: the teachers, their ensemble, the recipe's rows, then the bundle of the exported one."""
     for task in run.recipe.tasks:
         names = [one.name for one in run.teachers.values() if one.spec.task == task and one.pretrained is not None]
         for name in names:
@@ -56,6 +65,16 @@ def measured_rows(run: RunFolder) -> Iterator[Measured]:
             run.student_folder(chain[:depth], seed) for _, chain in students for depth in range(1, len(chain) + 1)
         )
         yield Measured(row, "student", task, seed, tuple(model.name for model in models), models, tuple(stages))
+    if run.recipe.export is not None:
+        yield _bundles_row(run, run.recipe.export.row)
+
+
+def _bundles_row(run: RunFolder, row: str) -> Measured:
+    task, seed = exported_task(run, row), run.recipe.seeds[0]
+    ((_, chain),) = run.row_students(row, task, seed)
+    stages = tuple(run.student_folder(chain[:depth], seed) for depth in range(1, len(chain) + 1))
+    folder = run.bundle_folder
+    return Measured(bundle_row(row), "bundle", task, seed, (BUNDLE,), (folder,), (*stages, folder))
 
 
 def _teachers_row(
@@ -122,6 +141,8 @@ def _speeds(run: RunFolder, rows: list[Measured]) -> dict[tuple[str, tuple[str, 
 
 def _shape(run: RunFolder, row: Measured) -> str:
     """Key of a row's speed, which does not depend on weights: rows alike but for the headers share one timing."""
+    if row.kind == "bundle":
+        return row.row
     if row.teachers:
         return str([(run.teachers[name].pretrained, run.teachers[name].spec.max_length) for name in row.teachers])
     return str((len(row.keys), run.recipe.student_of(row.row)))
@@ -131,6 +152,9 @@ def _members(run: RunFolder, row: Measured) -> tuple[Scorer, ...]:
     """Models of a row, checked byte by byte."""
     for model in row.models:
         verify(model)
+    if row.kind == "bundle":
+        parameters = sealed(run.predictions_folder(row.task, BUNDLE)).facts["parameters"]
+        return (bundle_scorer(run, row.row, parameters),)
     if row.teachers:
         return tuple(teacher_scorer(run, run.teachers[name], name) for name in row.teachers)
     return tuple(student_scorer(run, model, model.name) for model in row.models)
@@ -200,6 +224,9 @@ def report_step(run: RunFolder) -> Step:
             break
         rows.append([row, task, seed, keys])
         needs |= {f"evaluate/{task}/{row}/{key}": run.predictions_folder(task, key) for key in keys}
+    if run.recipe.export is not None:
+        task = exported_task(run, run.recipe.export.row)
+        needs[f"evaluate/{task}/{BUNDLE}"] = run.predictions_folder(task, BUNDLE)
     needs |= {f"collect/{name}": run.corpus_artifact(name) for name in (*run.recipe.tasks, *run.recipe.collect)}
     settings = {"rows": digest_json(rows), "evaluate": run.recipe.evaluate.model_dump(mode="json")}
     return Step(

@@ -82,7 +82,7 @@ class RunFolder:
         return self.folder / "starts" / key
 
     def predictions_folder(self, task: str, key: str) -> Path:
-        """Folder of a model's probabilities on a task's tests; `key` is `teacher-NAME` or a student folder's name."""
+        """Folder of probabilities on a task's tests; `key` is `teacher-NAME`, a student folder's name or `bundle`."""
         return self.folder / "predictions" / task / key
 
     @property

@@ -24,11 +24,15 @@ from tmkd.progress import clock
 from tmkd.store import MANIFEST, State
 
 
+class NotServed(TmkdError):
+    """Failure of the export or of what is made of the bundle; all else can be made without it."""
+
+
 def work(run: RunFolder, recipe: Path, verbs: Container[str], console: Console, between: Callable[[int], None]) -> None:
     """Make every step of some verbs that is missing or stale, in order, and print each.
 
     `recipe` is the file that `run` was read from; `between` is called after each step made, with their number so far.
-    Raises: TmkdError when an input is missing or a step fails.
+    Raises: NotServed when the export or the precomputation fails; TmkdError for another step, or a missing input.
     """
     for _ in steps(run):  # a name in the recipe that leads nowhere raises here, before hours of work
         pass
@@ -52,7 +56,12 @@ def work(run: RunFolder, recipe: Path, verbs: Container[str], console: Console, 
                     console.print(line, highlight=False, markup=False, soft_wrap=True)
                 poolers = []
             console.print(f"[bold]{step.title}[/]{reason}", highlight=False, soft_wrap=True)
-            manifest = step.execute()
+            try:
+                manifest = step.execute()
+            except TmkdError as error:
+                if step.verb in ("export", "precompute"):
+                    raise NotServed(str(error)) from error
+                raise
             made += 1
             console.print(
                 f"  done in {clock(manifest.seconds)}{_fact_words(manifest.facts)}", highlight=False, markup=False

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tmkd.bundle.format import Engine, Precision, Width
+from tmkd.bundle.format import Engine, Precision, Width, engine_words
 from tmkd.store import digest_json
 
 
@@ -27,9 +27,8 @@ class ScoredBy:
 
     @property
     def engine_words(self) -> str:
-        """Precision, engine and width in words: int8, kernel, 2 bytes."""
-        width = "" if self.width is None else f", {self.width} byte{'s' * (self.width - 1)}"
-        return f"{self.precision}, {self.engine}{width}"
+        """Precision, engine and width in words, such as `int8, kernel, 2 bytes`."""
+        return engine_words(self.precision, self.engine, self.width)
 
 
 @dataclass(frozen=True, slots=True)
