@@ -1,16 +1,21 @@
-# Two commands for a new machine: make demo, make test. Both make what they need in .venv.
+# Three commands for a new machine: make demo, make serve, make test. All make what they need in .venv.
 PYTHON ?= python3
 # Extra words for pip, e.g. PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu" for CPU-only torch on Linux.
 PIP_ARGS ?=
 BIN := .venv/bin
 
-.PHONY: demo demo-all test test-all test-browser test-clients client-environments mutants check check-kernel docs clean
+.PHONY: demo demo-all serve test test-all test-browser test-clients client-environments mutants check check-kernel docs clean
 
 demo: .venv/ready
 	$(BIN)/tmkd run recipes/demo.yaml
+	@echo "make serve opens the page: type a question, see its answers"
 
 demo-all: .venv/ready
 	$(BIN)/tmkd run recipes/demo.yaml --all
+
+# The page of the demo, once `make demo` is done; Ctrl-C ends it.
+serve: .venv/ready
+	$(BIN)/tmkd serve recipes/demo.yaml
 
 test: .venv/ready
 	$(BIN)/python -m pytest

@@ -25,7 +25,7 @@ def words(text: str) -> list[str]:
 
 SPLITS = {name: rows(name) for name in ("train", "dev", "test")}
 LABELLED = [row["question"] for split in SPLITS.values() for row in {row["qid"]: row for row in split}.values()]
-UNLABELLED = (DEMO / "questions.txt").read_text().splitlines()
+UNLABELLED = [row["question"] for row in rows("questions")]
 
 
 def test_there_is_enough_of_it() -> None:
@@ -36,6 +36,11 @@ def test_there_is_enough_of_it() -> None:
     assert len(set(UNLABELLED)) == len(UNLABELLED) >= 1000
     assert len({row["qid"] for row in rows("top10")}) >= 150
     assert len(SPLITS["train"]) <= 1200
+
+
+def test_a_fifth_of_the_questions_is_three_fifths_of_the_traffic() -> None:
+    counts = sorted((int(row["count"]) for row in rows("questions")), reverse=True)
+    assert sum(counts[: len(counts) // 5]) == pytest.approx(0.6 * sum(counts), rel=0.1)
 
 
 def test_every_question_has_an_answer() -> None:
