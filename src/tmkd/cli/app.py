@@ -13,7 +13,8 @@ from rich.text import Text
 
 from tmkd import process
 from tmkd.cli.bundle import Json, bench, rank
-from tmkd.cli.output import argument, replace_what_cannot_be_written
+from tmkd.cli.options import All, Changes, RecipeFile, Runs, open_run
+from tmkd.cli.output import replace_what_cannot_be_written
 from tmkd.cli.serve import serve
 from tmkd.cli.start import init, words
 from tmkd.errors import EXTRA_OF, TmkdError, UsageError, install_hint
@@ -34,31 +35,13 @@ out, err = Console(), Console(stderr=True)
 
 _INTERRUPTED = 130  # what typer exits with after Ctrl-C
 
-RecipeFile = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)]
-Changes = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Change the recipe, e.g. rows.tmkd.stages.1.alpha=0.3. May be repeated."
-    ),
-]
-Runs = Annotated[Path, typer.Option(help="The folder that holds one folder per recipe name.")]
-All = Annotated[bool, typer.Option("--all", help="Also the rows and teachers that the recipe marks extra.")]
-
-
-def _open(recipe: Path, changes: list[str] | None, runs: Path, everything: bool) -> RunFolder:
-    from tmkd.flow.run_folder import RunFolder
-    from tmkd.recipe.reader import read_recipe
-
-    read = read_recipe(recipe, [argument("--set", change) for change in changes or ()])
-    return RunFolder(read if everything else read.without_extras(), recipe.resolve().parent, runs / read.name)
-
 
 def _work(
     recipe: Path, changes: list[str] | None, runs: Path, verbs: tuple[str, ...], everything: bool = False
 ) -> RunFolder:
     from tmkd.flow.runner import work
 
-    run = _open(recipe, changes, runs, everything)
+    run = open_run(recipe, changes, runs, everything)
     work(run, recipe, verbs, err, process.restart_if_old)
     return run
 
@@ -126,14 +109,14 @@ def evaluate(
     """Measure teachers, rows and the exported bundle on the test sets, time them, write report.json and report.html."""
     from tmkd.cli.show import show_report
 
-    exported = _open(recipe, set_, runs, all_).recipe.export is not None
+    exported = open_run(recipe, set_, runs, all_).recipe.export is not None
     show_report(_work(recipe, set_, runs, ("evaluate", "export") if exported else ("evaluate",), all_), json_)
 
 
 @app.command()
 def export(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), all_: All = False) -> None:
     """Write the bundle that is served: ONNX in fp32 and int8, compared with the student before it is sealed."""
-    run = _open(recipe, set_, runs, all_)
+    run = open_run(recipe, set_, runs, all_)
     if run.recipe.export is None:
         raise UsageError(f"{recipe} does not say what to export; add a line such as: export: {{row: tmkd}}")
     folder = _work(recipe, set_, runs, ("export",), all_).bundle_folder
@@ -147,7 +130,7 @@ def frontier(
     """Export the rows that export.frontier names, draw accuracy against speed, and mark what the budget picks."""
     from tmkd.cli.show import show_frontier
 
-    if not (settings := _open(recipe, set_, runs, all_).recipe.export) or not settings.frontier:
+    if not (settings := open_run(recipe, set_, runs, all_).recipe.export) or not settings.frontier:
         raise UsageError(f"{recipe} names no rows to compare; add, say: export: {{frontier: [tmkd], budget_ms: 10}}")
     show_frontier(_work(recipe, set_, runs, ("frontier",), all_), out, json_)
 
@@ -155,7 +138,7 @@ def frontier(
 @app.command()
 def precompute(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), all_: All = False) -> None:
     """Answer head questions with the bundle, and write the look-up store that a server answers them from (§1)."""
-    run = _open(recipe, set_, runs, all_)
+    run = open_run(recipe, set_, runs, all_)
     if run.recipe.serve is None:
         raise UsageError(f"{recipe} does not say what to serve; add a line such as: serve: {{collect: web}}")
     folder = _work(recipe, set_, runs, ("precompute",), all_).lookup_folder
@@ -174,7 +157,7 @@ def show(
     """Say for each step whether it is done, stale (and why) or missing, and how long it took."""
     from tmkd.cli.show import show_states
 
-    show_states(_open(recipe, set_, runs, all_), out, json_)
+    show_states(open_run(recipe, set_, runs, all_), out, json_)
 
 
 @app.command()
@@ -184,7 +167,7 @@ def check(
     """Read the recipe and every file it names, check finished artifacts byte by byte, and estimate the work left."""
     from tmkd.flow.check import check_run
 
-    check_run(_open(recipe, set_, runs, all_), out, json_)
+    check_run(open_run(recipe, set_, runs, all_), out, json_)
 
 
 @app.command()
@@ -206,7 +189,7 @@ def handover(
     """Write a corpus and its teachers' scores as a data set that sentence-transformers or FlagEmbedding trains on."""
     from tmkd.export.datasets import hand_over
 
-    run = _open(recipe, set_, runs, all_)
+    run = open_run(recipe, set_, runs, all_)
     columns = run.scored(corpus, tuple(teachers.split(",")) if teachers else ())
     counts = hand_over(run.corpus(corpus), columns, folder, layout)
     counted = ", ".join(f"{name.replace('_', ' ')} {number}" for name, number in counts.items() if number)
@@ -223,7 +206,7 @@ def clean(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs")) -
     """Remove stale artifacts, and what no step of the recipe makes any more, its extras among them."""
     from tmkd.flow.runner import remove_unwanted
 
-    remove_unwanted([_open(recipe, set_, runs, everything) for everything in (True, False)], recipe, err)
+    remove_unwanted([open_run(recipe, set_, runs, everything) for everything in (True, False)], recipe, err)
 
 
 def main() -> None:

@@ -1,0 +1,32 @@
+"""Options of the verbs that take a recipe, and the run folder that they name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tmkd.cli.output import argument
+
+if TYPE_CHECKING:
+    from tmkd.flow.run_folder import RunFolder
+
+RecipeFile = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change the recipe, e.g. rows.tmkd.stages.1.alpha=0.3. May be repeated."
+    ),
+]
+Runs = Annotated[Path, typer.Option(help="The folder that holds one folder per recipe name.")]
+All = Annotated[bool, typer.Option("--all", help="Also the rows and teachers that the recipe marks extra.")]
+
+
+def open_run(recipe: Path, changes: list[str] | None, runs: Path, everything: bool) -> RunFolder:
+    """Read a recipe with its changes, and open its run folder; `everything` keeps the parts marked extra."""
+    from tmkd.flow.run_folder import RunFolder
+    from tmkd.recipe.reader import read_recipe
+
+    read = read_recipe(recipe, [argument("--set", change) for change in changes or ()])
+    return RunFolder(read if everything else read.without_extras(), recipe.resolve().parent, runs / read.name)
