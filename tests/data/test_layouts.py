@@ -119,6 +119,12 @@ def test_every_passage_has_its_place_in_the_list_of_scores(tmp_path: Path, suffi
     ]
 
 
+def test_a_score_that_is_too_large_for_a_number_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", LISTS | {"neg_scores": [10**400]})
+    with pytest.raises(TmkdError, match=r"a\.jsonl: row 1: .* in neg_scores has a value that is not a number"):
+        read(path, "flagembedding")
+
+
 def test_lists_without_scores_are_pairs_only(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", {name: LISTS[name] for name in ("query", "pos", "neg")})
     assert pairs(path, "flagembedding") == [("q", "p1"), ("q", "p2"), ("q", "n1")]

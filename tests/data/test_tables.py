@@ -58,7 +58,7 @@ def test_a_faulty_line_of_jsonl_is_named(tmp_path: Path, line: str, problem: str
         read_rows(tmp_path / "a.jsonl")
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\r\r\n", "\n\n", "\r\n \r\n"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r\r\n", "\n\n", "\r\n \r\n", "\r"])
 @pytest.mark.parametrize(
     ("name", "lines"),
     [
@@ -78,6 +78,8 @@ def test_rows_of_blank_fields_are_no_rows_and_blank_lines_in_quotes_are_text(tmp
     (tmp_path / "a.csv").write_text('q,n\n,\n"a\n\nb",1\n , \n,2\n')  # Excel leaves rows of commas
     assert read_rows(tmp_path / "a.csv").to_pydict() == {"q": ["a\n\nb", ""], "n": ["1", "2"]}
     (tmp_path / "a.txt").write_text("one\n\ntwo\n")
+    assert read_rows(tmp_path / "a.txt", "q").to_pydict() == {"q": ["one", "two"]}
+    (tmp_path / "a.txt").write_bytes(b"one\rtwo\r")
     assert read_rows(tmp_path / "a.txt", "q").to_pydict() == {"q": ["one", "two"]}
 
 

@@ -189,6 +189,14 @@ def test_what_a_models_code_raises_becomes_one_line() -> None:
         raise AssertionError("first\nsecond")
 
 
+@pytest.mark.parametrize("layers", [1, 2])
+def test_only_what_a_config_lists_by_layer_is_cut(layers: int, tmp_path: Path) -> None:
+    settings = {**COMMON, "pos_att_type": ["p2c", "c2p"], "relative_attention": True}  # as many as there are layers
+    with quiet():
+        transformers.DebertaV2Model(transformers.DebertaV2Config(**settings)).save_pretrained(tmp_path)
+    assert bottom_layers(tmp_path, layers, "first").config.pos_att_type == ["p2c", "c2p"]
+
+
 def test_position_tables_are_found_by_name_and_shape() -> None:
     class Odd(nn.Module):
         def __init__(self) -> None:

@@ -43,6 +43,12 @@ def test_a_setting_of_a_fit_outside_its_bounds_is_refused(wrong: dict[str, Any])
         FitSpec(**wrong)
 
 
+def test_a_file_of_a_user_that_is_not_known_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"'~nobody-of-this-name/.*' starts with a user that is not known here"):
+        SourceSpec(file="~nobody-of-this-name/a.tsv")
+    assert SourceSpec(file="~/a.tsv").file == "~/a.tsv"
+
+
 def test_values_of_a_filter_are_the_texts_of_the_file() -> None:
     source = SourceSpec.model_validate({"file": "a.tsv", "where": {"year": 2019, "source": ["web", 1]}})
     assert source.where == {"year": ("2019",), "source": ("web", "1")}

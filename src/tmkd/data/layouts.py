@@ -181,7 +181,7 @@ def _scores(values: list[Any], passages: int, name: str) -> list[float]:
         raise _RowError(f"{len(values)} {name} for {passages} passages")
     try:
         return [math.nan if value is None else float(value) for value in values]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise _RowError(
             f"{short(json.dumps(values, default=str))} in {name} has a value that is not a number"
         ) from None

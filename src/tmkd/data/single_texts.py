@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from tokenizers import AddedToken, Tokenizer
 
-from tmkd.data.prefixes import PrefixTokenizer
 from tmkd.data.text import PairTokenizer
+from tmkd.data.text_ids import TextIdTokenizer
 from tmkd.data.tokens import TokenIds
 from tmkd.errors import TmkdError
 
@@ -32,12 +32,12 @@ class TextTokenizer:
         specials = len(ids) - 1
         if max_length <= specials:
             raise TmkdError(f"max_length {max_length} leaves no room beside {specials} special tokens; raise it")
-        self._prefixes = PrefixTokenizer(pairs.tokenizer, max_length - specials)
+        self._text_ids = TextIdTokenizer(pairs.tokenizer, max_length - specials, plain=pairs.settings.rules > 1)
 
     def encode(self, texts: Sequence[str]) -> TokenIds:
         """Tokenise texts; token types are 0."""
         found = [
             np.concatenate([self._before, np.array(ids, dtype=np.int32), self._after])
-            for ids in self._prefixes.first_ids(texts)
+            for ids in self._text_ids.first_ids(texts)
         ]
         return TokenIds.of(found, [np.zeros_like(ids) for ids in found])

@@ -117,8 +117,12 @@ def _is_quoted(rows: list[list[str]]) -> bool:
 
 
 def _lines(text: str) -> list[str]:
-    """Split into lines at \\n, \\r\\n or \\r\\r\\n only, not at Unicode's other separators; drop blank lines."""
-    return [line.rstrip("\r") for line in text.split("\n") if line.strip()]
+    """Split into lines at \\n, \\r\\n or \\r\\r\\n, or at \\r alone where there is no \\n; drop blank lines.
+
+    Unicode's other separators end no line.
+    """
+    end = "\n" if "\n" in text else "\r"
+    return [line.rstrip("\r") for line in text.split(end) if line.strip()]
 
 
 def _parquet(path: Path) -> pa.Table:

@@ -13,7 +13,7 @@ import numpy as np
 from tokenizers import AddedToken, Tokenizer
 from tokenizers.normalizers import BertNormalizer
 
-from tmkd.data.prefixes import PrefixTokenizer
+from tmkd.data.text_ids import TextIdTokenizer
 from tmkd.data.tokens import TextIds, TokenIds, ragged_arange
 from tmkd.errors import TmkdError, first_line
 from tmkd.store import write_atomic
@@ -25,7 +25,7 @@ _BERT_SETTINGS = {
     "strip_accents": "strip_accents",
     "tokenize_chinese_chars": "handle_chinese_chars",
 }
-TEXT_RULES = 1
+TEXT_RULES = 2
 STUDENT = "tmkd"  # model_type of a student, whose config.json names the rules it was trained under
 
 
@@ -35,7 +35,8 @@ class TextSettings:
 
     `type_ids`: the model uses token types for first and second text (as BERT does); `separator_id` goes between the
     texts if the tokenizer puts nothing there (as GPT's). `rules` numbers the reading of texts, today's is TEXT_RULES:
-    under 0 a special token's name in a text ("[SEP]", "</s>") became that token, since 1 it is text like any other.
+    under 0 a special token's name in a text ("[SEP]", "</s>") became that token, since 1 it is text like any other,
+    since 2 also where it is a piece of the tokenizer's model.
     """
 
     max_length: int
@@ -82,7 +83,7 @@ class PairTokenizer:
                 f"max_length {settings.max_length} does not fit two texts beside "
                 f"{self._specials.specials} special tokens; set it to at least {self._specials.specials + 2}"
             )
-        self._prefixes = PrefixTokenizer(tokenizer, self._text_budget)
+        self._text_ids = TextIdTokenizer(tokenizer, self._text_budget, plain=settings.rules > 1)
 
     @classmethod
     def load(cls, folder: Path, max_length: int) -> Self:
@@ -168,7 +169,7 @@ class PairTokenizer:
     def tokenise(self, texts: Sequence[str]) -> TextIds:
         """Tokenise texts without special tokens, each distinct one once, to as many ids as a pair can have."""
         distinct = list(dict.fromkeys(texts))
-        kept = self._prefixes.first_ids(distinct)
+        kept = self._text_ids.first_ids(distinct)
         flat = np.fromiter(chain.from_iterable(kept), dtype=np.int32)
         lengths = np.array([len(ids) for ids in kept], dtype=np.int64)
         place = {text: row for row, text in enumerate(distinct)}

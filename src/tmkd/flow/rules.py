@@ -17,6 +17,7 @@ class Rules(NamedTuple):
 
 # By a step's name or its first part: collect, index, questions, teach, score, start, distill, evaluate, export, …
 _SPECIALS = "a special token's name in a text, such as [SEP], is text"
+_PIECES = "also where a Unigram model has it among its pieces"
 _IDS = "BERT's tokenizer_config.json goes before its tokenizer.json"
 _TABLES = "blank lines, byte-order marks, lists and objects, and marks for no label in files of rows"
 _DOCUMENTS = "a run chooses among several id columns, a faulty record of CSV is dropped alone"
@@ -29,9 +30,9 @@ RULES: dict[str, Rules] = {
     "collect": Rules(3, f"{_TABLES}; {_TEXTS}; {_MORE}"),
     "index": Rules(6, f"{_TEXTS}; {_DOCUMENTS}; {_PAGES}; {_MORE_PAGES}"),
     "questions": Rules(3, f"{_TABLES}; {_TEXTS}; {_MORE}"),
-    "teach": Rules(2, f"{_SPECIALS}; a model is opened whole or refused; {_IDS}"),
-    "start": Rules(2, f"{_SPECIALS}; {_IDS}"),
-    "distill": Rules(2, f"{_SPECIALS}; {_IDS}"),
+    "teach": Rules(3, f"{_SPECIALS}, {_PIECES}; a model is opened whole or refused; {_IDS}"),
+    "start": Rules(3, f"{_SPECIALS}, {_PIECES}; {_IDS}"),
+    "distill": Rules(3, f"{_SPECIALS}, {_PIECES}; {_IDS}"),
     "export/bundle": Rules(1, _BUNDLES),
     "frontier": Rules(1, _BUNDLES),
 }

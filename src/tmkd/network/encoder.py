@@ -138,7 +138,7 @@ def _shorten(config: PreTrainedConfig, layers: int, folder: Path) -> None:
         )
     config.num_hidden_layers = layers
     for key, value in config.to_dict().items():  # attention_window, layer_types, …: an entry per layer
-        if isinstance(value, list) and len(value) == own:
+        if isinstance(value, list) and len(value) == own and key != "pos_att_type":  # DeBERTa's kinds of attention
             setattr(config, key, value[:layers])
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Container
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 # A name becomes a folder's: nothing that a file system or a dotted path could take otherwise.
 NAME = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
@@ -31,6 +32,15 @@ class Spec(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+def _known_home(name: str | None) -> str | None:
+    """Check that a file's name starts with no unknown user's home."""
+    try:
+        Path(name or "").expanduser()
+    except RuntimeError:
+        raise ValueError(f"'{name}' starts with a user that is not known here; write the folder's name out") from None
+    return name
 
 
 class VotesSpec(Spec):
@@ -67,6 +77,8 @@ class TextsSpec(Spec):
     passages: str
     """File of passages, likewise."""
 
+    _homes = field_validator("questions", "passages")(_known_home)
+
 
 class SourceSpec(Spec):
     """One file of rows, and how to read it. A file name alone stands for `{file: NAME}`."""
@@ -95,6 +107,8 @@ class SourceSpec(Spec):
     def files(self) -> tuple[str, ...]:
         """Every file that is read."""
         return (self.file, *((self.texts.questions, self.texts.passages) if self.texts is not None else ()))
+
+    _home = field_validator("file")(_known_home)
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -136,6 +150,8 @@ class PretrainedSpec(Spec):
     """Installed Python package whose data folder it is, as `NAME==VERSION`."""
     sha256: Digest | None = None
     """Digest that the weights must have, in 64 hexadecimal digits."""
+
+    _home = field_validator("folder")(_known_home)
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
