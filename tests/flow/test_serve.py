@@ -9,6 +9,7 @@ import pytest
 import tiny
 from tiny import World
 from tmkd.collect.questions import QUESTIONS
+from tmkd.distill.rows import declared
 from tmkd.errors import TmkdError, UsageError
 from tmkd.flow.run_folder import RunFolder
 from tmkd.flow.serve import places_of
@@ -35,12 +36,23 @@ def test_the_places_are_those_of_the_run(made_run: RunFolder) -> None:
     assert places.examples == ()
 
 
-def test_the_page_s_examples_are_the_first_questions(made_run: RunFolder) -> None:
+def test_teachers_are_those_that_have_scored_the_corpus(made_run: RunFolder) -> None:
+    assert (places_of(made_run).corpus, places_of(made_run).teachers) == (None, ())
+    name = declared(made_run.recipe, "web")[0]
+    for folder in (made_run.teacher_folder(name), made_run.soft_folder("web", name)):
+        folder.mkdir(parents=True)
+        write_manifest(folder, "step", {}, {}, {}, 0.0)
+    places = places_of(made_run)
+    assert places.corpus == made_run.corpus_folder("web")
+    assert [(one.name, one.folder) for one in places.teachers] == [(name, made_run.soft_folder("web", name))]
+
+
+def test_the_page_s_examples_are_among_the_first_questions(made_run: RunFolder) -> None:
     folder = made_run.questions_folder("web")
     folder.mkdir(parents=True)
-    pq.write_table(pa.table({"question": [tiny.question(topic) for topic in range(9)]}), folder / QUESTIONS)
+    pq.write_table(pa.table({"question": [f"question {number}" for number in range(300)]}), folder / QUESTIONS)
     write_manifest(folder, "questions", {}, {}, {}, 0.0)
-    assert places_of(made_run).examples == tuple(tiny.question(topic) for topic in range(6))
+    assert places_of(made_run).examples == tuple(f"question {number}" for number in range(100))
 
 
 @pytest.mark.parametrize(("missing", "verb"), [("bundle", "export"), ("index/web", "collect")])

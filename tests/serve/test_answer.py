@@ -151,7 +151,21 @@ def test_with_time_enough_all_are_ranked(answerer: Answerer) -> None:
     assert got["ranked"] == got["candidates"] > 0
 
 
+def test_teachers_that_have_scored_a_pair_stand_beside_it_where_asked(answerer: Answerer) -> None:
+    first = reply(answerer)["answers"][0]["passage"]
+
+    class Scored:
+        def scores(self, question: str, passage: str) -> dict[str, float]:
+            return {"t1": 0.75} if (question, passage) == (QUESTION, first) else {}
+
+    answerer.teachers = Scored()  # type: ignore[assignment]
+    got = reply(answerer, teachers=True)["answers"]
+    assert got[0]["teachers"] == {"t1": 0.75}
+    assert not any("teachers" in one for one in [*got[1:], *reply(answerer)["answers"]])
+
+
 def test_the_best_sentence_is_marked_where_asked(answerer: Answerer) -> None:
+    assert reply(answerer, best_sentence=True)["milliseconds"]["sentences"] > 0
     for one in reply(answerer, best_sentence=True)["answers"]:
         start, end = one["best_sentence"]
         assert one["passage"][start:end].strip() != ""

@@ -151,6 +151,7 @@ def test_a_question_is_answered(client: Client) -> None:
         ("?q=+", 400),
         ("?q=" + "a" * 2001, 422),
         (f"?q={ASKED}&best_sentence=perhaps", 422),
+        (f"?q={ASKED}&teachers=perhaps", 422),
         (f"?q={ASKED}&deadline_ms=0", 422),
         (f"?q={ASKED}&deadline_ms=nan", 422),
         (f"?q={ASKED}&deadline_ms=soon", 422),

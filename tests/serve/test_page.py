@@ -164,6 +164,15 @@ def test_the_route_and_the_milliseconds_of_each_phase_are_told(page: Any, stub: 
     ask(page, "burn")
     expect(page.locator("#facts p").first).to_have_text(told)
     expect(page.locator(".times")).to_have_text("look-up < 0.1 mssearch 1.2 msranking 4.6 mstotal 6.1 ms")
+    widths = page.eval_on_selector_all(".phases i", "parts => parts.map((part) => part.style.width)")
+    assert [float(width.removesuffix("%")) for width in widths] == pytest.approx([0.2, 19.7, 75.4], abs=0.1)
+
+
+def test_the_milliseconds_of_best_sentences_are_told(page: Any, stub: Stub) -> None:
+    times = {"lookup": 0.0, "search": 1.2, "rank": 4.6, "sentences": 2.04, "total": 7.9}
+    stub.answer = lambda question: reply(found(), milliseconds=times)
+    ask(page, "burn")
+    expect(page.locator(".times")).to_contain_text("ranking 4.6 msbest sentences 2.0 mstotal 7.9 ms")
 
 
 def test_answers_that_the_deadline_left_unranked_are_told(page: Any, stub: Stub) -> None:

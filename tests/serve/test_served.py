@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tiny
 from serving import QUESTION, Client, opened, write_index
 from stores import write_store
+from tmkd.data.pairs import Corpus
+from tmkd.data.softlabels import TeacherColumn, shard_path, write_shard
 from tmkd.errors import TmkdError
 from tmkd.serve.answer import AnswerSettings
 from tmkd.serve.answer_value import Answer
@@ -34,6 +38,46 @@ def test_a_store_brings_its_settings(made: tuple[Path, Path], index_folder: Path
     client = Client(served)
     assert client.get("/answer?q=" + QUESTION.replace(" ", "+")).json["route"] == "head"
     assert len(client.get("/info").json["digests"]["lookup"]) == 64
+    served.close()
+
+
+def test_the_page_s_examples_are_questions_that_the_store_answers(
+    made: tuple[Path, Path], index_folder: Path, tmp_path: Path
+) -> None:
+    some = tuple(tiny.question(topic) for topic in range(9))
+    assert QUESTION in some
+    served = opened(made[1], index_folder, examples=some)
+    assert Client(served).get("/info").json["examples"] == [*some[:6]]
+    served.close()
+    store = store_of(tmp_path / "lookup", made[1], index_folder)
+    served = opened(made[1], index_folder, examples=some, lookup=str(store))
+    assert Client(served).get("/info").json["examples"] == [QUESTION]
+    served.close()
+
+
+def test_teachers_that_have_scored_the_pairs_of_an_answer_are_shown(
+    made: tuple[Path, Path], index_folder: Path, tmp_path: Path, corpus: Callable[..., Corpus]
+) -> None:
+    pairs = corpus([(QUESTION, tiny.passage(topic, True), None) for topic in range(len(tiny.TOPICS))])
+    column = TeacherColumn("ann", "a" * 64, tmp_path)
+    logits = np.tile(np.array([0, np.log(3)], dtype=np.float32), (len(pairs), 1))
+    write_shard(shard_path(tmp_path, "a" * 64, pairs.shards[0].digest), logits, "a" * 64, pairs.shards[0].digest)
+    served = opened(made[1], index_folder, corpus=pairs.folder, teachers=(column,))
+    client, asked = Client(served), f"/answer?teachers=true&q={QUESTION.replace(' ', '+')}"
+    assert client.get("/info").json["page"]["side_by_side"]
+    shown = [one["teachers"] for one in client.get(asked).json["answers"] if "teachers" in one]
+    assert shown == [{"ann": pytest.approx(0.75)}] * len(shown)
+    assert shown
+    served.close()
+
+
+def test_without_a_corpus_that_can_be_read_no_teacher_is_shown(
+    made: tuple[Path, Path], index_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    column = TeacherColumn("ann", "a" * 64, tmp_path)
+    served = opened(made[1], index_folder, corpus=tmp_path, teachers=(column,))
+    assert "teachers are not shown" in caplog.text
+    assert not Client(served).get("/info").json["page"]["side_by_side"]
     served.close()
 
 

@@ -13,9 +13,10 @@ from tmkd.recipe.serving import PrecisionSpec
 from tmkd.store import read_manifest
 
 if TYPE_CHECKING:
+    from tmkd.data.softlabels import TeacherColumn
     from tmkd.serve.served import Places
 
-_EXAMPLES = 6  # questions that the page proposes
+_EXAMPLES = 100  # questions that the page takes some of
 
 
 def places_of(run: RunFolder) -> Places:
@@ -37,7 +38,17 @@ def places_of(run: RunFolder) -> Places:
             raise TmkdError(f"{folder}: not made yet; run tmkd {verb} first")
     threshold = None if isinstance(spec.threshold, PrecisionSpec) else spec.threshold
     settings = AnswerSettings(spec.top, spec.keep, threshold, spec.deadline_ms)
-    return Places(bundle, index, str(run.lookup_folder), settings, _examples(run.questions_folder(spec.collect)))
+    examples = _examples(run.questions_folder(spec.collect))
+    corpus, teachers = _scored(run, spec.collect)
+    return Places(bundle, index, str(run.lookup_folder), settings, examples, corpus, teachers)
+
+
+def _scored(run: RunFolder, corpus: str) -> tuple[Path | None, tuple[TeacherColumn, ...]]:
+    """Folder of a stage-1 corpus and the teachers that have scored it; none before they have."""
+    try:
+        return run.corpus_folder(corpus), tuple(run.scored(corpus))
+    except TmkdError:
+        return None, ()
 
 
 def _examples(folder: Path) -> tuple[str, ...]:

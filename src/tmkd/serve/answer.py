@@ -15,6 +15,7 @@ from tmkd.search.index import TantivyIndex
 from tmkd.serve.answer_cache import AnswerCache, Kept
 from tmkd.serve.lookup import AnswerStore, DamagedEntry
 from tmkd.serve.scorer import Scorer
+from tmkd.serve.side_by_side import SideBySide
 from tmkd.serve.spans import best_spans
 from tmkd.serve.store_origin import StoreOrigin
 from tmkd.store import digest_json
@@ -58,7 +59,7 @@ class Answerer:
     """Answers of an index, a look-up store if there is one, and a scorer; `digests` are those of bundle and index.
 
     The store's own settings go before those given. `damaged` counts entries of the store whose digest was wrong: their
-    questions take the tail route.
+    questions take the tail route. `teachers` are shown beside the student where a reply is asked for them.
     """
 
     def __init__(
@@ -68,8 +69,9 @@ class Answerer:
         store: AnswerStore | None,
         settings: AnswerSettings,
         digests: Sequence[str],
+        teachers: SideBySide | None = None,
     ) -> None:
-        self.scorer, self.index, self.store = scorer, index, store
+        self.scorer, self.index, self.store, self.teachers = scorer, index, store, teachers
         self._asked, self._digests = settings, tuple(digests)
         self._origin: StoreOrigin | None = None
         self.settings, self.cache = settings, AnswerCache("")
@@ -156,15 +158,22 @@ class Answerer:
         ranked.sort(key=lambda one: -(one.score or 0.0))
         return (*ranked, *(Place(number, None) for number in numbers[len(scores) :]))[: self.settings.keep]
 
-    async def reply(self, question: str, best_sentence: bool, deadline_ms: float | None = None) -> dict[str, Any]:
+    async def reply(
+        self, question: str, best_sentence: bool, deadline_ms: float | None = None, teachers: bool = False
+    ) -> dict[str, Any]:
         """Content of the reply of /answer."""
         clock = Clock()
         found = await self.answer(question, deadline_ms)
         texts = [self.index.texts[one.passage] for one in found.places]
         marked: list[list[int] | None] = [None] * len(texts)
         if best_sentence and texts:
+            started = time.perf_counter()
             spans, _ = await best_spans(self.scorer, question, [one.passage for one in texts])
             marked = [[its[0].start, its[0].end] if its else None for its in spans]
+            found.milliseconds["sentences"] = _rounded(1000 * (time.perf_counter() - started))
+        beside: list[dict[str, Any]] = [{} for _ in texts]
+        if teachers and self.teachers is not None and texts:
+            beside = await self.scorer.call(self._beside, question, [one.passage for one in texts])
         found.milliseconds["total"] = _rounded(1000 * (time.perf_counter() - clock.began))
         return {
             "question": question,
@@ -177,14 +186,21 @@ class Answerer:
                     "title": text.title,
                     "ranked": one.score is not None,
                     "best_sentence": place,
+                    **more,
                 }
-                for one, text, place in zip(found.places, texts, marked, strict=True)
+                for one, text, place, more in zip(found.places, texts, marked, beside, strict=True)
             ],
             "threshold": self.settings.threshold,
             "candidates": found.candidates,
             "ranked": found.ranked,
             "milliseconds": found.milliseconds,
         }
+
+    def _beside(self, question: str, passages: Sequence[str]) -> list[dict[str, Any]]:
+        """`teachers` of each passage that some have scored for this question; nothing for the others."""
+        assert self.teachers is not None
+        scores = [self.teachers.scores(question, passage) for passage in passages]
+        return [{"teachers": one} if one else {} for one in scores]
 
 
 class Clock:

@@ -136,17 +136,19 @@ async def _answered(served: Served, metrics: Metrics, request: Request) -> dict[
         raise Refusal(503, "Unhealthy", "this server has no index to answer from; start it with --index or a recipe")
     reply = await served.answerer.reply(
         question,
-        _switch(request.query_params.get("best_sentence", "false")),
+        _switch(request, "best_sentence"),
         _milliseconds(request.query_params.get("deadline_ms")),
+        _switch(request, "teachers"),
     )
     metrics.answers(reply["route"]).inc()
     metrics.unranked.inc(reply["candidates"] - reply["ranked"])
     return reply
 
 
-def _switch(text: str) -> bool:
+def _switch(request: Request, name: str) -> bool:
+    text = request.query_params.get(name, "false")
     if text not in ("true", "false", "1", "0"):
-        raise Refusal(422, "Validation", "best_sentence: true or false")
+        raise Refusal(422, "Validation", f"{name}: true or false")
     return text in ("true", "1")
 
 

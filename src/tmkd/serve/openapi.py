@@ -61,7 +61,8 @@ def _array(items: Schema) -> Schema:
 def _parameters(limits: Limits) -> list[Schema]:
     question = _TEXT | {"minLength": 1, "maxLength": limits.question_characters}
     milliseconds = {"type": "number", "exclusiveMinimum": 0, "maximum": 60_000}
-    given = {"q": question, "best_sentence": {"type": "boolean"}, "deadline_ms": milliseconds}
+    switch = {"type": "boolean"}
+    given = {"q": question, "best_sentence": switch, "teachers": switch, "deadline_ms": milliseconds}
     return [{"name": name, "in": "query", "required": name == "q", "schema": kind} for name, kind in given.items()]
 
 

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,19 @@ import numpy as np
 
 import tmkd
 from tmkd.bundle import Ranker
+from tmkd.data.pairs import Corpus
+from tmkd.data.softlabels import TeacherColumn
 from tmkd.errors import TmkdError
 from tmkd.search.index import TantivyIndex
 from tmkd.serve.answer import Answerer, AnswerSettings
 from tmkd.serve.limits import Limits
-from tmkd.serve.lookup import AnswerStore, LmdbAnswers
+from tmkd.serve.lookup import AnswerStore, DamagedEntry, LmdbAnswers
 from tmkd.serve.rerank import Reranker
 from tmkd.serve.scorer import Scorer
+from tmkd.serve.side_by_side import SideBySide
 from tmkd.store import sealed
 
+_EXAMPLES = 6  # questions that the page proposes
 _WARM_UP = 8  # questions, each with `top` passages
 _WORDS = 8  # of a passage make a question of the warm-up
 _log = logging.getLogger("tmkd.serve")
@@ -29,13 +34,18 @@ _log = logging.getLogger("tmkd.serve")
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Folders of what is served, and how: a look-up store's own settings go before `settings`."""
+    """Folders of what is served, and how: a look-up store's own settings go before `settings`.
+
+    `examples` are questions that the page may propose; `teachers` have scored the stage-1 corpus of folder `corpus`.
+    """
 
     bundle: Path
     index: Path | None = None
     lookup: str | None = None
     settings: AnswerSettings = field(default_factory=AnswerSettings)
     examples: tuple[str, ...] = ()
+    corpus: Path | None = None
+    teachers: tuple[TeacherColumn, ...] = ()
 
 
 class Served:
@@ -56,7 +66,8 @@ class Served:
     def _answerer(self, folder: Path) -> Answerer:
         self.digests["index"] = sealed(folder).digest
         digests = self.digests["bundle"], self.digests["index"]
-        return Answerer(self.scorer, TantivyIndex(folder), self._store(), self.places.settings, digests)
+        store, teachers = self._store(), self._teachers()
+        return Answerer(self.scorer, TantivyIndex(folder), store, self.places.settings, digests, teachers)
 
     def _store(self) -> AnswerStore | None:
         """The look-up store; without one, or with one of another bundle or index, all questions take the tail route."""
@@ -67,6 +78,22 @@ class Served:
         except TmkdError as error:
             _log.warning("%s; all questions are ranked on the fly", error)
             return None
+
+    def _teachers(self) -> SideBySide | None:
+        """Teachers' scores; None without any, or where they cannot be read."""
+        if self.places.corpus is None or not self.places.teachers:
+            return None
+        try:
+            return SideBySide(Corpus.open(self.places.corpus), self.places.teachers)
+        except TmkdError as error:
+            _log.warning("%s; teachers are not shown", error)
+            return None
+
+    def examples(self) -> list[str]:
+        """Questions for the page: those that the store has answers to; without a store the first ones."""
+        store = None if self.answerer is None else self.answerer.store
+        answered = (one for one in self.places.examples if store is None or _answered(store, one))
+        return list(islice(answered, _EXAMPLES))
 
     def warm_up(self) -> str:
         """Score some passages, so that the rate is measured and no memory is new; a line on the deadline."""
@@ -119,8 +146,11 @@ class Served:
             "limits": asdict(self.limits),
             "answers": None if settings is None else asdict(settings),
             "passages": None if answerer is None else len(answerer.index),
-            "examples": list(self.places.examples),
-            "page": {"deadline_ms": None if settings is None else settings.deadline_ms, "side_by_side": False},
+            "examples": self.examples(),
+            "page": {
+                "deadline_ms": None if settings is None else settings.deadline_ms,
+                "side_by_side": answerer is not None and answerer.teachers is not None,
+            },
         }
 
     def _store_digest(self) -> dict[str, str]:
@@ -132,6 +162,13 @@ class Served:
         self.scorer.close()
         if self.answerer is not None and self.answerer.store is not None:
             self.answerer.store.close()
+
+
+def _answered(store: AnswerStore, question: str) -> bool:
+    try:
+        return bool(store.get(question))
+    except DamagedEntry:
+        return False
 
 
 def _numbers(names: Sequence[str]) -> dict[str, int]:

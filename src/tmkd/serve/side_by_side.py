@@ -13,7 +13,7 @@ from tmkd.data.softlabels import TeacherColumn, read_shard, shard_path
 from tmkd.errors import TmkdError
 from tmkd.metrics.quality import softmax
 
-MOST_PAIRS = 2_000_000  # of a corpus whose ids are kept in memory, 20 bytes each
+MOST_PAIRS = 500_000  # of a corpus whose ids are kept in memory, 20 bytes each
 _SHARDS = 64  # of soft labels that are kept in memory, some thousand pairs each
 _log = logging.getLogger("tmkd.serve")
 
@@ -42,13 +42,9 @@ class SideBySide:
         place = int(np.searchsorted(self._starts, row, side="right")) - 1
         found = {}
         for column in self.columns:
-            try:
-                logits = self._logits(column, place)[row - self._starts[place]]
-            except TmkdError as error:
-                _log.warning("teacher %s is not shown: %s", column.name, error)
-                continue
-            if np.isfinite(logits).all():
-                found[column.name] = float(softmax(logits[None])[0, self.corpus.labels.positive_index])
+            logits = self._logits(column, place)
+            if logits is not None and np.isfinite(own := logits[row - self._starts[place]]).all():
+                found[column.name] = float(softmax(own[None])[0, self.corpus.labels.positive_index])
         return found
 
     def _row(self, key: str) -> int | None:
@@ -61,7 +57,12 @@ class SideBySide:
             place += 1
         return None
 
-    def _read(self, column: TeacherColumn, place: int) -> np.ndarray:
+    def _read(self, column: TeacherColumn, place: int) -> np.ndarray | None:
+        """Logits of a shard, float32 (pairs, classes); None, and a warning, where its file is damaged."""
         shard = self.corpus.shards[place]
         path = shard_path(column.folder, column.digest, shard.digest)
-        return read_shard(path, column.digest, shard.digest, shard.rows, len(self.corpus.labels.names))
+        try:
+            return read_shard(path, column.digest, shard.digest, shard.rows, len(self.corpus.labels.names))
+        except TmkdError as error:
+            _log.warning("teacher %s is not shown: %s", column.name, error)
+            return None

@@ -8,8 +8,7 @@ const ROUTES = {
   tail: ["tail", "ranked now"],
   cache: ["cache", "ranked a moment ago"],
 };
-const PHASES = { lookup: "look-up", search: "search", rank: "ranking" };
-const COLOURS = { lookup: "lookup", search: "find", rank: "rank" };
+const PHASES = { lookup: "look-up", search: "search", rank: "ranking", sentences: "best sentences" };
 const NEVER = " No score was precise enough on dev, so there is no threshold that an answer could reach.";
 const TOKEN = "tmkd-token";
 
@@ -70,7 +69,7 @@ async function ask(question, signal) {
     const slow = setTimeout(() => show("slow", "Still at work. This takes longer than usual.", "Stop", stop), SLOW);
     signal.addEventListener("abort", () => clearTimeout(slow));
     try {
-      return await get(`answer?best_sentence=true&q=${encodeURIComponent(question)}`, signal);
+      return await get(`answer?best_sentence=true&teachers=true&q=${encodeURIComponent(question)}`, signal);
     } catch (error) {
       if (!error.wait || tries === TRIES) throw error;
       clearTimeout(slow);
@@ -170,18 +169,25 @@ function showFacts({ route, answers: found, threshold, candidates, ranked, milli
   if (route !== "head") counts.push(`${ranked} of ${plural(candidates, "candidate")} ranked`);
   if (found.some((answer) => !answer.ranked)) counts.push("the others as the search found them: the time was up");
   one(".counts", facts).textContent = counts.filter(Boolean).join(" · ");
-  const times = Object.keys(PHASES).map((phase) => {
-    one(`.${COLOURS[phase]}`, facts).style.width = `${(100 * milliseconds[phase]) / (milliseconds.total || 1)}%`;
+  const phases = Object.keys(PHASES).filter((phase) => phase in milliseconds);
+  const parts = phases.map((phase) => dot(phase));
+  parts.forEach((part, place) => (part.style.width = `${(100 * milliseconds[phases[place]]) / (milliseconds.total || 1)}%`));
+  one(".phases", facts).replaceChildren(...parts);
+  const times = phases.map((phase) => {
     const told = document.createElement("span");
-    const dot = document.createElement("i");
-    dot.className = COLOURS[phase];
-    told.append(dot, `${PHASES[phase]} ${duration(milliseconds[phase])}`);
+    told.append(dot(phase), `${PHASES[phase]} ${duration(milliseconds[phase])}`);
     return told;
   });
   const total = document.createElement("b");
   total.textContent = `total ${duration(milliseconds.total)}`;
   one(".times", facts).replaceChildren(...times, total);
   facts.hidden = false;
+}
+
+function dot(phase) {
+  const element = document.createElement("i");
+  element.className = phase;
+  return element;
 }
 
 function answerItem(answer, threshold) {
