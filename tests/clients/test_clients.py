@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,12 +12,14 @@ from typing import Any, NoReturn
 import pytest
 
 import tiny
-from clients.environments import is_current, python_of
+from clients.environments import CLIENTS, is_current, python_of
 from serving import server
 from tmkd.bundle import Ranker
 
 pytestmark = [pytest.mark.slow, pytest.mark.clients]
 
+GUIDE = Path(__file__).parents[2] / "docs" / "serve.md"
+SNIPPETS = re.findall(r"^```python (\w+)\n(.*?)^```", GUIDE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 QUESTION = tiny.question(3)
 SENTENCE = tiny.passage(3, True).capitalize()
 DOCUMENTS = [
@@ -40,18 +43,23 @@ def ranking(made: tuple[Path, Path]) -> list[tuple[int, float]]:
     return [(one["corpus_id"], one["score"]) for one in Ranker(made[1]).rank(QUESTION, DOCUMENTS)]
 
 
+def run(client: str, absent: Callable[[str], NoReturn], script: Path, task: str = "") -> str:
+    """Output of a script in a client's environment."""
+    if not is_current(client):
+        absent(f"{client} has no current environment: python tests/clients/environments.py {client}")
+    done = subprocess.run([python_of(client), script], input=task, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @pytest.fixture
 def called(url: str, ranking: list[tuple[int, float]], absent: Callable[[str], NoReturn]) -> Callable[[str], Any]:
     """Run a client's script, each of whose calls gets the documents as the bundle ranks them."""
 
     def call(client: str) -> Any:
-        if not is_current(client):
-            absent(f"{client} has no current environment: python tests/clients/environments.py {client}")
         task = json.dumps({"url": url, "question": QUESTION, "documents": DOCUMENTS})
-        words = [python_of(client), Path(__file__).with_name(f"call_{client}.py")]
-        done = subprocess.run(words, input=task, capture_output=True, text=True, timeout=180)
-        assert done.returncode == 0, done.stderr
-        got = json.loads(done.stdout.splitlines()[-1])
+        output = run(client, absent, Path(__file__).with_name(f"call_{client}.py"), task)
+        got = json.loads(output.splitlines()[-1])
         for name, results in got["rankings"].items():
             wanted = ranking[:2] if "top 2" in name else ranking
             assert [index for index, _ in results] == [index for index, _ in wanted], name
@@ -85,3 +93,16 @@ def test_cohere_s_client_gets_rankings_spans_and_errors(called: Any, ranking: li
 )
 def test_each_call_of_a_client_gets_the_bundle_s_ranking(called: Any, client: str, calls: list[str]) -> None:
     assert [*called(client)["rankings"]] == calls
+
+
+@pytest.mark.parametrize(("client", "snippet"), SNIPPETS, ids=[client for client, _ in SNIPPETS])
+def test_the_guide_s_snippet_of_a_client_works(
+    url: str, absent: Callable[[str], NoReturn], tmp_path: Path, client: str, snippet: str
+) -> None:
+    assert "http://127.0.0.1:8080" in snippet
+    (tmp_path / "snippet.py").write_text(snippet.replace("http://127.0.0.1:8080", url), encoding="utf-8")
+    assert run(client, absent, tmp_path / "snippet.py").strip() not in ("", "[]")
+
+
+def test_the_guide_has_a_snippet_of_each_client_but_the_proxy() -> None:
+    assert {client for client, _ in SNIPPETS} == {*CLIENTS} - {"litellm"}
