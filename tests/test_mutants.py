@@ -122,3 +122,9 @@ def test_the_table_names_modules_and_tests_that_are_there() -> None:
         assert (ROOT / mutants.PACKAGE / f"{module}.py").is_file()
         assert [file for file in files if not (ROOT / "tests" / file).exists()] == []
     assert all(one["why"] for one in table["accepted"])
+
+
+def test_the_lines_of_accepted_survivors_are_still_there() -> None:
+    for one in yaml.safe_load(TABLE.read_text())["accepted"]:
+        source = (ROOT / "src" / "tmkd" / f"{one['module']}.py").read_text(encoding="utf-8")
+        assert one["old"] in " ".join(source.split()), one

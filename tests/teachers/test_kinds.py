@@ -5,15 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 import tiny
 from network.test_embeddings import write_model, write_settings
 from tiny import World
+from tmkd.data.softlabels import shard_path
 from tmkd.errors import TmkdError
 from tmkd.recipe.schema import TeacherSpec
 from tmkd.store import digest_file
 from tmkd.teachers.kinds import FineTuned, Imported, ReadyMade, Similarity, teacher_of
+from tmkd.train.estimate import Estimate
 from tmkd.train.hardware import Hardware
 
 
@@ -50,6 +54,7 @@ def test_a_teachers_settings_are_those_that_decide_its_logits(world: World) -> N
     assert {"extra", "scores", "missing"}.isdisjoint(settings)
     assert {"checkpoint_steps", "tensorboard"}.isdisjoint(settings["fit"])
     assert settings["seed"] == 1
+    assert settings["fresh_pooler"] is True  # auto, decided by the weights of bert
 
 
 def test_a_ready_made_teacher_whose_classes_are_unknown_is_refused(finished: World, tmp_path: Path) -> None:
@@ -60,11 +65,20 @@ def test_a_ready_made_teacher_whose_classes_are_unknown_is_refused(finished: Wor
         run.teachers["ready"].make(run, tmp_path)
 
 
+def test_a_ready_made_teacher_scores_the_pairs_of_a_corpus(finished: World, tmp_path: Path) -> None:
+    run = tiny.opened(finished, "teachers.ready={task: toy, model: runs/tiny/teachers/toy/t1, max_length: 48}")
+    facts = run.teachers["ready"].score(run, "toy/dev", tmp_path, "a" * 64)
+    assert (facts["pairs"], facts["scored_now"]) == (12, 12)
+    (shard,) = run.corpus("toy/dev").shards
+    same = load_file(shard_path(run.soft_folder("toy/dev", "t1"), run.column("toy/dev", "t1").digest, shard.digest))
+    assert np.array_equal(load_file(shard_path(tmp_path, "a" * 64, shard.digest))["logits"], same["logits"])
+
+
 def test_the_estimate_of_a_teacher_without_training_is_a_moment(world: World) -> None:
     run = tiny.opened(world, "teachers.ready={task: toy, model: bert}")
     sizes = {"toy/train": 36}
     assert run.teachers["t1"].making(run, sizes).pairs == 36
-    assert [run.teachers[name].making(run, sizes).seconds for name in ("ready", "judge")] == [1, 1]
+    assert [run.teachers[name].making(run, sizes) for name in ("ready", "judge")] == [Estimate(0, 1, 0)] * 2
     assert run.teachers["ready"].scoring(run, 10) == run.teachers["t1"].scoring(run, 10)
     scoring = [run.teachers[name].scoring(run, 10) for name in ("ready", "judge")]
     assert [(one.pairs, one.bytes) for one in scoring] == [(10, 80), (10, 80)]  # two float32 a pair
