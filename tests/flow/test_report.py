@@ -17,8 +17,9 @@ from finished_steps import steps_made
 from tiny import Call, World
 from tmkd.bundle import Ranker
 from tmkd.data.pairs import Corpus, pair_table, write_corpus
+from tmkd.evaluate.scorers import Scorer
 from tmkd.evaluate.speed import Speed
-from tmkd.flow.report import measured_rows, report
+from tmkd.flow.report import _speeds, measured_rows, report
 from tmkd.flow.run_folder import RunFolder
 from tmkd.metrics.quality import accuracy
 from tmkd.recipe.schema import Recipe
@@ -189,6 +190,23 @@ def test_rows_of_one_shape_share_one_timing(finished_world: World) -> None:
     assert len({*single, rate["m-o-m"], rate["t1"], rate["ensemble"]}) == 4
     assert rate["t1"] == rate["t2"]
     assert all(speed["pairs"] == 8 and speed["batch"] == 4 for speed in speeds.values())
+
+
+def test_the_first_pairs_of_the_first_test_set_are_timed(
+    finished_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed: list[tuple[object, ...]] = []
+
+    def measure(scorers: list[Scorer], *given: object) -> dict[str, Speed]:
+        timed.append(given)
+        return {scorer.name: Speed(1.0, 8, 1, 4, 1, 9.0, "fp32") for scorer in scorers}
+
+    monkeypatch.setattr("tmkd.evaluate.speed.measure", measure)
+    run = tiny.opened(finished_world)
+    rows = list(measured_rows(run))
+    assert _speeds(run, rows).keys() == {("toy", row.keys) for row in rows}
+    first = run.corpus("toy/test").table().slice(0, 8)
+    assert timed == [(first["question"].to_pylist(), first["passage"].to_pylist(), 1, 4)]
 
 
 def test_the_best_students_folder_is_printed_below_the_table(finished: World, tmkd: Call) -> None:
