@@ -53,6 +53,10 @@ def test_a_form_of_another_site_is_refused(client: Client, kind: str) -> None:
     assert client.post("/rerank", BODY, {"content-type": kind}).status == 415
 
 
+def test_a_path_that_takes_no_post_says_so_first(client: Client) -> None:
+    assert client.send("POST", "/info", b"{}").status == 405
+
+
 def test_parameters_of_the_content_type_do_not_matter(client: Client) -> None:
     assert client.post("/rerank", BODY, {"content-type": "Application/JSON; charset=utf-8"}).status == 200
 

@@ -12,9 +12,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tmkd.serve.limits import Limits
 from tmkd.serve.metrics import Metrics
-from tmkd.serve.refusal import Refusal
+from tmkd.serve.refusal import OBJECT_PATHS, Refusal
 
 OPEN_PATHS = ("/", "/page.css", "/page.js", "/icon.svg", "/health", "/health/live", "/health/ready")
+POST_PATHS = (*OBJECT_PATHS, "/rerank", "/predict")
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 _OTHER = "other"  # the route of all paths that there are not: else anybody could make new metrics
 
@@ -92,7 +93,7 @@ class Gate:
             if not hmac.compare_digest(given.strip(), self._token) or kind.lower() != b"bearer":
                 bearer = {"WWW-Authenticate": "Bearer"}
                 return Refusal(401, "Unauthorized", "this server needs its token: Authorization: Bearer TOKEN", bearer)
-        if scope["method"] == "POST":
+        if scope["method"] == "POST" and path in POST_PATHS:
             kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
             if kind != b"application/json":
                 return Refusal(415, "Validation", "the content type of a request must be application/json")
