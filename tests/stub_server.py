@@ -8,18 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
-import tmkd
+from tmkd.serve.static_files import page_files
 
-PAGE = Path(tmkd.__file__).parent / "serve" / "page"
-TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
-)
+FILES = page_files()
 
 
 class Reply(NamedTuple):
@@ -68,16 +62,15 @@ def stub_server() -> Iterator[Stub]:
         def do_GET(self) -> None:
             url = urlsplit(self.path)
             stub.fetched.append(url.path)
-            file = PAGE / (url.path[1:] or "index.html")
-            if file.parent == PAGE and file.is_file():
-                self.send(200, {"Content-Type": f"{TYPES[file.suffix]}; charset=utf-8"}, file.read_bytes())
+            if url.path in FILES:
+                self.send(200, FILES[url.path].headers, bytes(FILES[url.path].body))
             else:
                 body, status, headers = stub.reply(url.path, url.query, self.headers["Authorization"])
                 self.send(status, {"Content-Type": "application/json", **headers}, json.dumps(body).encode())
 
         def send(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
             self.send_response(status)
-            for name, value in {"Content-Security-Policy": POLICY, "Content-Length": str(len(body)), **headers}.items():
+            for name, value in {"content-length": str(len(body)), **headers}.items():
                 self.send_header(name, value)
             self.end_headers()
             with suppress(BrokenPipeError):  # a question that was given up

@@ -155,3 +155,9 @@ def test_every_key_on_disk_is_in_the_page_on_data() -> None:
         field.name for kind in (Manifest, Report, DataSet, Speed) for field in fields(kind)
     }
     assert {key for key in keys - {"results"} if not re.search(rf"\b{key}\b", page)} == set()
+
+
+def test_the_pictures_are_small() -> None:
+    pictures = [path for path in ROOT.glob("docs/**/*") if path.suffix in (".png", ".webp", ".jpg")]
+    assert [path.name for path in pictures] == ["page.png"]
+    assert all(path.stat().st_size < 300_000 for path in pictures)

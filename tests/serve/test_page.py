@@ -6,10 +6,13 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import quote
 
 import pytest
 
+from serving import QUESTION, server
 from stub_server import Question, Reply, Stub, stub_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
@@ -168,11 +171,11 @@ def test_the_route_and_the_milliseconds_of_each_phase_are_told(page: Any, stub: 
     assert [float(width.removesuffix("%")) for width in widths] == pytest.approx([0.2, 19.7, 75.4], abs=0.1)
 
 
-def test_the_milliseconds_of_best_sentences_are_told(page: Any, stub: Stub) -> None:
-    times = {"lookup": 0.0, "search": 1.2, "rank": 4.6, "sentences": 2.04, "total": 7.9}
+def test_phases_that_a_route_has_not_are_not_told(page: Any, stub: Stub) -> None:
+    times = {"lookup": 0.1, "search": 0.0, "rank": 0.0, "sentences": 2.04, "total": 7.9}
     stub.answer = lambda question: reply(found(), milliseconds=times)
     ask(page, "burn")
-    expect(page.locator(".times")).to_contain_text("ranking 4.6 msbest sentences 2.0 mstotal 7.9 ms")
+    expect(page.locator(".times")).to_have_text("look-up 0.1 msbest sentences 2.0 mstotal 7.9 ms")
 
 
 def test_answers_that_the_deadline_left_unranked_are_told(page: Any, stub: Stub) -> None:
@@ -412,6 +415,31 @@ def test_the_page_is_used_by_keys_alone(page: Any, stub: Stub) -> None:
     expect(answers(page).nth(0)).to_be_focused()
     page.keyboard.press("Enter")
     expect(page).to_have_title("source – tmkd")
+
+
+# -- the real server ----------------------------------------------------------------------------------------------
+
+
+def test_the_real_server_answers_through_the_page(
+    browser: Any, made: tuple[Path, Path], index_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("secret")
+    page = browser.new_page()
+    faults: list[str] = []
+    page.on("console", lambda line: faults.extend([] if "Failed to load" in line.text else [line.text]))
+    with server(made[1], "--index", index_folder, "--token-file", tmp_path / "token") as process:
+        page.goto(f"http://127.0.0.1:{process.port}/?q={quote(QUESTION)}")
+        page.get_by_label("This server asks for a token").fill("secret")
+        page.keyboard.press("Enter")
+        expect(answers(page)).to_have_count(5)
+        expect(page.locator("mark").first).not_to_be_empty()
+        expect(page.locator("#facts")).to_contain_text("6 of 6 candidates ranked")
+        expect(page.locator("#facts")).to_contain_text("best sentences")
+        ask(page, QUESTION)
+        expect(page.locator(".route")).to_have_text("cache")
+        expect(page.locator("#model")).not_to_be_empty()
+        page.close()
+    assert faults == []
 
 
 # -- looks ---------------------------------------------------------------------------------------------------------

@@ -169,7 +169,7 @@ function showFacts({ route, answers: found, threshold, candidates, ranked, milli
   if (route !== "head") counts.push(`${ranked} of ${plural(candidates, "candidate")} ranked`);
   if (found.some((answer) => !answer.ranked)) counts.push("the others as the search found them: the time was up");
   one(".counts", facts).textContent = counts.filter(Boolean).join(" · ");
-  const phases = Object.keys(PHASES).filter((phase) => phase in milliseconds);
+  const phases = Object.keys(PHASES).filter((phase) => milliseconds[phase] > 0);
   const parts = phases.map((phase) => dot(phase));
   parts.forEach((part, place) => (part.style.width = `${(100 * milliseconds[phases[place]]) / (milliseconds.total || 1)}%`));
   one(".phases", facts).replaceChildren(...parts);
