@@ -38,6 +38,7 @@ EXTRA_OF = {
     **dict.fromkeys(("tantivy", "py3langid", "datasketch", "trafilatura", "fastwarc", "webencodings"), "collect"),
     "onnx": "export",
     **dict.fromkeys(("onnxruntime", "lmdb", "fastapi", "uvicorn", "uvloop", "httptools", "prometheus_client"), "serve"),
+    "redis": "redis",
     "tensorboard": "tensorboard",
 }
 

@@ -152,7 +152,7 @@ def test_a_version_that_cannot_be_opened_is_not_followed(store: Path, monkeypatc
     (store / POINTER).write_text("version-00009")
     with pytest.raises(TmkdError, match="version-00009: missing; run precompute again"):
         answers.refresh()
-    monkeypatch.setattr(lookup, "_RENEW_SECONDS", 0.0)
+    monkeypatch.setattr(lookup, "RENEW_SECONDS", 0.0)
     assert answers.get("what is rain") == ()
     answers.close()
 

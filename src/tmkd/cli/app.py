@@ -136,12 +136,22 @@ def frontier(
 
 
 @app.command()
-def precompute(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), all_: All = False) -> None:
+def precompute(
+    recipe: RecipeFile,
+    lookup: Annotated[str | None, typer.Option(metavar="URL", help="Also load the store into Redis.")] = None,
+    set_: Changes = None,
+    runs: Runs = Path("runs"),
+    all_: All = False,
+) -> None:
     """Answer head questions with the bundle, and write the look-up store that a server answers them from (§1)."""
     run = open_run(recipe, set_, runs, all_)
     if run.recipe.serve is None:
         raise UsageError(f"{recipe} does not say what to serve; add a line such as: serve: {{collect: web}}")
     folder = _work(recipe, set_, runs, ("precompute",), all_).lookup_folder
+    if lookup is not None:
+        from tmkd.serve.lookup_redis import load_redis
+
+        err.print(f"{load_redis(lookup, folder):,} entries loaded into Redis", highlight=False)
     out.print(str(folder), highlight=False, markup=False, soft_wrap=True)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 from tmkd.data.tokens import TokenIds
+from tmkd.errors import TmkdError
 from tmkd.search.candidates import candidates
 from tmkd.search.index import TantivyIndex
 from tmkd.serve.answer_cache import AnswerCache, Kept
@@ -124,6 +125,9 @@ class Answerer:
         except DamagedEntry as error:
             self.damaged += 1
             _log.warning("%s", error)
+            return None
+        except TmkdError as error:  # a store elsewhere that does not answer
+            _log.warning("%s; the question is ranked on the fly", error)
             return None
 
     def _candidates(self, question: str) -> tuple[list[int], TokenIds]:

@@ -16,7 +16,7 @@ from tmkd.serve.store_version import DATA, OpenVersion, import_lmdb, read_pointe
 
 __all__ = ["Answer", "AnswerStore", "DamagedEntry", "LmdbAnswers"]
 
-_RENEW_SECONDS = 1.0
+RENEW_SECONDS = 1.0
 
 
 class AnswerStore(Protocol):
@@ -58,7 +58,7 @@ class LmdbAnswers:
         self._error: type[Exception] = import_lmdb().Error
         self._name, self._shared = self._open()
         self._transaction = self._shared.environment.begin()
-        self._due = time.monotonic() + _RENEW_SECONDS
+        self._due = time.monotonic() + RENEW_SECONDS
 
     @property
     def origin(self) -> StoreOrigin:
@@ -96,7 +96,7 @@ class LmdbAnswers:
             self._shared.release()
 
     def _refresh(self) -> None:
-        self._due = time.monotonic() + _RENEW_SECONDS
+        self._due = time.monotonic() + RENEW_SECONDS
         moved = read_pointer(self._folder) != self._name
         name, shared = self._open() if moved else (self._name, self._shared)
         self._transaction.abort()
@@ -116,18 +116,19 @@ class LmdbAnswers:
                     raise TmkdError(f"{self._folder / name}: missing; run precompute again") from error
                 continue
             try:
-                self._require_origin(shared.version.origin)
+                require_origin(str(self._folder), shared.version.origin, self._bundle, self._index)
             except TmkdError:
                 shared.release()
                 raise
             return name, shared
 
-    def _require_origin(self, origin: StoreOrigin) -> None:
-        """Raises: TmkdError when a version was made of another bundle or index."""
-        made = origin.scored_by
-        for what, has, wanted in (("bundle", made.bundle, self._bundle), ("index", made.index, self._index)):
-            if wanted is not None and has != wanted:
-                raise TmkdError(f"{self._folder}: its answers are of another {what}; run precompute again")
+
+def require_origin(place: str, origin: StoreOrigin, bundle: str | None, index: str | None) -> None:
+    """Raises: TmkdError when answers are of another bundle or index than these, by digest."""
+    made = origin.scored_by
+    for what, has, wanted in (("bundle", made.bundle, bundle), ("index", made.index, index)):
+        if wanted is not None and has != wanted:
+            raise TmkdError(f"{place}: its answers are of another {what}; run precompute again")
 
 
 def check_entries(folder: Path) -> int:

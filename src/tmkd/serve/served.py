@@ -20,7 +20,8 @@ from tmkd.errors import TmkdError
 from tmkd.search.index import TantivyIndex
 from tmkd.serve.answer import Answerer, AnswerSettings
 from tmkd.serve.limits import Limits
-from tmkd.serve.lookup import AnswerStore, DamagedEntry, LmdbAnswers
+from tmkd.serve.lookup import AnswerStore
+from tmkd.serve.lookup_redis import open_answers
 from tmkd.serve.rerank import Reranker
 from tmkd.serve.scorer import Scorer
 from tmkd.serve.side_by_side import SideBySide
@@ -74,7 +75,7 @@ class Served:
         if self.places.lookup is None:
             return None
         try:
-            return LmdbAnswers(Path(self.places.lookup), self.digests["bundle"], self.digests["index"])
+            return open_answers(self.places.lookup, self.digests["bundle"], self.digests["index"])
         except TmkdError as error:
             _log.warning("%s; all questions are ranked on the fly", error)
             return None
@@ -167,7 +168,7 @@ class Served:
 def _answered(store: AnswerStore, question: str) -> bool:
     try:
         return bool(store.get(question))
-    except DamagedEntry:
+    except TmkdError:
         return False
 
 
