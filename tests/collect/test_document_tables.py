@@ -90,6 +90,13 @@ def test_a_table_has_a_header_or_the_recipe_names_its_columns(tmp_path: Path) ->
     assert read(write(tmp_path, "c.csv", quoted)) == (expected, {})
 
 
+def test_tsv_may_have_csvs_quoting(tmp_path: Path) -> None:
+    quoted = write(tmp_path, "a.tsv", b'id\ttext\n1\t"say ""a"" now"\n2\t"tea"\n')
+    assert [row.text for row in read(quoted)[0]] == ['say "a" now', "tea"]
+    plain = write(tmp_path, "b.tsv", b'id\ttext\n1\t"say ""a"" now"\n2\t5" nail\n')
+    assert [row.text for row in read(plain)[0]] == ['"say ""a"" now"', '5" nail']
+
+
 def test_a_text_in_csv_may_have_lines_and_blank_ones(tmp_path: Path) -> None:
     assert read(write(tmp_path, "a.csv", b'url,text\n1,"a\n\nb"\n\n2,c\n'))[0] == [
         Row("1", "", "a\n\nb"),

@@ -83,25 +83,6 @@ def test_rows_of_blank_fields_are_no_rows_and_blank_lines_in_quotes_are_text(tmp
     assert read_rows(tmp_path / "a.txt", "q").to_pydict() == {"q": ["one", "two"]}
 
 
-@pytest.mark.parametrize(
-    ("content", "rows"),
-    [
-        ('q\tn\n"say ""a"" now"\t1\n', [('say "a" now', "1")]),  # pandas
-        ('"q"\t"n"\n"a"\t"1"\n', [("a", "1")]),  # all in quotation marks
-        ('q\tn\n"say ""a"" now"\t1\n5" nail\t2\n', [('"say ""a"" now"', "1"), ('5" nail', "2")]),
-        ('q\tn\n"best"\t1\n', [('"best"', "1")]),
-        ('q\tn\n"a" and "b"\t1\n', [('"a" and "b"', "1")]),
-    ],
-)
-def test_quotation_marks_of_tsv_are_text_unless_all_are_csvs(
-    tmp_path: Path, content: str, rows: list[tuple[str, str]]
-) -> None:
-    (tmp_path / "a.tsv").write_text(content)
-    found = read_rows(tmp_path / "a.tsv")
-    assert found.column_names == ["q", "n"]
-    assert list(zip(*(found[name].to_pylist() for name in ("q", "n")), strict=True)) == rows
-
-
 def test_byte_order_marks_are_no_text_at_the_start_between_joined_files_and_in_column_names(tmp_path: Path) -> None:
     for name, content in (
         ("a.csv", '\ufeff\ufeff"q",n\n\ufeffa,1\n'),

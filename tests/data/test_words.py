@@ -148,6 +148,8 @@ def test_characters_count_as_parts_of_words_where_there_are_no_spaces(text: str,
     [
         ("radi\u00adation of elec\u200btrons, \ufeffjoined\u2060 \u200eleft", "radiation of electrons, joined left"),
         ("auf\u200clage", "auflage"),
+        ("te\U000e0041\U000e0042a\u3164", "tea"),
+        ("🏴\U000e0067\U000e0062\U000e0065\U000e007f a", "🏴\U000e0067\U000e0062\U000e0065\U000e007f a"),
         ("می\u200cخواهم", "می\u200cخواهم"),
         ("क्\u200dष and ක්\u200dෂ", "क्\u200dष and ක්\u200dෂ"),
         ("👨\u200d👩\u200d👧 ❤️\u200d🔥 👩🏽\u200d🚀", "👨\u200d👩\u200d👧 ❤️\u200d🔥 👩🏽\u200d🚀"),

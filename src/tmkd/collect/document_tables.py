@@ -18,6 +18,7 @@ from tmkd.data.jsonl import LineError, json_objects
 from tmkd.data.messages import short
 from tmkd.data.sources import ID_NAMES
 from tmkd.data.tables import csv_rows
+from tmkd.data.tsv import tsv_rows
 from tmkd.data.utf8 import MARK, without_marks
 from tmkd.errors import TmkdError
 from tmkd.recipe.parts import SourceSpec
@@ -29,10 +30,9 @@ _TEXT_NAMES = ("text", "passage", "segment", "body", "contents", "content", "par
 _NAMES = {"url": ID_NAMES, "title": ("title",), "text": _TEXT_NAMES}
 _MAX_LINE_BYTES = 32_000_000  # bytes; a longer line is skipped
 _FIRST_ROWS = 100  # rows whose columns are told where no row is a document
+_SAMPLE_LINES = 1_000  # of a TSV file, by which it is quoted or not
 _BATCH_ROWS = 256  # rows of a Parquet file read at once
 _SURROGATE = re.compile("[\udc80-\udcff]")  # surrogateescape writes these for bytes that are not UTF-8
-
-
 Values = Mapping[str, object]
 
 
@@ -132,10 +132,10 @@ def _table(
     drop_counts: Counter[str],
     needed: Sequence[str],
 ) -> Iterator[tuple[int, Values]]:
-    """Iterate over the rows of a CSV or TSV file; TSV has no quoting."""
+    """Iterate over the rows of a CSV or TSV file."""
     # Bytes that are not UTF-8 become lone surrogates, so that the fields of the line can still be separated.
     texts = (line.decode("utf-8", "surrogateescape") for line in lines)
-    tsv = (text.rstrip("\r\n").split("\t") for text in texts if text.strip())
+    tsv = tsv_rows((text.rstrip("\r\n") for text in texts if text.strip()), _SAMPLE_LINES)
     try:
         head: Sequence[str] = source.header or next(csv_rows(texts) if kind == ".csv" else tsv, [])
     except csv.Error as error:

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,13 +18,13 @@ import pyarrow.parquet as pq
 from tmkd.data.columns import MIXED, CellError, Nested, strings
 from tmkd.data.jsonl import LineError, json_objects
 from tmkd.data.messages import short
+from tmkd.data.tsv import tsv_rows
 from tmkd.data.utf8 import MARK, without_mark
 from tmkd.errors import TmkdError
 
 if TYPE_CHECKING:
     from _csv import Reader
 
-_QUOTED = re.compile(r'"(?:[^"]|"")*"')
 MAX_FIELD_LENGTH = 32_000_000  # characters of a CSV field; bounds how far an unclosed quotation mark reaches
 
 
@@ -99,21 +98,8 @@ def _from_text(path: Path, kind: str, text: str, single: str, header: Sequence[s
         return _jsonl(path, text)
     if kind == ".txt":
         return pa.table({single: _lines(text)})
-    rows = _csv(path, text) if kind == ".csv" else [line.split("\t") for line in _lines(text)]
-    if kind == ".tsv" and _is_quoted(rows):
-        rows = [[field[1:-1].replace('""', '"') if field[:1] == '"' else field for field in row] for row in rows]
+    rows = _csv(path, text) if kind == ".csv" else list(tsv_rows(_lines(text)))
     return _delimited(path, [list(header), *rows] if header else rows)
-
-
-def _is_quoted(rows: list[list[str]]) -> bool:
-    """True for the rows of a TSV that was written with CSV's quoting, as pandas and Excel do.
-
-    All its quotation marks are CSV's then: around the whole header, or some are doubled within others.
-    """
-    fields = [field for row in rows for field in row if '"' in field]
-    return all(map(_QUOTED.fullmatch, fields)) and (
-        any('""' in field[1:-1] for field in fields) or bool(fields and fields[: len(rows[0])] == rows[0])
-    )
 
 
 def _lines(text: str) -> list[str]:

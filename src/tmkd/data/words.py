@@ -51,7 +51,8 @@ _OPERATORS = re.compile(r"[^-+*/<=>^~%$]+")
 _ORNAMENTS = frozenset("\u0640\u00a9\u00ae\u2122\u2117\u2120")  # tatweel, ©, ®, ™: nothing hangs on them
 _VARIATION_SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb]"
+    "[\u00ad\u034f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb]"
+    "|(?<![\U0001f3f4\U000e0020-\U000e007e])[\U000e0000-\U000e007f]+"  # tags, except of a flag
     # Joiners have a meaning in Arabic and Indic scripts, and in emoji, not in Latin, Greek, Cyrillic, Han or kana.
     "|(?<![\u0590-\u1cff\u2190-\u2bff\ua800-\uabff\ufb1d-\ufeff\U00010a00-\U00011fff\U0001e900-\U0001faff])"
     "[\u200c\u200d]+"
