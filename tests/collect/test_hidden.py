@@ -61,6 +61,33 @@ def test_hidden_answers_of_a_list_follow_their_questions(form: str) -> None:
     assert text(f"<{tag}>{faq(form)}</{tag}>").split("\n") == [part for both in QUESTIONS.items() for part in both]
 
 
+def test_a_button_behind_its_answer_is_no_heading_of_the_next_answer() -> None:
+    answers = faq('<div id="a{n}" hidden><p>{a}</p></div><button aria-controls="a{n}">{q}</button>')
+    found = text(f"<p>Some answers.</p>{answers}")
+    assert found == "\n\n".join(["Some answers.", *(f"{q}:\n\n{a}" for q, a in QUESTIONS.items())])
+
+
+@pytest.mark.parametrize(
+    "following",
+    ["<h4>{q}</h4><p>{a}</p>", "<div><p><b>{q}</b></p><p>{a}</p></div>", "<dl><dt>{q}</dt><dd>{a}</dd></dl>"],
+)
+def test_a_heading_whose_answer_is_left_out_does_not_stand_over_the_next_question(following: str) -> None:
+    (first, hidden), (second, answer) = list(QUESTIONS.items())[:2]
+    found = text(f'<h3>{first}</h3><div class="tooltip" hidden>{hidden}</div>{following.format(q=second, a=answer)}')
+    assert first not in found
+    assert answer in found
+    found = text(f'<h3>{first}</h3><div class="tooltip" hidden>{second}</div><p>{hidden}</p>')
+    assert found == f"{first}:\n\n{hidden}"  # its own answer follows
+
+
+def test_answers_that_belong_to_no_heading_for_sure_are_left_out() -> None:
+    heads, answers = faq("<h3>{q}</h3>"), faq("<p>{a}</p>")
+    assert (
+        text(f'<p>{"Tea is here. " * 9}</p><div>{heads}</div><div class="answers" hidden>{answers}</div>')
+        == ("Tea is here. " * 9).strip()
+    )
+
+
 def test_a_panel_is_read_under_what_labels_it() -> None:
     first, second = list(QUESTIONS)[:2]
     tabs = f'<div role="tablist"><a role="tab" id="t0">{first}</a><a role="tab" id="t1">{second}</a></div>'

@@ -51,8 +51,8 @@ def unhide(tree: HtmlElement) -> list[HtmlElement]:
     ids = {element.get("id"): element for element in tree.xpath("//*[@id]")}
     controls: dict[str, HtmlElement] = {}
     for control in tree.xpath(_CONTROL):
-        for name in ("aria-controls", "data-target", "data-bs-target", "href"):
-            controls.setdefault((control.get(name) or "").lstrip("#"), control)
+        for name in _targets(control):
+            controls.setdefault(name, control)
     for button in tree.xpath(_BUTTON_IN_HEADING):  # trafilatura drops buttons and their text
         button.tag = "span"
         _strip(button)
@@ -65,11 +65,13 @@ def unhide(tree: HtmlElement) -> list[HtmlElement]:
         control = controls.get(element.get("id") or " ")
         if control is None:
             control = ids.get(element.get("aria-labelledby") or " ")
+        if heading is not None and control is not None and _opens_another(heading, element, ids):
+            heading = None
         if _is_openable(element, heading, control):
             _show(element, heading, control)
         elif sure:
             removed.append(element)
-            if heading is not None and _next(element) is None:
+            if heading is not None and _ends_section(element):
                 removed.append(heading)
     return removed
 
@@ -101,6 +103,8 @@ def _is_openable(element: HtmlElement, heading: HtmlElement | None, control: Htm
         or any(isinstance(parent.tag, str) and parent.tag in _OTHER_TAGS for parent in element.xpath("ancestor::*"))
     ):
         return False
+    if heading is None and control is None and _is_list_of_headings(element.getprevious()):
+        return False  # which of them it belongs to cannot be known
     return (
         element.get("hidden", "").strip().lower() == "until-found"
         or element.get("role") in _OPENED_ROLES
@@ -165,9 +169,32 @@ def _is_question(element: HtmlElement) -> bool:
     return len(text) <= _MAX_LABEL_CHARACTERS and text[-1:] in _QUESTION_MARKS and text.count(text[-1]) == 1
 
 
-def _next(element: HtmlElement) -> HtmlElement | None:
-    """Next sibling with text."""
+def _is_list_of_headings(element: HtmlElement | None) -> bool:
+    """True for several headings without any text between them."""
+    texts = [] if element is None else [one.text_content().strip() for one in element.iter(*_HEADINGS)]
+    return len(texts) > 1 and element is not None and sum(map(len, texts)) >= len(element.text_content().strip())
+
+
+def _targets(control: HtmlElement) -> list[str]:
+    """Ids of what a button or a link opens."""
+    names = ("aria-controls", "data-target", "data-bs-target", "href")
+    return [(control.get(name) or "").lstrip("#") for name in names]
+
+
+def _opens_another(heading: HtmlElement, element: HtmlElement, ids: dict[str, HtmlElement]) -> bool:
+    """True where a heading's button opens another element: it stands behind the one, and before the other."""
+    opened = [ids[name] for inner in heading.iter() for name in _targets(inner) if name in ids]
+    return bool(opened) and element not in opened
+
+
+def _ends_section(element: HtmlElement) -> bool:
+    """True where no text of its own follows an element: the next is a heading or a question, or there is none."""
+    if (element.tail or "").strip():
+        return False
     following = element.getnext()
     while following is not None and not following.text_content().strip():
         following = following.getnext()
-    return following
+    for inner in [] if following is None else following.iter():
+        if inner.tag in _HEADINGS or (inner.text or "").strip():
+            return inner.tag in _HEADINGS or _is_question(inner)
+    return True
