@@ -96,6 +96,10 @@ def test_gzip_is_undone_whatever_is_declared(encoding: str) -> None:
     assert decoded(gzip.compress(content) if encoding == "gzip" else content, "", encoding) == BODY
 
 
+def test_two_bytes_of_gzip_alone_stay() -> None:
+    assert decoded(b"\x1f\x8b", "", "") == b"\x1f\x8b"
+
+
 def test_codings_of_several_headers_are_in_their_order() -> None:
     content = gzip.compress(zlib.compress(BODY))
     assert decode_body(content, [], ["deflate", "gzip"], LIMIT, fastwarc.stream_io) == BODY

@@ -30,7 +30,7 @@ def decode_body(
             break
     # No HTML starts with these two bytes: some servers and crawlers name another coding, or none.
     if content.startswith(_GZIP):
-        content = _decompressed(content, "gzip", limit, stream_io)
+        content = _decompressed(content, "gzip", limit, stream_io) or content
     return content[: limit + 1]
 
 
