@@ -27,12 +27,16 @@ K1, B = 1.2, 0.75
 
 
 class Score(Protocol):
-    """Score of pairs before it becomes a probability."""
+    """Score of pairs before it becomes a probability; sizes as of a scorer."""
 
-    name: str
-    parameters: int
-    bytes: int
-    precision: str
+    @property
+    def name(self) -> str: ...
+    @property
+    def parameters(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def precision(self) -> str: ...
 
     def scores(self, questions: Sequence[str], passages: Sequence[str]) -> npt.NDArray[np.float64]:
         """Scores, float64 (pairs,); the higher the likelier an answer."""
