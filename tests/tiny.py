@@ -27,6 +27,7 @@ WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", ".", "##s", *TOPICS, *sorted(
     {word for text in (*ASKED, *ANSWERS, *OFFERS) for word in text.replace("{}", "").replace(".", "").split()}
 ))  # fmt: skip
 FIT = {"learning_rate": 1.0e-2, "batch": 8, "epochs": 5, "dropout": 0.0, "checkpoint_steps": 4}
+YARDSTICKS = ("bm25", "cosine (bert)")
 TEACHERS = ("t1", "t2")
 ROWS = ("bert-3", "1-o-1", "1avg-o-1", "m-o-m", "tkd", "mkd", "tmkd")
 

@@ -202,7 +202,7 @@ def test_a_ready_made_teacher_takes_part_once_its_classes_are_mapped(finished: W
     ended = tmkd("run", finished.recipe, "--runs", finished.runs)
     assert ended.code == 0, ended.err
     rows = json.loads((finished.run / "report.json").read_text())["rows"]
-    assert [row["row"] for row in rows] == ["t1", "t2", "r1", "ensemble", "bert-3", "mkd"]
+    assert [row["row"] for row in rows] == [*tiny.YARDSTICKS, "t1", "t2", "r1", "ensemble", "bert-3", "mkd"]
     assert rows[2]["bytes"] > 0
 
 
@@ -382,7 +382,9 @@ def test_check_estimates_the_work_and_then_finds_all_done(world: World, finished
 
 def test_results_are_on_stdout_and_all_else_on_stderr(finished: World, tmkd: Call) -> None:
     for verb in ("run", "evaluate", "collect", "teach", "score", "distill", "clean"):
-        lines = 11 if verb in ("run", "evaluate") else 0  # a header, two teachers, their ensemble, seven rows
+        lines = (
+            13 if verb in ("run", "evaluate") else 0
+        )  # a header, two yardsticks, two teachers, their ensemble, seven rows
         ended = tmkd(verb, finished.recipe, "--runs", finished.runs)
         assert (ended.code, len(ended.out.splitlines())) == (0, lines), verb
 

@@ -12,7 +12,6 @@ import pytest
 
 from network.test_embeddings import write_model, write_settings
 from tmkd.data.labels import LabelSet
-from tmkd.errors import TmkdError
 from tmkd.evaluate.yardsticks import K1, B, Bm25, Cosine, Yardstick
 from tmkd.metrics.calibration import fit_log_odds
 from tmkd.train.hardware import Hardware
@@ -83,9 +82,14 @@ def test_its_probabilities_are_the_fitted_log_odds_of_the_positive_class(positiv
     assert yardstick.mean_tokens(["a"], ["a"]) == 3.0
 
 
-def test_a_score_that_is_the_same_for_all_pairs_is_refused() -> None:
-    with pytest.raises(TmkdError, match="fixed: log-odds need pairs of both classes and scores that differ"):
-        Yardstick.fitted(Fixed(0.5, 0.5), _golden(0, 1), LABELS)
+@pytest.mark.parametrize(
+    ("scores", "labels", "share"), [((0.5, 0.5, 0.5), (0, 1, 0), 2 / 5), ((0.1, 0.2), (1, 1), 3 / 4)]
+)
+def test_a_score_that_cannot_be_fitted_says_the_shares_of_the_classes(
+    scores: tuple[float, ...], labels: tuple[int, ...], share: float
+) -> None:
+    yardstick = Yardstick.fitted(Fixed(*scores), _golden(*labels), LABELS)
+    assert yardstick.probabilities(["a"], ["a"])[0, 1] == pytest.approx(share)
 
 
 def test_an_encoder_that_does_not_say_how_it_pools_is_read_by_its_mean(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tmkd.store import read_manifest
 def test_one_command_makes_teachers_students_and_report(finished_world: World) -> None:
     report = json.loads((finished_world.run / "report.json").read_text())
     rows = {row["row"]: row for row in report["rows"]}
-    assert list(rows) == [*tiny.TEACHERS, "ensemble", *tiny.ROWS]
+    assert list(rows) == [*tiny.YARDSTICKS, *tiny.TEACHERS, "ensemble", *tiny.ROWS]
     assert all(rows[name]["accuracy"] > 0.8 for name in tiny.TEACHERS)
     assert max(rows[name]["accuracy"] for name in tiny.ROWS) > 0.8
     for row in rows.values():
@@ -56,6 +56,7 @@ def test_grown_questions_leave_tasks_and_teachers_alone(finished: World, tmkd: C
         "score/web/judge",
         "distill/toy/tmkd/1/stage 1",
         "distill/toy/tmkd/1/stage 2",
+        "evaluate/toy/bm25",  # other passages are collected
         "evaluate/toy/tmkd",
         "evaluate/report",
     ]
@@ -83,11 +84,11 @@ def test_extras_are_made_only_when_asked_for(finished: World, tmkd: Call) -> Non
     assert made[0] == "teach/t3"
     assert "evaluate/toy/teacher t3" in made
     rows = json.loads((finished.run / "report.json").read_text())["rows"]
-    assert [row["row"] for row in rows] == ["t1", "t2", "t3", "ensemble", "bert-3", "1-o-1", "tkd"]
+    assert [row["row"] for row in rows] == [*tiny.YARDSTICKS, "t1", "t2", "t3", "ensemble", "bert-3", "1-o-1", "tkd"]
 
 
 def test_a_recipe_without_rows_measures_its_teachers(finished: World, tmkd: Call) -> None:
     tiny.change(finished.recipe, "rows", None)
     said = tmkd("run", finished.recipe, "--runs", finished.runs)
     assert said.code == 0, said.err
-    assert [line.split()[0] for line in said.out.splitlines()] == ["row", "t1", "t2", "ensemble"]
+    assert [line.split()[0] for line in said.out.splitlines()] == ["row", "bm25", "cosine", "t1", "t2", "ensemble"]

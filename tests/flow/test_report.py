@@ -19,7 +19,8 @@ from tmkd.bundle import Ranker
 from tmkd.data.pairs import Corpus, pair_table, write_corpus
 from tmkd.evaluate.scorers import Scorer
 from tmkd.evaluate.speed import Speed
-from tmkd.flow.report import _speeds, measured_rows, report
+from tmkd.flow.measured import measured_rows
+from tmkd.flow.report import _speeds, report
 from tmkd.flow.run_folder import RunFolder
 from tmkd.metrics.quality import accuracy
 from tmkd.recipe.schema import Recipe
@@ -44,8 +45,10 @@ SPEED = Speed(100.0, 2, 1, 4, 1, 5.0, "fp32")
 
 
 @pytest.fixture
-def made_by_hand(tmp_path: Path) -> RunFolder:
+def made_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
     """A run folder without any network: sets of a few pairs, probabilities, and what each step says of itself."""
+    for module in ("measured", "report"):
+        monkeypatch.setattr(f"tmkd.flow.{module}.yardsticks", lambda run, task: {})
     teacher = {"task": "toy", "base": "bert", "fresh_pooler": False}
     values = {
         "name": "hand",
@@ -146,7 +149,7 @@ def test_the_bundle_is_the_last_row_and_timed_beside_the_teachers(finished: Worl
 
 def test_rows_come_in_order_with_their_members(finished_world: World) -> None:
     rows = {row.row: row for row in measured_rows(tiny.opened(finished_world))}
-    assert list(rows) == [*tiny.TEACHERS, "ensemble", *tiny.ROWS]
+    assert list(rows) == [*tiny.YARDSTICKS, *tiny.TEACHERS, "ensemble", *tiny.ROWS]
     assert rows["t2"].keys == ("teacher-t2",)
     assert rows["t2"].seed == 2
     assert rows["ensemble"].keys == ("teacher-t1", "teacher-t2")  # imported scores are no network to be measured
@@ -161,6 +164,7 @@ def test_what_a_row_took_is_all_its_stages(finished_world: World) -> None:
     run = tiny.opened(finished_world)
     rows = {row.row: row for row in measured_rows(run)}
     assert {name: len(row.made_by) for name, row in rows.items()} == {
+        **dict.fromkeys(tiny.YARDSTICKS, 1),
         **{"t1": 1, "t2": 1, "ensemble": 2},
         **{"bert-3": 1, "1-o-1": 1, "1avg-o-1": 1, "m-o-m": 2, "tkd": 2, "mkd": 1, "tmkd": 2},
     }
@@ -258,7 +262,7 @@ def test_two_tasks_share_stage_1_and_are_measured_apart(world: World, tmkd: Call
     assert said.code == 0, said.err
     rows = [(row["task"], row["row"], row["split"]) for row in report_of(world)["rows"]]
     assert rows == [
-        ("toy", "t1", "test"),
+        *(("toy", row, "test") for row in (*tiny.YARDSTICKS, "t1")),
         *(("nli", "n1", split) for split in ("matched", "again")),
         ("toy", "bert-3", "test"),
         *(("nli", "bert-3", split) for split in ("matched", "again")),

@@ -15,7 +15,7 @@ from rich.table import Column, Table
 from tmkd.cli.output import print_json
 from tmkd.flow.evaluate import BUNDLE
 from tmkd.flow.export import FRONTIER, FRONTIER_PAGE
-from tmkd.flow.report import measured_rows
+from tmkd.flow.measured import measured_rows
 from tmkd.flow.run_folder import RunFolder
 from tmkd.flow.runner import states
 from tmkd.machine import machine_line

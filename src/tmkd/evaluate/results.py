@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from statistics import mean, stdev
 from typing import Literal, TypeVar
 
-Kind = Literal["teacher", "ensemble", "student", "bundle"]
+Kind = Literal["yardstick", "teacher", "ensemble", "student", "bundle"]
 Read = Callable[["Result"], "float | None"]
 Item = TypeVar("Item")
 

@@ -15,7 +15,6 @@ import pyarrow as pa
 
 from tmkd.data.labels import LabelSet
 from tmkd.data.words import search_terms
-from tmkd.errors import TmkdError
 from tmkd.evaluate.scorers import Probabilities, bytes_on_disk
 from tmkd.metrics.calibration import LogOdds, fit_log_odds
 from tmkd.network.embeddings import MODULES, EmbeddingModel, EmbeddingSettings, embedding_settings, open_embedding_model
@@ -136,12 +135,16 @@ class Yardstick:
 
     @classmethod
     def fitted(cls, score: Score, golden: pa.Table, labels: LabelSet) -> Yardstick:
-        """Fit a score's log-odds to labelled pairs of a two-class task.  Raises: TmkdError when that cannot be."""
+        """Fit a score's log-odds to labelled pairs of a two-class task.
+
+        Where that cannot be, the pairs being of one class or their scores alike, the score says the classes' shares.
+        """
         scores = score.scores(golden["question"].to_pylist(), golden["passage"].to_pylist())
+        positive = golden["label"].to_numpy() == labels.positive_index
         try:
-            line = fit_log_odds(scores, golden["label"].to_numpy() == labels.positive_index)
-        except ValueError as error:
-            raise TmkdError(f"{score.name}: {error}") from None
+            line = fit_log_odds(scores, positive)
+        except ValueError:
+            line = LogOdds(0.0, math.log((positive.sum() + 1) / ((~positive).sum() + 1)))
         return cls(score, line, labels.positive_index)
 
     @property

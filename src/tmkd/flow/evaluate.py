@@ -24,7 +24,7 @@ BUNDLE = "bundle"  # key of its predictions
 _BYTES_PER_PAIR = 16  # probabilities of two classes
 
 
-def _predict(run: RunFolder, task: str, scorer: Scorer, folder: Path) -> dict[str, Any]:
+def predict(run: RunFolder, task: str, scorer: Scorer, folder: Path) -> dict[str, Any]:
     """Store probabilities, float64 (pairs, classes), for every test set of a task; returns the model's size."""
     from safetensors.numpy import load_file, save
 
@@ -113,10 +113,10 @@ def bundle_step(run: RunFolder, row: str, task: str) -> Step:
     students = run.predictions_folder(task, student.name)
 
     def make(folder: Path) -> dict[str, Any]:
-        return _predict(run, task, bundle_scorer(run, shown, sealed(students).facts["parameters"]), folder)
+        return predict(run, task, bundle_scorer(run, shown, sealed(students).facts["parameters"]), folder)
 
     needs = {"export/bundle": run.bundle_folder, f"evaluate/{task}/{row}": students}
-    return _prediction(run, task, BUNDLE, needs, make, shown, estimate)
+    return prediction_step(run, task, BUNDLE, needs, make, shown, estimate)
 
 
 def bundle_row(row: str) -> str:
@@ -133,12 +133,12 @@ def bundle_scorer(run: RunFolder, name: str, parameters: int) -> Scorer:
 
 def _evaluate_teacher(run: RunFolder, teacher: Teacher, pretrained: str) -> Step:
     task, shown = teacher.spec.task, f"teacher {teacher.name}"
-    return _prediction(
+    return prediction_step(
         run,
         task,
         f"teacher-{teacher.name}",
         {f"teach/{teacher.name}": run.teacher_folder(teacher.name)},
-        lambda folder: _predict(run, task, teacher_scorer(run, teacher, shown), folder),
+        lambda folder: predict(run, task, teacher_scorer(run, teacher, shown), folder),
         shown,
         partial(_estimate, run, task, pretrained, None),
     )
@@ -148,12 +148,12 @@ def _evaluate_student(
     run: RunFolder, task: str, student: Path, shown: str, estimate: Callable[[Sizes], Estimate]
 ) -> Step:
     def make(folder: Path) -> dict[str, Any]:
-        return _predict(run, task, student_scorer(run, student, shown), folder)
+        return predict(run, task, student_scorer(run, student, shown), folder)
 
-    return _prediction(run, task, student.name, {"the student": student}, make, shown, estimate)
+    return prediction_step(run, task, student.name, {"the student": student}, make, shown, estimate)
 
 
-def _prediction(
+def prediction_step(
     run: RunFolder,
     task: str,
     key: str,
@@ -161,11 +161,14 @@ def _prediction(
     make: Make,
     shown: str,
     estimate: Callable[[Sizes], Estimate],
+    outside: Mapping[str, str] | None = None,
 ) -> Step:
+    """Step that stores a model's probabilities on the test sets of a task; `key` names them."""
     every = {**needs, f"collect/{task}": run.corpus_artifact(task)}
     settings = {"precision": run.recipe.precision, "tests": list(run.recipe.tasks[task].tests)}
     folder, title = run.predictions_folder(task, key), f"evaluate/{task}/{shown}"
-    return Step(f"evaluate/{task}/{key}", "evaluate", folder, every, settings, make, shown=title, estimate=estimate)
+    name = f"evaluate/{task}/{key}"
+    return Step(name, "evaluate", folder, every, settings, make, outside or {}, shown=title, estimate=estimate)
 
 
 def _estimate(run: RunFolder, task: str, pretrained: str, layers: int | None, sizes: Sizes) -> Estimate:

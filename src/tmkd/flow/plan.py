@@ -14,6 +14,7 @@ from tmkd.flow.report import report_step
 from tmkd.flow.run_folder import RunFolder
 from tmkd.flow.step import Step
 from tmkd.flow.teach import score_step, teach_step
+from tmkd.flow.yardsticks import yardstick_steps
 
 VERBS = ("collect", "teach", "score", "distill", "evaluate", "export", "frontier", "precompute")
 
@@ -33,6 +34,7 @@ def steps(run: RunFolder) -> Iterator[Step]:
         for name in declared(recipe, corpus):
             yield score_step(run, run.teachers[name], corpus)
     yield from distill_steps(run)
+    yield from yardstick_steps(run)
     yield from evaluate_steps(run)
     if recipe.export is not None:
         yield from export_steps(run, recipe.export)

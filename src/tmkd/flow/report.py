@@ -5,16 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tmkd.flow.evaluate import (
     BUNDLE,
     PROBABILITIES,
-    bundle_row,
     bundle_scorer,
     student_scorer,
     teacher_scorer,
@@ -22,67 +20,16 @@ from tmkd.flow.evaluate import (
 )
 from tmkd.flow.export import exported_task
 from tmkd.flow.health import notes
+from tmkd.flow.measured import Measured, measured_rows
 from tmkd.flow.run_folder import NotYet, RunFolder
 from tmkd.flow.step import Step
+from tmkd.flow.yardsticks import yardstick_key, yardstick_scorer, yardsticks
 from tmkd.store import digest_json, sealed, verify
 from tmkd.train.estimate import Estimate, Sizes, scoring_seconds
 
 if TYPE_CHECKING:
     from tmkd.evaluate.results import Result
     from tmkd.evaluate.scorers import Scorer
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Row of the report: the predictions that it averages, and the artifacts made on the way to it.
-
-    `keys` name the predictions, `models` the artifacts they are of, in the same order; `teachers` has their names, or
-    is empty for students and bundles.
-    """
-
-    row: str
-    kind: Literal["teacher", "ensemble", "student", "bundle"]
-    task: str
-    seed: int
-    keys: tuple[str, ...]
-    models: tuple[Path, ...]
-    made_by: tuple[Path, ...]
-    teachers: tuple[str, ...] = ()
-
-
-def measured_rows(run: RunFolder) -> Iterator[Measured]:
-    """Every row of the report: the teachers, their ensemble, the recipe's rows, then the bundle of the exported one."""
-    for task in run.recipe.tasks:
-        names = [one.name for one in run.teachers.values() if one.spec.task == task and one.pretrained is not None]
-        for name in names:
-            yield _teachers_row(run, name, "teacher", task, (name,))
-        if len(names) > 1:
-            yield _teachers_row(run, "ensemble", "ensemble", task, tuple(names))
-    for row, task, seed in run.placed_rows():
-        students = run.row_students(row, task, seed)
-        models = tuple(folder for folder, _ in students)
-        stages = dict.fromkeys(
-            run.student_folder(chain[:depth], seed) for _, chain in students for depth in range(1, len(chain) + 1)
-        )
-        yield Measured(row, "student", task, seed, tuple(model.name for model in models), models, tuple(stages))
-    if run.recipe.export is not None:
-        yield _bundles_row(run, run.recipe.export.row)
-
-
-def _bundles_row(run: RunFolder, row: str) -> Measured:
-    task, seed = exported_task(run, row), run.recipe.seeds[0]
-    ((_, chain),) = run.row_students(row, task, seed)
-    stages = tuple(run.student_folder(chain[:depth], seed) for depth in range(1, len(chain) + 1))
-    folder = run.bundle_folder
-    return Measured(bundle_row(row), "bundle", task, seed, (BUNDLE,), (folder,), (*stages, folder))
-
-
-def _teachers_row(
-    run: RunFolder, row: str, kind: Literal["teacher", "ensemble"], task: str, names: tuple[str, ...]
-) -> Measured:
-    folders = tuple(run.teacher_folder(name) for name in names)
-    keys = tuple(f"teacher-{name}" for name in names)
-    return Measured(row, kind, task, run.recipe.teachers[names[0]].seed, keys, folders, folders, names)
 
 
 def report(run: RunFolder, folder: Path) -> dict[str, Any]:
@@ -141,7 +88,7 @@ def _speeds(run: RunFolder, rows: list[Measured]) -> dict[tuple[str, tuple[str, 
 
 def _shape(run: RunFolder, row: Measured) -> str:
     """Key of a row's speed, which does not depend on weights: rows alike but for the headers share one timing."""
-    if row.kind == "bundle":
+    if row.kind in ("bundle", "yardstick"):
         return row.row
     if row.teachers:
         return str([(run.teachers[name].pretrained, run.teachers[name].spec.max_length) for name in row.teachers])
@@ -152,6 +99,8 @@ def _members(run: RunFolder, row: Measured) -> tuple[Scorer, ...]:
     """Models of a row, checked byte by byte."""
     for model in row.models:
         verify(model)
+    if row.kind == "yardstick":
+        return (yardstick_scorer(run, row.task, row.row, row.encoder),)
     if row.kind == "bundle":
         parameters = sealed(run.predictions_folder(row.task, BUNDLE)).facts["parameters"]
         return (bundle_scorer(run, row.row, parameters),)
@@ -178,6 +127,7 @@ def _measure(run: RunFolder, row: Measured, speeds: dict[tuple[str, tuple[str, .
         )
         positives = (labels == positive).astype(np.int64)
         scores = probabilities[:, positive]
+        signs = [] if row.kind == "yardstick" else class_signs(probabilities, labels, names)
         ranked = ranking(scores, positives, pairs.table()["group"].to_pylist())
         yield Result(
             row=row.row,
@@ -196,7 +146,7 @@ def _measure(run: RunFolder, row: Measured, speeds: dict[tuple[str, tuple[str, .
             seconds_to_make=round(sum(sealed(folder).seconds for folder in row.made_by), 1),
             questions=ranked.questions,
             left_out=ranked.left_out,
-            warnings=(*trained, *(f"{split}: {sign}" for sign in class_signs(probabilities, labels, names))),
+            warnings=(*trained, *(f"{split}: {sign}" for sign in signs)),
         )
         trained = []  # reported once
 
@@ -210,7 +160,11 @@ def _probabilities(folder: Path, split: str) -> np.ndarray:
 def report_step(run: RunFolder) -> Step:
     """Step that writes report.json and report.html."""
 
-    needs: dict[str, Path] = {}
+    needs: dict[str, Path] = {
+        f"evaluate/{task}/{row}": run.predictions_folder(task, yardstick_key(encoder))
+        for task in run.recipe.tasks
+        for row, encoder in yardsticks(run, task).items()
+    }
     for name, teacher in run.teachers.items():
         if teacher.pretrained is not None:
             needs[f"evaluate/teacher {name}"] = run.predictions_folder(teacher.spec.task, f"teacher-{name}")

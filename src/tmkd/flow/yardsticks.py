@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 def yardsticks(run: RunFolder, task: str) -> dict[str, str | None]:
     """Rows of a task's yardsticks, each with the pretrained encoder it reads: BM25, which has none, then similarities.
 
-    The student's own start comes first. A task of three or more classes has none: they give one score.
+    The student's own start comes first. A task of three or more classes has none, for they give one score, nor has one
+    that no model is measured on.
     """
-    if len(run.recipe.tasks[task].labels) != 2:
+    models = run.recipe.rows or any(one.task == task for one in run.recipe.teachers.values())
+    if len(run.recipe.tasks[task].labels) != 2 or not models:
         return {}
     teachers = [one for one in run.recipe.teachers.values() if one.task == task and one.base is not None]
     encoders = dict.fromkeys([run.recipe.student.base, *(str(one.base) for one in teachers)])
@@ -75,7 +77,9 @@ def _make(run: RunFolder, task: str, row: str, encoder: str | None, folder: Path
 
     golden = hand_labelled(run.corpus(f"{task}/train"), run.recipe.tasks[task].train)
     scorer = Yardstick.fitted(_score(run, task, row, encoder), golden, run.labels(task))
-    return predict(run, task, scorer, folder) | scorer.line._asdict()
+    facts = predict(run, task, scorer, folder)
+    facts.pop("warnings", None)  # it has learned nothing but its threshold
+    return facts | scorer.line._asdict()
 
 
 def _score(run: RunFolder, task: str, row: str, encoder: str | None) -> Score:

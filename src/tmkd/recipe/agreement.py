@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from tmkd.recipe.schema import Recipe
     from tmkd.recipe.serving import ServeSpec
 
+BM25 = "bm25"  # row of the report, as "ensemble" is
+
 
 def check(recipe: Recipe) -> None:
     """Check what no part can check by itself.
@@ -33,9 +35,11 @@ def check(recipe: Recipe) -> None:
             raise ValueError(f"{key}: votes give labels, which only a task's train, dev and tests have; take them out")
         if source.layout != "rows" and key.endswith((".documents", ".run", "serve.questions")):
             raise ValueError(f"{key}: layout {source.layout} is for pairs and their scores; take it out")
+    if BM25 in recipe.teachers:
+        raise ValueError(f"teachers.{BM25}: a yardstick's row of the report has this name; rename the teacher")
     for name in recipe.rows:
-        if name in recipe.teachers or name == "ensemble":
-            raise ValueError(f"rows.{name}: a teacher's row of the report has this name; rename one")
+        if name in (*recipe.teachers, "ensemble", BM25):
+            raise ValueError(f"rows.{name}: another row of the report has this name; rename one")
     for name, teacher in recipe.teachers.items():
         own = recipe.tasks[teacher.task]
         if teacher.similarity is not None and (len(own.labels) != 2 or own.positive != own.labels[1]):

@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 # Each of these colours becomes a CSS variable in the SVG, so that a dark page gets light ink.
 INK, MUTED, GRID = "#111827", "#6b7280", "#e5e7eb"
-KIND_COLOURS = {"teacher": "#7c3aed", "ensemble": "#b45309", "student": "#0f766e", "bundle": "#1d4ed8"}
+KIND_COLOURS = {
+    "yardstick": "#57606a",
+    "teacher": "#7c3aed",
+    "ensemble": "#b45309",
+    "student": "#0f766e",
+    "bundle": "#1d4ed8",
+}
 _VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--line"} | {
     colour: f"--{kind}" for kind, colour in KIND_COLOURS.items()
 }
