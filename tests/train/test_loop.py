@@ -35,7 +35,9 @@ from tmkd.data.tokens import TokenIds
 from tmkd.errors import TmkdError
 from tmkd.network import Student
 from tmkd.train.batches import Examples
-from tmkd.train.loop import FitReport
+from tmkd.train.hardware import Hardware
+from tmkd.train.loop import FitReport, _arguments
+from tmkd.train.trainer import Training
 
 
 def wobbly_dev(model: Student) -> Callable[[], float]:
@@ -378,3 +380,12 @@ def test_tensorboard_curves_lie_beside_the_work_folder(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     train(student(1), tmp_path / "work", settings=SETTINGS.model_copy(update={"tensorboard": True}))
     assert list((tmp_path / ".tensorboard").glob("events*"))
+
+
+@pytest.mark.parametrize(("device", "on_cpu"), [("cpu", True), ("cuda", False)])
+def test_the_trainer_works_on_one_device_of_the_kind_that_the_hardware_names(
+    tmp_path: Path, device: str, on_cpu: bool
+) -> None:
+    arguments = _arguments(Training(SETTINGS, alpha=0.5, seed=1, hardware=Hardware(device, "fp32")), 3, tmp_path)
+    assert arguments.use_cpu is on_cpu
+    assert arguments.n_gpu <= 1
