@@ -346,6 +346,11 @@ def test_beir_queries_are_questions_with_their_ids(tmp_path: Path) -> None:
     assert (queries["question"].to_pylist(), queries["group"].to_pylist()) == (["why"], ["7"])
 
 
+def test_an_id_of_a_row_is_no_group_of_pairs(tmp_path: Path) -> None:
+    lines = "".join(f'{{"_id": "{n}", "question": "why", "passage": "p{n}", "label": {n}}}\n' for n in range(2))
+    assert len(set(read(write(tmp_path / "a.jsonl", lines))["group"].to_pylist())) == 1
+
+
 def test_where_takes_the_rows_with_one_of_the_wanted_values(tmp_path: Path) -> None:
     path = write_parquet(
         tmp_path / "log.parquet", question=["a", "b", "c", "d"], market=["en", "de", "en", None], year=[1, 1, 2, 1]

@@ -83,6 +83,11 @@ def test_rows_of_blank_fields_are_no_rows_and_blank_lines_in_quotes_are_text(tmp
     assert read_rows(tmp_path / "a.txt", "q").to_pydict() == {"q": ["one", "two"]}
 
 
+def test_spaces_before_a_field_of_csv_are_no_text(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('"q", "n"\na,  "b, ""c"""\n')
+    assert read_rows(tmp_path / "a.csv").to_pydict() == {"q": ["a"], "n": ['b, "c"']}
+
+
 def test_byte_order_marks_are_no_text_at_the_start_between_joined_files_and_in_column_names(tmp_path: Path) -> None:
     for name, content in (
         ("a.csv", '\ufeff\ufeff"q",n\n\ufeffa,1\n'),

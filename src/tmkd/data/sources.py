@@ -28,7 +28,7 @@ _NAMES = {
     "question": ("question", "query", "premise", "sentence1"),
     "passage": ("passage", "hypothesis", "sentence2", "sentence"),
     "label": ("label",),
-    "group": ("group", "qid", "query_id", "_id"),
+    "group": ("group", "qid", "query_id", "query-id"),
     "count": ("count", "frequency", "freq"),
     "url": ID_NAMES,
     "judge": ("judge", "worker", "worker_id", "annotator"),
@@ -59,7 +59,8 @@ def read_source(
     (name,) = need
     columns: dict[str, Sequence[str | None]] = {name: texts[name], "source": [word] * len(texts[name])}
     if name == "question":
-        groups = zip(file.optional("group"), texts[name], strict=True)
+        # Of pairs it would be a number of the row, so that each would be a question of its own.
+        groups = zip(file.optional("group", ("_id",)), texts[name], strict=True)
         columns["group"] = [group or question_group(question) for group, question in groups]
     else:
         columns["url"] = file.optional("url")
@@ -138,9 +139,9 @@ class _File:
         except CellError as error:
             raise self.error(error.row, str(error)) from None
 
-    def optional(self, name: str) -> list[str | None]:
+    def optional(self, name: str, others: tuple[str, ...] = ()) -> list[str | None]:
         """Read an optional column; None for missing values."""
-        column = self.column(name)
+        column = self.column(name, others)
         return [None] * self.rows.num_rows if column is None else list(self.strings(column).to_pylist())
 
     def counts(self) -> np.ndarray:

@@ -76,9 +76,9 @@ def rows_where(path: Path, rows: pa.Table, where: Mapping[str, Sequence[str]]) -
 
 
 def csv_rows(lines: Iterable[str]) -> Reader:
-    """Parse CSV strictly, with fields of at most MAX_FIELD_LENGTH characters."""
+    """Parse CSV strictly, with fields of at most MAX_FIELD_LENGTH characters; spaces before them are no text."""
     csv.field_size_limit(MAX_FIELD_LENGTH)  # of the whole process: set again at every use
-    return csv.reader(lines, strict=True)
+    return csv.reader(lines, strict=True, skipinitialspace=True)
 
 
 def _text(path: Path) -> str:
