@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,9 +15,11 @@ import pytest
 from serving import QUESTION
 from stores import ORIGIN
 from tmkd.data.tokens import TokenIds
+from tmkd.errors import TmkdError
 from tmkd.search.candidates import candidates
 from tmkd.serve.answer import Answerer, AnswerSettings
 from tmkd.serve.answer_value import Answer, DamagedEntry
+from tmkd.serve.refusal import Refusal
 from tmkd.serve.served import Served
 
 
@@ -102,6 +105,40 @@ def test_a_damaged_entry_is_counted_logged_and_ranked(answerer: Answerer, caplog
     assert reply(answerer, "damaged")["route"] == "tail"
     assert answerer.damaged == 1
     assert "its digest is wrong" in caplog.text
+
+
+def test_a_store_elsewhere_that_does_not_answer_is_left_alone_for_some_seconds(answerer: Answerer) -> None:
+    asked: list[str] = []
+
+    class Away(Stored):
+        def get(self, question: str) -> tuple[Answer, ...] | None:
+            asked.append(threading.current_thread().name)
+            raise TmkdError("no answer in a second")
+
+    answerer.store = Away({})  # type: ignore[assignment]
+    assert [reply(answerer, one)["route"] for one in (QUESTION, "why the sun")] == ["tail", "tail"]
+    assert len(asked) == 1
+    assert asked[0].startswith("tokenise")  # not on the event loop
+    assert answerer.damaged == 0
+
+
+def test_answers_ranked_under_settings_that_have_changed_are_not_kept(answerer: Answerer) -> None:
+    ranked = answerer.scorer.scores
+
+    async def scores(tokens: TokenIds) -> list[float]:
+        answerer.cache.origin = "of another version"
+        return await ranked(tokens)
+
+    answerer.scorer.scores = scores  # type: ignore[method-assign]
+    assert [reply(answerer)["route"] for _ in range(2)] == ["tail", "tail"]
+
+
+def test_when_the_queue_is_full_nothing_is_searched(answerer: Answerer) -> None:
+    answerer.scorer.ranker.queue.most_waiting = 0
+    answerer.index = None  # type: ignore[assignment]
+    with pytest.raises(Refusal) as caught:
+        asyncio.run(answerer.answer(QUESTION))
+    assert caught.value.status == 429
 
 
 def test_a_question_without_searchable_words_has_no_answers(answerer: Answerer) -> None:

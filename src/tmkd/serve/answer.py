@@ -14,7 +14,7 @@ from tmkd.errors import TmkdError
 from tmkd.search.candidates import candidates
 from tmkd.search.index import TantivyIndex
 from tmkd.serve.answer_cache import AnswerCache, Kept
-from tmkd.serve.lookup import AnswerStore, DamagedEntry
+from tmkd.serve.lookup import AnswerStore, DamagedEntry, LmdbAnswers
 from tmkd.serve.scorer import Scorer
 from tmkd.serve.side_by_side import SideBySide
 from tmkd.serve.spans import best_spans
@@ -22,6 +22,8 @@ from tmkd.serve.store_origin import StoreOrigin
 from tmkd.store import digest_json
 
 Route = Literal["head", "tail", "cache"]
+_TOKENS = 64  # of a candidate's pair, about
+_SILENT_SECONDS = 5.0  # for which a store elsewhere that did not answer is not asked
 _log = logging.getLogger("tmkd.serve")
 
 
@@ -77,6 +79,7 @@ class Answerer:
         self._origin: StoreOrigin | None = None
         self.settings, self.cache = settings, AnswerCache("")
         self.damaged = 0
+        self._silent_until = 0.0
         self._follow()
 
     def _follow(self) -> None:
@@ -97,7 +100,8 @@ class Answerer:
         Raises: Refusal when the queue is full or the model fails.
         """
         clock = Clock()
-        stored = self._stored(question)
+        local = isinstance(self.store, LmdbAnswers | None)  # a read of mapped memory, and no wait for another machine
+        stored = self._stored(question) if local else await self.scorer.call(self._stored, question)
         self._follow()
         if stored is not None:
             places = tuple(Place(one.passage, one.score) for one in stored)
@@ -107,18 +111,20 @@ class Answerer:
         if kept is not None:
             places = tuple(Place(*one) for one in kept.places)
             return Found("cache", places, kept.candidates, kept.candidates, clock.milliseconds())
-        allowed = self.settings.deadline_ms if deadline_ms is None else deadline_ms
-        numbers, tokens = await self.scorer.call(self._candidates, question)
+        settings, origin = self.settings, self.cache.origin  # a new version of the store may bring others meanwhile
+        self.scorer.admit(settings.top * _TOKENS)
+        allowed = settings.deadline_ms if deadline_ms is None else deadline_ms
+        numbers, tokens = await self.scorer.call(self.candidates, question, settings.top)
         clock.end("search")
         ends = None if allowed is None else clock.began + allowed / 1000
         scores = await self._scores(tokens, ends) if numbers else []
-        places = self._chosen(numbers, scores)
-        if len(scores) == len(numbers):
+        places = _chosen(numbers, scores, settings)
+        if len(scores) == len(numbers) and origin == self.cache.origin:
             self.cache.put(question, Kept(tuple((one.passage, one.score or 0.0) for one in places), len(numbers)))
         return Found("tail", places, len(numbers), len(scores), clock.milliseconds("rank"))
 
     def _stored(self, question: str) -> Sequence[Any] | None:
-        if self.store is None:
+        if self.store is None or time.monotonic() < self._silent_until:
             return None
         try:
             return self.store.get(question)
@@ -127,12 +133,13 @@ class Answerer:
             _log.warning("%s", error)
             return None
         except TmkdError as error:  # a store elsewhere that does not answer
-            _log.warning("%s; the question is ranked on the fly", error)
+            _log.warning("%s; questions are ranked on the fly for %g s", error, _SILENT_SECONDS)
+            self._silent_until = time.monotonic() + _SILENT_SECONDS
             return None
 
-    def _candidates(self, question: str) -> tuple[list[int], TokenIds]:
+    def candidates(self, question: str, top: int) -> tuple[list[int], TokenIds]:
         """Numbers of the candidates' passages in retrieval order, and the token ids of their pairs."""
-        found = candidates(self.index, question, self.settings.top)
+        found = candidates(self.index, question, top)
         tokens = self.scorer.ranker.encode([question] * len(found), [one.passage for one in found])
         return [one.number for one in found], tokens
 
@@ -154,13 +161,6 @@ class Answerer:
             except TimeoutError:
                 break
         return scores
-
-    def _chosen(self, numbers: Sequence[int], scores: Sequence[float]) -> tuple[Place, ...]:
-        """The best passages of at least the threshold, best first; then those without a score, in retrieval order."""
-        least = self.settings.threshold or 0.0
-        ranked = [Place(number, score) for number, score in zip(numbers, scores, strict=False) if score >= least]
-        ranked.sort(key=lambda one: -(one.score or 0.0))
-        return (*ranked, *(Place(number, None) for number in numbers[len(scores) :]))[: self.settings.keep]
 
     async def reply(
         self, question: str, best_sentence: bool, deadline_ms: float | None = None, teachers: bool = False
@@ -205,6 +205,14 @@ class Answerer:
         assert self.teachers is not None
         scores = [self.teachers.scores(question, passage) for passage in passages]
         return [{"teachers": one} if one else {} for one in scores]
+
+
+def _chosen(numbers: Sequence[int], scores: Sequence[float], settings: AnswerSettings) -> tuple[Place, ...]:
+    """The best passages of at least the threshold, best first; then those without a score, in retrieval order."""
+    least = settings.threshold or 0.0
+    ranked = [Place(number, score) for number, score in zip(numbers, scores, strict=False) if score >= least]
+    ranked.sort(key=lambda one: -(one.score or 0.0))
+    return (*ranked, *(Place(number, None) for number in numbers[len(scores) :]))[: settings.keep]
 
 
 class Clock:

@@ -47,11 +47,15 @@ class Scorer:
         finally:
             self._calls -= 1
 
+    def admit(self, tokens: int) -> None:
+        """Check that a request of about so many tokens may begin.  Raises: Refusal when the queue is full."""
+        if self.backlog.full:
+            raise self.backlog.refusal(tokens)
+
     async def tokens(self, questions: Sequence[str], passages: Sequence[str], truncate: bool = True) -> TokenIds:
         """Token ids of pairs.  Raises: Refusal when the queue is full, or a text is too long and may not be cut."""
         characters = sum(map(len, passages)) + sum(map(len, set(questions)))
-        if self.backlog.full:
-            raise self.backlog.refusal(characters // _CHARACTERS)
+        self.admit(characters // _CHARACTERS)
         if characters <= _INLINE:
             return self._encode(questions, passages, truncate)
         return await self.call(self._encode, questions, passages, truncate)

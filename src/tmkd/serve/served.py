@@ -109,7 +109,7 @@ class Served:
         for number in some:
             question = " ".join(texts.passage(number).split()[:_WORDS])
             started = time.perf_counter()
-            _, ids = self.answerer._candidates(question)
+            _, ids = self.answerer.candidates(question, settings.top)
             search.append(time.perf_counter() - started)
             self.ranker.queue.logits(ids)
             tokens += ids.lengths.tolist()
