@@ -33,13 +33,17 @@ def rerank(port: int) -> int:
     return reply.status
 
 
-def counted(port: int) -> float:
-    """Requests to /rerank of all processes, as one of them tells."""
+RERANKED = r'request_duration_seconds_count\{[^}]*"POST"[^}]*"/rerank"\} ([\d.]+)'
+COMPUTED = r"tmkd_computed_tokens_total ([\d.]+)"
+
+
+def counted(port: int, metric: str = RERANKED) -> float:
+    """A metric of all processes, as one of them tells."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     connection.request("GET", "/metrics")
     text = connection.getresponse().read().decode()
     connection.close()
-    line = re.search(r'request_duration_seconds_count\{[^}]*"POST"[^}]*"/rerank"\} ([\d.]+)', text)
+    line = re.search(metric, text)
     return float(line[1]) if line else 0.0
 
 
@@ -49,6 +53,7 @@ def test_all_serve_metrics_are_summed_and_a_killed_one_returns(made: tuple[Path,
         assert "2 workers" in process.lines[-1]
         assert [rerank(process.port) for _ in range(40)] == [200] * 40
         assert {counted(process.port) for _ in range(6)} == {40.0}
+        until(lambda: len({counted(process.port, COMPUTED) for _ in range(6)}) == 1)
         before = process.children
         assert len(before) == 2
         os.kill(before[0], signal.SIGKILL)

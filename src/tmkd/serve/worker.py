@@ -26,6 +26,7 @@ from tmkd.serve.protocol import BoundedProtocol
 from tmkd.serve.served import Places, Served
 
 BACKLOG = 2048
+_COUNT_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,11 @@ def serve(
         loop.remove_reader(pipe)
         worker.handle_exit(signal.SIGTERM, None)
 
+    async def count() -> None:
+        while True:  # another process may be asked for the metrics of all
+            metrics.collect(served.scorer, served.answerer)
+            await asyncio.sleep(_COUNT_SECONDS)
+
     async def run() -> None:
         loop = asyncio.get_running_loop()
         if parent is not None:
@@ -126,9 +132,11 @@ def serve(
         while not worker.started and not serving.done():
             await asyncio.sleep(0.001)
         keep_small()
+        counting = asyncio.ensure_future(count())
         readiness.ready = True
         started(speed)
         await serving
+        counting.cancel()
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
