@@ -77,8 +77,9 @@ class Connection(asyncio.Protocol):
         return self.reply
 
     def data_received(self, data: bytes) -> None:
-        """Parse."""
-        self.parser.feed_data(data)
+        """Parse; what comes without a request is the server's farewell."""
+        if self.reply is not None and not self.reply.done():
+            self.parser.feed_data(data)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header."""
@@ -116,7 +117,7 @@ async def run(load: Load) -> dict[str, Any]:
         return (await loop.create_connection(Connection, "127.0.0.1", load.port))[1]
 
     for _ in range(load.connections):
-        free.put_nowait(await connect())
+        free.put_nowait(Connection())  # connected when first used: a server closes what stays silent
 
     async def one(number: int, due: float, again: bool = False) -> None:
         connection = await free.get()

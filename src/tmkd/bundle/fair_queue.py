@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import queue
 import threading
@@ -46,21 +47,25 @@ class _Request:
     parts: deque[npt.NDArray[np.integer]]
     logits: Logits
     undone: int  # 0 or less once the answer is given
+    taken: int = 0
     future: Future[Logits] = field(default_factory=Future)
 
 
 class FairQueue:
     """Queue of requests for the logits of pairs; `threads` parts (default: one per core) are computed side by side.
 
-    Each free thread takes one part of the request whose turn it is, so a small request never waits for all of a large
-    one. Safe to call from several threads, from asyncio (`asyncio.wrap_future(queue.submit(…, block=False))`), and in a
-    forked process, which begins with an empty queue and threads of its own.
+    Each free thread takes a part of the request whose turn it is; a turn has as many parts as a small request. So a small
+    one is done in one turn, and never waits for all of a large one. Safe to call from several threads, from asyncio
+    (`asyncio.wrap_future(queue.submit(…, block=False))`), and in a forked process, which begins with an empty queue and
+    threads of its own.
     """
 
     def __init__(self, runner: GraphRunner, threads: int | None = None) -> None:
         self.runner = runner
         self.threads = threads or cores()
         self.most_waiting = MOST_WAITING
+        # A small request is done in one turn: in more, all that wait would end late.
+        self._turn_parts = 1 if self.threads == 1 else math.ceil(1.5 * self.threads)
         self._forks = 0
         self._begin()
         _follow_forks(self)
@@ -116,10 +121,13 @@ class FairQueue:
             self._changed.wait_for(lambda: not self._forks)
             if not self._requests:  # the part was withdrawn
                 return
-            request = self._requests.popleft()
+            request = self._requests[0]
             part = request.parts.popleft()
-            if request.parts:
-                self._requests.append(request)
+            request.taken += 1
+            if not request.parts:
+                self._requests.popleft()
+            elif request.taken % self._turn_parts == 0:
+                self._requests.rotate(-1)
             tokens = int(request.tokens.lengths[part].sum())
             self.waiting_tokens -= tokens
             self._running += 1
