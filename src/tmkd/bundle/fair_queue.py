@@ -54,10 +54,10 @@ class _Request:
 class FairQueue:
     """Queue of requests for the logits of pairs; `threads` parts (default: one per core) are computed side by side.
 
-    Each free thread takes a part of the request whose turn it is; a turn has as many parts as a small request. So a small
-    one is done in one turn, and never waits for all of a large one. Safe to call from several threads, from asyncio
-    (`asyncio.wrap_future(queue.submit(…, block=False))`), and in a forked process, which begins with an empty queue and
-    threads of its own.
+    Each free thread takes a part of the request whose turn it is; a turn has as many parts as a small request. So a
+    small one is done in one turn, and never waits for all of a large one. Safe to call from several threads, from
+    asyncio (`asyncio.wrap_future(queue.submit(…, block=False))`), and in a forked process, which begins with an empty
+    queue and threads of its own.
     """
 
     def __init__(self, runner: GraphRunner, threads: int | None = None) -> None:
