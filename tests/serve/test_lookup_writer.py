@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,3 +71,29 @@ def test_entries_out_of_order_are_refused(tmp_path: Path) -> None:
     for last in (bytes(16), bytes([9] * 16)):
         with pytest.raises(ValueError, match="not sorted, or a key comes twice"):
             write_version(tmp_path, ORIGIN, [(bytes([9] * 16), b""), (last, b"")])
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from stores import ORIGIN
+from tmkd.serve.lookup_writer import write_version
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+write_version(Path(sys.argv[1]), ORIGIN, ((number.to_bytes(16, "big"), bytes(40)) for number in range(100_000)))
+"""
+
+
+def test_a_file_that_cannot_grow_is_told_and_the_version_before_stays(tmp_path: Path) -> None:
+    """A limit on the size of files stands for a full disk: the system refuses the write in both cases."""
+    write_store(tmp_path)
+    path = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
+    environment = {**os.environ, "PYTHONPATH": path}
+    words = [sys.executable, "-c", FULL, str(tmp_path)]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60)
+    last = done.stderr.splitlines()[-1]
+    assert re.fullmatch(r"tmkd.errors.TmkdError: .*data.mdb: cannot be written: .*; run precompute again", last), last
+    store = LmdbAnswers(tmp_path)
+    assert store.get("what is rain") == ()
+    store.close()
+    write_store(tmp_path)
+    assert names(tmp_path) == {"current", "version-00002", ".version-00001"}

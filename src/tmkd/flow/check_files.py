@@ -61,9 +61,11 @@ def read_files(run: RunFolder) -> Pairs:
 
 
 def _asked(run: RunFolder, serve: ServeSpec) -> int:
-    """Number of questions to answer offline, at most."""
+    """Number of questions to answer offline, at most.  Raises: TmkdError also when the store's package is missing."""
     from tmkd.data.sources import read_source
 
+    with optional_import("serve needs", "lmdb"):
+        import_module("lmdb")
     corpus = run.recipe.collect[serve.collect]
     sources = (serve.questions,) if isinstance(serve.questions, SourceSpec) else corpus.questions
     labels = run.labels(corpus.task)

@@ -16,4 +16,4 @@ def normalised(question: str) -> str:
 
 def question_key(question: str) -> bytes:
     """Digest of the normalised question, 16 bytes: its key in an answer store."""
-    return blake2b(normalised(question).encode("utf-8", "surrogatepass"), digest_size=KEY_BYTES).digest()
+    return blake2b(text_key(question).encode("utf-8", "surrogatepass"), digest_size=KEY_BYTES).digest()
