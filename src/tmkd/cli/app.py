@@ -174,7 +174,7 @@ def show(
 def check(
     recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), json_: Json = False, all_: All = False
 ) -> None:
-    """Read the recipe and every file it names, check finished artifacts byte by byte, and estimate the work left."""
+    """Read each file that the recipe names, open its models, check finished artifacts, and estimate the work left."""
     from tmkd.flow.check import check_run
 
     check_run(open_run(recipe, set_, runs, all_), out, json_)
