@@ -96,6 +96,13 @@ def test_gzip_is_undone_whatever_is_declared(encoding: str) -> None:
     assert decoded(gzip.compress(content) if encoding == "gzip" else content, "", encoding) == BODY
 
 
+def test_chunks_are_joined_where_no_header_tells_of_them() -> None:
+    assert decoded(chunked(BODY, 7, b""), "") == BODY
+    assert decoded(chunked(gzip.compress(BODY), 7, b""), "", "gzip") == BODY
+    for other in (b"5\r\nhello", b"0\r\n\r\n", b"2\r\nhello\r\n0\r\n\r\n", b"<p>5\r\nhello\r\n0\r\n\r\n"):
+        assert decoded(other, "") == other
+
+
 def test_two_bytes_of_gzip_alone_stay() -> None:
     assert decoded(b"\x1f\x8b", "", "") == b"\x1f\x8b"
 

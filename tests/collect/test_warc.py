@@ -59,6 +59,13 @@ def test_pages_come_in_order_with_url_bytes_and_charset(tmp_path: Path) -> None:
     assert drop_counts == {}
 
 
+@pytest.mark.parametrize("name", ["WARC-Type", "Content-Length", "WARC-Target-URI", "Content-Type"])
+def test_names_in_a_header_have_any_case(tmp_path: Path, name: str) -> None:
+    for other in (name.lower(), name.upper()):
+        content = FOUR[0].replace(f"{name}:".encode(), f"{other}:".encode(), 1)
+        assert read(tmp_path, content) == ([Response("http://a.example/0", BODY, "utf-8")], {})
+
+
 def test_only_html_answered_with_200_is_taken(tmp_path: Path) -> None:
     info = b"WARC/1.0\r\nWARC-Type: warcinfo\r\nContent-Length: 5\r\n\r\nhello\r\n\r\n"
     resource = (

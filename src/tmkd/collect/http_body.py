@@ -24,6 +24,8 @@ def decode_body(
     encoded but stored decoded, as many crawlers do, stays as it is. `stream_io` is fastwarc.stream_io.
     """
     codings = [*_codings(encoding), *_codings(transfer)]
+    if "chunked" not in codings and _is_chunked(content):  # some crawlers keep the chunks and drop the header
+        codings.append("chunked")
     for coding in codings[::-1][:_MOST_CODINGS]:
         content = _joined(content) if coding == "chunked" else _decompressed(content, coding, limit, stream_io)
         if len(content) > limit and coding != "chunked":
@@ -38,6 +40,20 @@ def _codings(values: Iterable[str]) -> list[str]:
     """Names of codings in a header's values, in order, without parameters and "x-"."""
     names = (name.partition(";")[0].strip().lower() for value in values for name in value.split(","))
     return [name.removeprefix("x-") for name in names if name and name != "identity"]
+
+
+def _is_chunked(content: bytes) -> bool:
+    """True for chunks from the first byte to a last one of size 0 at the end, or before a trailer."""
+    place = 0
+    while line := _CHUNK_LINE.match(content, place):
+        size = int(line[1], 16)
+        if not size:
+            return place > 0
+        after = _LINE_END.match(content, line.end() + size)
+        if after is None:
+            return False
+        place = after.end()
+    return False
 
 
 def _joined(content: bytes) -> bytes:

@@ -34,6 +34,8 @@ _RECORD_START = re.compile(rb"WARC/[01]\.\d{1,2}\r?\n")
 _RECORD_START_BYTES = 11  # a prefix this long may still become a record start
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
 _LENGTH = re.compile(rb"\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r?\n", re.IGNORECASE)
+_SPELT = {b"warc-type": b"WARC-Type", b"content-length": b"Content-Length"}
+_NAMES = re.compile(rb"^(?:warc-type|content-length)(?=[ \t]*:)", re.IGNORECASE | re.MULTILINE)
 _HTML = ("text/html", "application/xhtml+xml")
 
 
@@ -209,7 +211,11 @@ def _response(fastwarc: ModuleType, record: bytes) -> Response | str:
 
 
 def _read(fastwarc: ModuleType, record: bytes) -> tuple[WarcRecord, str, bytes]:
-    found = fastwarc.warc.WarcRecord.from_reader(io.BytesIO(record), quirks_mode=True)
+    # FastWARC knows these two names in this spelling alone; WARC's names have any case.
+    header = _HEADER_END.search(record)
+    start = header.end() if header else 0
+    named = _NAMES.sub(lambda name: _SPELT[name[0].lower()], record[:start])
+    found = fastwarc.warc.WarcRecord.from_reader(io.BytesIO(named + record[start:]), quirks_mode=True)
     if found.record_type == fastwarc.warc.WarcRecordType.response:
         found.is_http = True  # also where the record's own Content-Type lacks it
     # Codings are undone later: FastWARC knows no chunk extensions, and no limit on the decoded size.
