@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -376,6 +377,22 @@ def test_a_full_disk_is_an_error_of_one_line(tmp_path: Path, monkeypatch: pytest
         train(student(1), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [("PytorchStreamWriter failed writing file", TmkdError), ("shapes cannot be multiplied", RuntimeError)],
+)
+def test_only_torchs_failed_writes_become_an_error_of_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, message: str, kind: type[Exception]
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(safetensors.torch, "save_model", fail)
+    with pytest.raises(kind, match=message) as found:
+        train(student(1), tmp_path)
+    assert ("a checkpoint cannot be written" in str(found.value)) is (kind is TmkdError)
+
+
 def test_tensorboard_curves_lie_beside_the_work_folder(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     train(student(1), tmp_path / "work", settings=SETTINGS.model_copy(update={"tensorboard": True}))
@@ -389,3 +406,9 @@ def test_the_trainer_works_on_one_device_of_the_kind_that_the_hardware_names(
     arguments = _arguments(Training(SETTINGS, alpha=0.5, seed=1, hardware=Hardware(device, "fp32")), 3, tmp_path)
     assert arguments.use_cpu is on_cpu
     assert arguments.n_gpu <= 1
+
+
+def test_of_several_devices_one_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tmkd.train.loop.TrainingArguments", lambda **given: SimpleNamespace(n_gpu=2, **given))
+    training = Training(SETTINGS, alpha=0.5, seed=1, hardware=Hardware("cuda", "fp32"))
+    assert _arguments(training, 3, tmp_path)._n_gpu == 1
