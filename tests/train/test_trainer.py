@@ -57,9 +57,15 @@ def test_out_of_memory_halves_the_budget_once_for_all_and_leaves_the_step_as_it_
     assert scarce.losses == pytest.approx(plain.losses, abs=1e-4)
 
 
-def test_a_device_that_does_not_hold_one_pair_is_an_error(tmp_path: Path) -> None:
+def test_a_device_that_does_not_hold_one_pair_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one_step = SETTINGS.model_copy(update={"batch": len(BOTH), "token_budget": 256})
     with pytest.raises(TmkdError, match="does not hold the training on one pair; set device: cpu"):
-        train(student(3), tmp_path, BOTH, forward=out_of_memory_above(3))
+        train(student(3), tmp_path, BOTH, settings=one_step, forward=out_of_memory_above(3))
+    budgets, shortest = [256], int(BOTH.tokens.lengths.min())
+    while budgets[-1] >= 2 * shortest:  # a smaller budget would be the same: no batch is smaller than a pair
+        budgets.append(budgets[-1] // 2)
+    told = [line for line in capsys.readouterr().err.splitlines() if "halved" in line]
+    assert told == [f"out of memory: token ids per micro-batch halved to {budget}" for budget in budgets[1:]]
 
 
 def test_a_device_that_does_not_hold_the_optimiser_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
