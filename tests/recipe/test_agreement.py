@@ -69,8 +69,8 @@ def test_a_layout_is_for_pairs(part: str) -> None:
             r"teachers\.gold: gold is the name of the golden labels",
         ),
         ({"seeds": [1, 2, 1]}, "seeds: a seed is given twice"),
-        ({"rows": {"t1": {"stages": [{}]}}}, r"rows\.t1: a teacher's row of the report has this name"),
-        ({"rows": {"ensemble": {"stages": [{}]}}}, r"rows\.ensemble: a teacher's row of the report has this name"),
+        ({"rows": {"t1": {"stages": [{}]}}}, r"rows\.t1: another row of the report has this name"),
+        ({"rows": {"ensemble": {"stages": [{}]}}}, r"rows\.ensemble: another row of the report has this name"),
         ({"export": {"row": "m-o-m"}}, r"export\.row: no row of one student is called 'm-o-m'; there is mkd"),
         (
             {"export": {"row": "mkd", "frontier": ["mkd", "tkd"]}},

@@ -50,6 +50,8 @@ def running() -> Iterator[tuple[uvicorn.Server, int]]:
     bound.bind(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, args=([bound],))
     thread.start()
+    while not server.started:
+        time.sleep(0.01)
     yield server, bound.getsockname()[1]
     server.should_exit = True
     thread.join(20)

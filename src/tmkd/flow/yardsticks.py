@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tmkd.data.golden import hand_labelled
+from tmkd.data.text import STUDENT
 from tmkd.flow.evaluate import predict, prediction_step, tested_pairs
 from tmkd.flow.run_folder import RunFolder
 from tmkd.flow.step import Step
@@ -31,8 +32,13 @@ def yardsticks(run: RunFolder, task: str) -> dict[str, str | None]:
         return {}
     teachers = [one for one in run.recipe.teachers.values() if one.task == task and one.base is not None]
     encoders = dict.fromkeys([run.recipe.student.base, *(str(one.base) for one in teachers)])
-    bodies = [name for name in encoders if "hidden_size" in model_config(run.pretrained(name).path)]
-    return {BM25: None, **{f"cosine ({Path(name).name})": name for name in bodies}}
+    pretrained = [name for name in encoders if not _is_ours(run, name)]
+    return {BM25: None, **{f"cosine ({Path(name).name})": name for name in pretrained}}
+
+
+def _is_ours(run: RunFolder, name: str) -> bool:
+    """Whether a base is a body of ours, as a Bi-LSTM's start is, which embeds no single text."""
+    return str(model_config(run.pretrained(name).path).get("model_type", "")).startswith(STUDENT)
 
 
 def yardstick_key(encoder: str | None) -> str:
