@@ -33,7 +33,7 @@ _WORD = re.compile(
     rf"|(?=[-.$])(?:\$|(?<![^{_LETTER}])-(?=\.?\d))?(?:(?<![^{_LETTER}.])\.(?=\w))?{_BODY}"
     r"|(?=[-+*/<=>^])(?<![^\s\d])(?:[+*/<=>^]|(?<=\d)-|(?<=\d\s)-(?=\s*\d))(?![^\s\d])"
 )
-_SIGNED = re.compile(r"[$%+#*/<=>^]|[.,:'-](?=[.\d])|(?<![\w.])\.\w|\d\s*-")  # a text that may have such words
+_SIGNED = re.compile(r"[$%+#*/<=>^]|[.,:'-](?=[.\d])|(?<![^\W_])(?<!\.)\.\w|\d\s*-")  # a text that may have such words
 _BARE = re.compile(rf"[^{_LETTER}]+")
 # Parts by which two texts differ: as in a word, and signs between digits (1.5, 2^3, 5 - 3, 1 5).
 _DISTINCTIVE = re.compile(

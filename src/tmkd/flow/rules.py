@@ -28,7 +28,7 @@ _MORE = "&, @, 1e-5, || and the like tell texts apart; NaN, tag characters and C
 _MORE_PAGES = "linked headings, gzip under any name and quoted TSV are read; Korean is searched by syllables too"
 RULES: dict[str, Rules] = {
     "collect": Rules(5, f"{_TABLES}; {_TEXTS}; {_MORE}"),
-    "index": Rules(9, f"{_TEXTS}; {_DOCUMENTS}; {_PAGES}; {_MORE_PAGES}"),
+    "index": Rules(10, f"{_TEXTS}; {_DOCUMENTS}; {_PAGES}; {_MORE_PAGES}"),
     "questions": Rules(5, f"{_TABLES}; {_TEXTS}; {_MORE}"),
     "teach": Rules(3, f"{_SPECIALS}, {_PIECES}; a model is opened whole or refused; {_IDS}"),
     "start": Rules(3, f"{_SPECIALS}, {_PIECES}; {_IDS}"),
