@@ -156,3 +156,15 @@ def test_a_torn_manifest_is_named_with_the_remedy(tmp_path: Path, content: bytes
     (tmp_path / MANIFEST).write_bytes(content)
     with pytest.raises(TmkdError, match=r"manifest\.json: not a manifest .*; remove .* and run again"):
         state(tmp_path, "teach/t1", {}, {})
+
+
+@pytest.mark.parametrize(("key", "value"), [
+    ("step", 3), ("inputs", []), ("settings", True), ("files", {"a": 1}), ("facts", "none"), ("versions", None),
+    ("seconds", "1"), ("seconds", True), ("seconds", -1), ("seconds", float("nan")), ("seconds", float("inf")),
+])  # fmt: skip
+def test_a_manifest_with_a_field_of_another_kind_is_refused(tmp_path: Path, key: str, value: object) -> None:
+    write_manifest(tmp_path, "step", {}, {}, {}, 1.5)
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    with pytest.raises(TmkdError, match=r"manifest\.json: not a manifest .*; remove .* and run again"):
+        read_manifest(tmp_path)

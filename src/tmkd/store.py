@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
-from tmkd.errors import TmkdError
+from tmkd.errors import TmkdError, first_line
 
 MANIFEST = "manifest.json"
 VERSIONED = ("tmkd", "torch", "transformers", "tokenizers")
@@ -142,11 +142,29 @@ def read_manifest(folder: Path) -> Manifest | None:
     """
     path = folder / MANIFEST
     try:
-        return Manifest(**json.loads(path.read_bytes()))
+        manifest = Manifest(**json.loads(path.read_bytes()))
+        _check_kinds(manifest)
+        return manifest
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError) as error:
-        raise TmkdError(f"{path}: not a manifest ({error}); remove {folder} and run again") from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise TmkdError(f"{path}: not a manifest ({first_line(error)}); remove {folder} and run again") from error
+
+
+def _check_kinds(manifest: Manifest) -> None:
+    """Raises: TypeError when a field holds something of another kind than it is written with."""
+    texts = [manifest.step]
+    for name in ("inputs", "settings", "files", "facts", "versions"):
+        value = getattr(manifest, name)
+        if not isinstance(value, dict):
+            raise TypeError(f"{name} is no object")
+        texts += value.values() if name in ("inputs", "files", "versions") else ()
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a name, a digest or a version is no text")
+    if isinstance(manifest.seconds, bool) or not isinstance(manifest.seconds, int | float):
+        raise TypeError("seconds is no number")
+    if not 0 <= manifest.seconds < float("inf"):
+        raise ValueError(f"seconds is {manifest.seconds}")
 
 
 def state(folder: Path, step: str, inputs: Mapping[str, str], settings: Mapping[str, Any]) -> State:
