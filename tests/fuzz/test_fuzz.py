@@ -118,11 +118,11 @@ def worker(tmp_path: Path) -> Any:
     started.close()
 
 
-def reported(faults: list[tuple[str, str]], answers: Counter[str]) -> None:
+def reported(faults: list[tuple[str, str]], answers: Counter[str], refuses: bool = True) -> None:
     """Fail with each distinct fault once; the inputs are made again by their numbers."""
     distinct = {answer.strip().splitlines()[-1][:200]: f"{name}\n{answer}" for name, answer in reversed(faults)}
     assert not faults, f"seed {SEED}, {dict(answers)}, {len(faults)} faults:\n" + "\n".join(distinct.values())
-    assert answers["refused"]  # else nothing was changed that mattered
+    assert answers["refused"] or not refuses  # else nothing was changed that mattered
 
 
 FORMATS = [
@@ -146,7 +146,7 @@ def test_a_file(name: str, worker: Worker, tmp_path: Path) -> None:
         answers[answer.partition(":")[0]] += 1
         if answer.startswith("fault"):
             faults.append((f"{name} {number}", answer))
-    reported(faults, answers)
+    reported(faults, answers, refuses=name != "page.html")  # any bytes are a page, as browsers have it
 
 
 @pytest.mark.parametrize("part", ["bundle.json", "tokenizer.json", "model.int8.onnx", "model.onnx"])
