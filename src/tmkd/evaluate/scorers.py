@@ -25,8 +25,8 @@ Logits = Callable[[Sequence[str], Sequence[str]], npt.NDArray[np.float32]]
 MeanTokens = Callable[[Sequence[str], Sequence[str]], float]
 
 
-class Scorer(Protocol):
-    """Scorer of pairs, pairs → probabilities; `parameters` and `bytes` (on disk) count all its members."""
+class Model(Protocol):
+    """Model of a row as its report has it; `parameters` and `bytes` (on disk) count all its members."""
 
     @property
     def name(self) -> str: ...
@@ -37,12 +37,16 @@ class Scorer(Protocol):
     @property
     def precision(self) -> str: ...
 
-    def probabilities(self, questions: Sequence[str], passages: Sequence[str]) -> Probabilities:
-        """Probability of each class, float64 (pairs, classes), in the order of the task's label names."""
+    def mean_tokens(self, questions: Sequence[str], passages: Sequence[str]) -> float:
+        """Token ids or words per pair as the model reads them, padding aside."""
         ...
 
-    def mean_tokens(self, questions: Sequence[str], passages: Sequence[str]) -> float:
-        """Token ids per pair as the network reads them, padding aside."""
+
+class Scorer(Model, Protocol):
+    """Scorer of pairs, pairs → probabilities."""
+
+    def probabilities(self, questions: Sequence[str], passages: Sequence[str]) -> Probabilities:
+        """Probability of each class, float64 (pairs, classes), in the order of the task's label names."""
         ...
 
 

@@ -14,34 +14,21 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tmkd.data.labels import LabelSet
-from tmkd.data.words import search_terms
-from tmkd.evaluate.scorers import Probabilities, bytes_on_disk
+from tmkd.evaluate.scorers import Model, Probabilities, bytes_on_disk
 from tmkd.metrics.calibration import LogOdds, fit_log_odds
 from tmkd.network.embeddings import MODULES, EmbeddingModel, EmbeddingSettings, embedding_settings, open_embedding_model
-from tmkd.search.index import STOP_WORDS
+from tmkd.search.index import index_terms
 from tmkd.train.hardware import Hardware
 
 # Saturation and length normalisation of BM25, tantivy's too (Robertson and Zaragoza, 2009).
 K1, B = 1.2, 0.75
 
 
-class Score(Protocol):
-    """Score of pairs before it becomes a probability; sizes as of a scorer."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def parameters(self) -> int: ...
-    @property
-    def bytes(self) -> int: ...
-    @property
-    def precision(self) -> str: ...
+class Score(Model, Protocol):
+    """Score of pairs before it becomes a probability."""
 
     def scores(self, questions: Sequence[str], passages: Sequence[str]) -> npt.NDArray[np.float64]:
         """Scores, float64 (pairs,); the higher the likelier an answer."""
-
-    def mean_tokens(self, questions: Sequence[str], passages: Sequence[str]) -> float:
-        """Words or token ids per pair that it reads."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +49,7 @@ class Bm25:
         frequencies: Counter[str] = Counter()
         count = terms = 0
         for passage in dict.fromkeys(passages):
-            words = _terms(passage)
+            words = index_terms(passage)
             frequencies.update(set(words))
             count, terms = count + 1, terms + len(words)
         return cls(frequencies, count, terms / max(count, 1))
@@ -73,22 +60,20 @@ class Bm25:
 
     def mean_tokens(self, questions: Sequence[str], passages: Sequence[str]) -> float:
         """Terms per pair."""
-        return float(np.mean([len(_terms(q)) + len(_terms(p)) for q, p in zip(questions, passages, strict=True)]))
+        return float(
+            np.mean([len(index_terms(q)) + len(index_terms(p)) for q, p in zip(questions, passages, strict=True)])
+        )
 
     def _score(self, question: str, passage: str) -> float:
-        words = _terms(passage)
+        words = index_terms(passage)
         counts = Counter(words)
         norm = K1 * (1 - B + B * len(words) / max(self.mean_terms, 1.0))
-        found = ((self._idf(term), counts[term]) for term in dict.fromkeys(_terms(question)) if term in counts)
+        found = ((self._idf(term), counts[term]) for term in dict.fromkeys(index_terms(question)) if term in counts)
         return sum(idf * count * (K1 + 1) / (count + norm) for idf, count in found)
 
     def _idf(self, term: str) -> float:
         frequency = self.frequencies[term]
         return math.log(1 + (self.passages - frequency + 0.5) / (frequency + 0.5))
-
-
-def _terms(text: str) -> list[str]:
-    return [term for term in search_terms(text) if term not in STOP_WORDS]
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,14 +11,14 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers import PreTrainedModel
 
 from tmkd.data.single_texts import TextTokenizer
 from tmkd.data.text import PairTokenizer
 from tmkd.errors import TmkdError, first_line
 from tmkd.network.device import place
-from tmkd.network.encoder import ATTENTION, check_whole, quiet
-from tmkd.network.opening import longest_pair, refusing
+from tmkd.network.encoder import open_encoder
+from tmkd.network.opening import longest_pair
 from tmkd.network.same_ids import check_ids
 from tmkd.network.scoring import batched_logits
 
@@ -190,22 +190,10 @@ def open_embedding_model(
 ) -> EmbeddingModel:
     """Open an encoder as an embedding model; without `settings` its folder says how it pools.
 
-    Only safetensors are read and no code of the folder is run.
     Raises: TmkdError when it cannot be opened, is not whole, or its pooling is not known.
     """
     chosen = settings or embedding_settings(folder)
-    with refusing(f"{folder}: cannot be opened as an encoder"), quiet():
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-        encoder, loaded = AutoModel.from_pretrained(
-            folder,
-            config=config,
-            dtype=torch.float32,
-            attn_implementation=ATTENTION,
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-        )
-    check_whole(encoder, loaded, folder)
+    encoder = open_encoder(folder)
     pairs = PairTokenizer.load(folder, longest_pair(encoder, max(chosen.max_length, 16)))
     check_ids(folder, pairs, str(folder))
     tokenizer = TextTokenizer(pairs, longest_pair(encoder, chosen.max_length))

@@ -32,9 +32,19 @@ def bottom_layers(folder: Path, layers: int, pool: Pool) -> PreTrainedModel:
     Weights are float32. Only safetensors are read and no code of the folder is run.
     Raises: TmkdError when the folder cannot be opened, has fewer layers, or lacks weights or the pooler.
     """
+    return _pooled(open_encoder(folder, layers), pool, str(folder))
+
+
+def open_encoder(folder: Path, layers: int | None = None) -> PreTrainedModel:
+    """Load a pretrained encoder whole, or its embeddings and bottom `layers` layers, weights float32.
+
+    Only safetensors are read and no code of the folder is run. It may come without its pooler.
+    Raises: TmkdError when the folder cannot be opened, has fewer layers, or lacks weights.
+    """
     with refusing(f"{folder}: cannot be opened as an encoder"), quiet():
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-        _shorten(config, layers, folder)
+        if layers is not None:
+            _shorten(config, layers, folder)
         encoder, loaded = AutoModel.from_pretrained(
             folder,
             config=config,
@@ -45,11 +55,12 @@ def bottom_layers(folder: Path, layers: int, pool: Pool) -> PreTrainedModel:
             ignore_mismatched_sizes=True,  # told below, by name
             output_loading_info=True,
         )
-    check_whole(encoder, loaded, folder, layers)
-    return _pooled(encoder, pool, str(folder))
+    _check_whole(encoder, loaded, folder, layers)
+    opened: PreTrainedModel = encoder
+    return opened
 
 
-def check_whole(encoder: PreTrainedModel, loaded: dict[str, Any], folder: Path, layers: int | None = None) -> None:
+def _check_whole(encoder: PreTrainedModel, loaded: dict[str, Any], folder: Path, layers: int | None) -> None:
     """Refuse an encoder of which a weight is missing or left over: a pooler, heads and layers left out apart.
 
     `loaded` is transformers' loading info. Raises: TmkdError naming the weight.

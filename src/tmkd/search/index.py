@@ -134,7 +134,7 @@ class TantivyIndex:
 
     def _words(self, question: str) -> list[str]:
         clean = question[:_LONGEST_QUESTION].encode("utf-8", "replace").decode()
-        return list(dict.fromkeys(_terms(clean)))[:_MOST_TERMS]
+        return list(dict.fromkeys(index_terms(clean)))[:_MOST_TERMS]
 
     def _any_of(self, words: Sequence[str]) -> tantivy.Query:
         term, should = self._query.term_query, self._occur.Should
@@ -156,7 +156,8 @@ def _tantivy() -> ModuleType:
     return tantivy
 
 
-def _terms(text: str) -> list[str]:
+def index_terms(text: str) -> list[str]:
+    """Terms of a text in an index: `search_terms` without English stop words and what is longer than any word."""
     return [term for term in search_terms(text) if term not in STOP_WORDS and len(term) <= _LONGEST_TERM]
 
 
@@ -198,7 +199,7 @@ def _extend(folder: Path) -> None:
             for place in range(done, len(files)):
                 for url, title, passage in texts.file(place):
                     document = tantivy.Document()
-                    document.add_text("words", " ".join(_terms(f"{title}\n{passage}")))
+                    document.add_text("words", " ".join(index_terms(f"{title}\n{passage}")))
                     document.add_text("url", url)
                     document.add_unsigned("number", count)
                     writer.add_document(document)
