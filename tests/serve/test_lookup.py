@@ -115,6 +115,19 @@ def test_two_swaps_within_a_second_under_readers_with_a_transaction(store: Path)
     answers.close()
 
 
+def test_a_pointer_that_cannot_be_followed_is_a_warning_once(
+    store: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    seconds = iter(range(100, 200))  # a second passes between two look-ups
+    monkeypatch.setattr("time.monotonic", lambda: next(seconds))
+    answers = LmdbAnswers(store)
+    (store / POINTER).write_text("version-00009\n")
+    for _ in range(3):
+        assert answers.get("what is rain") == ()
+    assert [record.getMessage().endswith("; the version before is used") for record in caplog.records] == [True]
+    answers.close()
+
+
 def test_a_version_that_goes_between_the_pointer_and_its_opening_is_followed(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +19,25 @@ from tmkd.serve.store_version import DATA, OpenVersion, import_lmdb, read_pointe
 __all__ = ["Answer", "AnswerStore", "DamagedEntry", "LmdbAnswers"]
 
 RENEW_SECONDS = 1.0
+_log = logging.getLogger("tmkd.serve")
+
+
+class FaultLog:
+    """Log of the faults of following a store's pointer: each is a warning once, until it changes or is gone."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    @contextmanager
+    def logged(self) -> Iterator[None]:
+        """Go on with the version that was read before."""
+        try:
+            yield
+            self._last = ""
+        except TmkdError as error:
+            if str(error) != self._last:
+                _log.warning("%s; the version before is used", error)
+            self._last = str(error)
 
 
 class AnswerStore(Protocol):
@@ -54,7 +75,7 @@ class LmdbAnswers:
 
     def __init__(self, folder: Path, bundle: str | None = None, index: str | None = None) -> None:
         self._folder, self._bundle, self._index = folder, bundle, index
-        self._lock = threading.Lock()
+        self._lock, self._faults = threading.Lock(), FaultLog()
         self._error: type[Exception] = import_lmdb().Error
         self._name, self._shared = self._open()
         self._transaction = self._shared.environment.begin()
@@ -73,7 +94,7 @@ class LmdbAnswers:
         key = question_key(question)
         with self._lock:
             if time.monotonic() >= self._due:
-                with suppress(TmkdError):  # the version that is open goes on
+                with self._faults.logged():
                     self._refresh()
             try:
                 value = self._transaction.get(key)

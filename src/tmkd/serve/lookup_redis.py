@@ -7,7 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from tmkd.errors import TmkdError, first_line, optional_import
 from tmkd.serve.answer_value import Answer, decode
-from tmkd.serve.lookup import RENEW_SECONDS, AnswerStore, LmdbAnswers, require_origin
+from tmkd.serve.lookup import RENEW_SECONDS, AnswerStore, FaultLog, LmdbAnswers, require_origin
 from tmkd.serve.question_key import question_key
 from tmkd.serve.store_origin import StoreOrigin
 from tmkd.serve.store_version import OpenVersion, read_pointer
@@ -48,7 +48,7 @@ class RedisAnswers:
     def __init__(self, url: str, bundle: str | None = None, index: str | None = None) -> None:
         self._server = _Server(url)
         self._bundle, self._index = bundle, index
-        self._lock = threading.Lock()
+        self._lock, self._faults = threading.Lock(), FaultLog()
         self._version = self._current()
         self._due = time.monotonic() + RENEW_SECONDS
 
@@ -90,7 +90,7 @@ class RedisAnswers:
         self._server.close()
 
     def _follow(self) -> None:
-        with suppress(TmkdError):  # the version that was read goes on
+        with self._faults.logged():
             self.refresh()
 
     def _current(self) -> RedisVersion:
