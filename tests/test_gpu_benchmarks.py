@@ -58,12 +58,19 @@ def test_a_study_is_packed_trained_measured_and_its_student_joined(tmp_path: Pat
     run("benchmarks.gpu.pack", world, "--run", tmp_path / "runs" / "tiny", "--out", packed, "--pairs", "50")
     assert not [path for path in packed.iterdir() if b"because of" in path.read_bytes()]  # no text
     rows, rates = ("tmkd", "tkd", "bert-3", "m-o-m"), ("--rates", "1e-2", "1e-3", "--rate-pairs", "40")
-    given = ("--inputs", packed, "--out", results, "--rows", *rows, "--seeds", "1", "2", *rates)
+    tried = ("--teacher-rates", "1e-2", "1e-3", "--dropouts", "0", "--row-rates", "1e-2", "1e-3", "--jobs", "2")
+    given = ("--inputs", packed, "--out", results, "--rows", *rows, "--seeds", "1", "2", *rates, *tried)
     told = run("benchmarks.gpu.study", world, *given)
     report = json.loads((results / "report.json").read_bytes())
-    assert list(report["teachers"]) == ["t1", "t2"]
-    assert {row: list(seeds) for row, seeds in report["rows"].items()} == {row: ["1", "2"] for row in rows}
-    assert len(report["rates"]["dev_cross_entropy"]) == 2
+    assert set(report["teachers"]) == {"t1", "t2"}
+    assert {row: set(seeds) for row, seeds in report["rows"].items()} == {row: {"1", "2"} for row in rows}
+    assert report["failed"] == {}
+    assert set(report["rates"]) == {"0.01", "0.001"}
+    assert set(report["tried"]) == {"teachers", *rows}
+    best = min(report["tried"]["bert-3"], key=lambda one: one["cross_entropy"])
+    trained = report["rows"]["bert-3"]["1"]
+    assert trained["setting"] == {**best["setting"], "epochs": best["epochs"]}
+    assert trained["dev"]["cross_entropy"] == pytest.approx(best["cross_entropy"], abs=1e-3)
     probabilities = np.load(results / "probabilities.npz")
     assert set(probabilities) == {"t1.0.test", "t2.0.test", *(f"{row}.{seed}.test" for row in rows for seed in (1, 2))}
     accuracy = report["rows"]["tmkd"]["1"]["tests"]["test"]["accuracy"]

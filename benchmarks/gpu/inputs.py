@@ -74,6 +74,12 @@ def read_pairs(folder: Path, tokenizer: PairTokenizer) -> dict[str, PairSet]:
     return {name: read_set(arrays, name, tokenizer) for name in names}
 
 
+def pair_counts(folder: Path) -> dict[str, int]:
+    """Pairs of each set."""
+    with np.load(folder / PAIRS, allow_pickle=False) as file:
+        return {name.removesuffix(".labels"): len(file[name]) for name in file.files if name.endswith(".labels")}
+
+
 def read_set(arrays: Mapping[str, np.ndarray], name: str, tokenizer: PairTokenizer) -> PairSet:
     """Join the texts of one set to pairs."""
     lengths = arrays["lengths"].astype(np.int64)

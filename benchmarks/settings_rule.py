@@ -1,0 +1,52 @@
+"""Rule by which a fit's settings are chosen on dev: one for every teacher and every row (docs/results.md).
+
+One fit for each setting tried, with 4 epochs; while the best epoch is the last, another with twice as many, up to 32.
+A fit's best epoch has the least cross-entropy on dev, and the fit whose best is least is chosen, once, on seed 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+EPOCHS = (4, 8, 16, 32)
+Setting = Mapping[str, float]  # names of a fit's settings → values
+Fit = Callable[[Setting, int], Sequence[float]]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A fit that was tried: its setting, its epochs, the best of them (from 1), and the cross-entropy on dev there."""
+
+    setting: Setting
+    epochs: int
+    best_epoch: int
+    cross_entropy: float  # nats
+
+
+def tries(fit: Fit, setting: Setting, epochs: Sequence[int] = EPOCHS) -> list[Tried]:
+    """Fits with one setting, each with more epochs than the one before, until one's best epoch is not its last.
+
+    `fit` trains with a setting for a number of epochs and gives the cross-entropy on dev after each of them.
+    """
+    made: list[Tried] = []
+    for number in epochs:
+        found = fit(setting, number)
+        best = int(np.argmin(found))
+        made.append(Tried(setting, number, best + 1, float(found[best])))
+        if best + 1 < number:
+            break
+    return made
+
+
+def chosen(tried: Iterable[Tried]) -> Tried:
+    """The fit with the least cross-entropy on dev, the first of equals."""
+    return min(tried, key=lambda one: one.cross_entropy)
+
+
+def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Mean cross-entropy in nats of logits (pairs, classes) against labels int64 (pairs,)."""
+    of_labels = logits[np.arange(len(labels)), labels].astype(np.float64)
+    return float((np.logaddexp.reduce(logits.astype(np.float64), axis=1) - of_labels).mean())
