@@ -6,7 +6,7 @@ import asyncio
 import json
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ import tiny
 from tmkd.search.index import TantivyIndex
 from tmkd.search.passage_store import Passage
 from tmkd.serve.app import Readiness, make_app, routes
-from tmkd.serve.gate import Gate, known_hosts
+from tmkd.serve.gate import Gate, for_origins, known_hosts
 from tmkd.serve.limits import Limits
 from tmkd.serve.metrics import Metrics
 from tmkd.serve.served import Places, Served
@@ -43,11 +43,14 @@ class Reply:
 class Client:
     """Client of an application in this process."""
 
-    def __init__(self, served: Served, host: str = "127.0.0.1", token: str | None = None) -> None:
+    def __init__(
+        self, served: Served, host: str = "127.0.0.1", token: str | None = None, origins: Sequence[str] = ()
+    ) -> None:
         self.served, self.metrics, self.readiness = served, Metrics(), Readiness()
         self.readiness.ready = True
         app = make_app(served, self.metrics, self.readiness)
-        self.app = Gate(app, self.metrics, served.limits, known_hosts(host, ()), token, routes())
+        gate = Gate(app, self.metrics, served.limits, known_hosts(host, ()), token, routes())
+        self.app = for_origins(gate, origins)
 
     def get(self, target: str, headers: Mapping[str, str] | None = None) -> Reply:
         """GET."""

@@ -39,6 +39,21 @@ def test_a_token_comes_from_a_file_or_the_environment(
     assert "from-a-file" not in repr(given)
 
 
+def test_origins_are_given_as_browsers_send_them(tmkd: Call, given: list[ServerSettings], tmp_path: Path) -> None:
+    origins = ("https://shop.example", "http://localhost:3000", "http://[::1]:3000")
+    assert tmkd("serve", tmp_path, *(word for one in origins for word in ("--cors-origin", one))).code == 0
+    assert given[0].origins == origins
+
+
+@pytest.mark.parametrize("origin", ["*", "shop.example", "https://shop.example/", "https://shop.example/page", ""])
+def test_what_no_browser_sends_as_an_origin_is_refused(
+    tmkd: Call, given: list[ServerSettings], tmp_path: Path, origin: str
+) -> None:
+    said = tmkd("serve", tmp_path, "--cors-origin", origin)
+    assert (said.code, given) == (2, [])
+    assert f"--cors-origin {origin}: no origin" in said.err
+
+
 @pytest.mark.parametrize("content", ["", " \n", "two words", "schlüssel"])
 def test_a_token_is_one_word(tmkd: Call, given: list[ServerSettings], tmp_path: Path, content: str) -> None:
     (tmp_path / "token").write_text(content, encoding="utf-8")

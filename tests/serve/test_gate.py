@@ -66,6 +66,22 @@ def test_no_other_site_may_read_a_reply(client: Client) -> None:
     assert not any(name.startswith("access-control") for name in reply.headers)
 
 
+def test_pages_of_the_origins_given_may_read_replies_and_refusals(served: Served) -> None:
+    client = Client(served, token="secret", origins=["https://shop.example"])
+    for headers, status in (({}, 401), ({"authorization": "Bearer secret"}, 200)):
+        reply = client.post("/rerank", BODY, {"origin": "https://shop.example", **headers})
+        assert (reply.status, reply.headers["access-control-allow-origin"]) == (status, "https://shop.example")
+        reply = client.post("/rerank", BODY, {"origin": "https://evil.example", **headers})
+        assert "access-control-allow-origin" not in reply.headers
+
+
+def test_a_browser_may_ask_first_with_the_token_and_json(served: Served) -> None:
+    client = Client(served, token="secret", origins=["https://shop.example"])
+    asked = {"access-control-request-method": "POST", "access-control-request-headers": "authorization,content-type"}
+    assert client.send("OPTIONS", "/rerank", headers={"origin": "https://shop.example", **asked}).status == 200
+    assert client.send("OPTIONS", "/rerank", headers={"origin": "https://evil.example", **asked}).status == 400
+
+
 def test_a_body_larger_than_the_limit_is_refused_by_its_length_and_by_its_bytes(served: Served) -> None:
     served.limits = replace(served.limits, body_bytes=64)
     client = Client(served)

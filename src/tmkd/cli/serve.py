@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,6 +29,9 @@ def serve(
     host_name: Annotated[
         list[str] | None, typer.Option(help="A name that requests may have in Host. Repeatable.")
     ] = None,
+    cors_origin: Annotated[
+        list[str] | None, typer.Option(help="An origin whose pages may read replies, https://… Repeatable.")
+    ] = None,
     token_file: Annotated[
         Path | None, typer.Option(help=f"A file with the token that requests need; or the variable {TOKEN}.")
     ] = None,
@@ -49,7 +54,9 @@ def serve(
         raise UsageError(f"--index and --lookup go with a bundle's folder; {what} names its own")
     else:
         places = _of_recipe(what, set_, runs)
-    settings = ServerSettings(places, host, port, tuple(host_name or ()), _token(token_file), grace_seconds=grace)
+    settings = ServerSettings(
+        places, host, port, tuple(host_name or ()), _origins(cors_origin or ()), _token(token_file), grace_seconds=grace
+    )
     run_server(settings, workers, lambda line: err.print(line, highlight=False, markup=False, soft_wrap=True))
 
 
@@ -71,6 +78,14 @@ def _of_recipe(recipe: Path, changes: list[str] | None, runs: Path) -> Places:
 
     read = read_recipe(recipe, [argument("--set", change) for change in changes or ()])
     return places_of(RunFolder(read.without_extras(), recipe.resolve().parent, runs / read.name))
+
+
+def _origins(given: Sequence[str]) -> tuple[str, ...]:
+    """Origins as browsers send them.  Raises: UsageError for one that none would send."""
+    for origin in given:
+        if not re.fullmatch(r"https?://[a-z0-9.-]+(:[0-9]+)?|https?://\[[0-9a-f:.]+\](:[0-9]+)?", origin):
+            raise UsageError(f"--cors-origin {origin}: no origin; write it as browsers do: https://www.example.org")
+    return tuple(given)
 
 
 def _token(file: Path | None) -> str | None:

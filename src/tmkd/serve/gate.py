@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tmkd.serve.limits import Limits
@@ -108,6 +109,14 @@ class Gate:
         raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": refusal.status, "headers": raw})
         await send({"type": "http.response.body", "body": body})
+
+
+def for_origins(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
+    """Let pages of these origins read the replies (CORS), refusals too; without any, the application as it is."""
+    if not origins:
+        return app
+    headers = ("authorization", "content-type")
+    return CORSMiddleware(app, allow_origins=origins, allow_methods=("GET", "POST"), allow_headers=headers)
 
 
 def too_large(limits: Limits) -> Refusal:

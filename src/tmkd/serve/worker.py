@@ -19,7 +19,7 @@ import uvloop
 
 from tmkd.errors import TmkdError
 from tmkd.serve.app import Readiness, make_app, routes
-from tmkd.serve.gate import Gate, known_hosts
+from tmkd.serve.gate import Gate, for_origins, known_hosts
 from tmkd.serve.limits import Limits
 from tmkd.serve.metrics import Metrics
 from tmkd.serve.protocol import BoundedProtocol
@@ -32,12 +32,16 @@ _SWITCH_SECONDS = 0.0005  # for which a thread may hold the interpreter while an
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """Settings of a server: where it listens, the names it is known by, its token, seconds to drain, its limits."""
+    """Settings of a server: where it listens, the names it is known by, its token, seconds to drain, its limits.
+
+    `origins` are those of other sites' pages that may read its replies.
+    """
 
     places: Places
     host: str = "127.0.0.1"
     port: int = 8080
     host_names: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
     token: str | None = field(default=None, repr=False)
     grace_seconds: float = 10.0
     limits: Limits = field(default_factory=Limits)
@@ -102,7 +106,7 @@ def serve(
     hosts = known_hosts(settings.host, settings.host_names)
     gate = Gate(app, metrics, settings.limits, hosts, settings.token, routes())
     config = uvicorn.Config(
-        gate,
+        for_origins(gate, settings.origins),
         http=type("Protocol", (BoundedProtocol,), {"limits": settings.limits}),
         ws="none",
         lifespan="off",
