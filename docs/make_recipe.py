@@ -26,6 +26,7 @@ from tmkd.recipe.parts import (
     Words,
 )
 from tmkd.recipe.schema import CollectSpec, Recipe, RowSpec, StageSpec, TaskSpec, TeacherSpec
+from tmkd.recipe.seeds import SeedsSpec
 from tmkd.recipe.serving import PrecisionSpec, ServeSpec
 
 PAGE = Path(__file__).with_name("recipe.md")
@@ -50,7 +51,8 @@ of [every_field.yaml](every_field.yaml), in which each field occurs.
 
 # Each section: its heading, its type, the keys of the example that belong to it.
 SECTIONS: tuple[tuple[str, type[Spec], tuple[str, ...]], ...] = (
-    ("Top level", Recipe, ("name", "data", "seeds", "device", "precision")),
+    ("Top level", Recipe, ("name", "data", "device", "precision")),
+    ("seeds", SeedsSpec, ("seeds",)),
     ("pretrained", PretrainedSpec, ("pretrained",)),
     ("tasks", TaskSpec, ("tasks",)),
     ("collect", CollectSpec, ("collect",)),

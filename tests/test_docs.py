@@ -72,7 +72,7 @@ def test_every_field_of_a_recipe_occurs_in_the_example() -> None:
 @pytest.mark.parametrize(
     ("field", "takes"),
     [
-        ("seeds", "list: whole number ≥ 0, < 2³²"),
+        ("seeds", "[seeds](#seeds)"),
         ("device", "`auto`, `cpu`, `cuda`"),
         ("tasks", "name → [tasks](#tasks)"),
         ("export", "[export](#export)"),

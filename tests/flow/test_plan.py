@@ -87,6 +87,34 @@ def test_extras_are_made_only_when_asked_for(finished: World, tmkd: Call) -> Non
     assert [row["row"] for row in rows] == [*tiny.YARDSTICKS, "t1", "t2", "t3", "ensemble", "bert-3", "1-o-1", "tkd"]
 
 
+def test_a_second_teachers_seed_makes_the_whole_chain_anew_and_nothing_else(finished: World, tmkd: Call) -> None:
+    for row in ("1-o-1", "1avg-o-1", "m-o-m", "mkd", "tkd"):
+        tiny.change(finished.recipe, f"rows.{row}", None)
+    seeds = ("--set", "seeds={students: [1], teachers: [1, 2]}")
+    shown = tmkd("show", finished.recipe, "--runs", finished.runs, *seeds)
+    assert "students of the rows: 3 (students' seeds 1; teachers' seeds 1, 2)" in shown.out
+    made = steps_made(tmkd("run", finished.recipe, "--runs", finished.runs, *seeds))
+    assert made == [
+        "teach/t1@2",
+        "teach/t2@2",
+        *(f"score/{corpus}/{name}@2" for corpus in ("toy/dev", "toy/train", "web") for name in ("t1", "t2")),
+        "distill/toy/tmkd@2/1/stage 1",
+        "distill/toy/tmkd@2/1/stage 2",
+        "evaluate/toy/teacher t1@2",
+        "evaluate/toy/teacher t2@2",
+        "evaluate/toy/tmkd@2",
+        "evaluate/report",
+    ]
+    report = json.loads((finished.run / "report.json").read_text())
+    assert report["teachers_seeds"] == [1, 2]
+    pairs = [(row["row"], row["teachers_seed"]) for row in report["rows"] if row["row"] in ("t1", "bert-3", "tmkd")]
+    assert pairs == [("t1", 1), ("t1", 2), ("bert-3", 1), ("tmkd", 1), ("tmkd", 2)]
+    assert any(note.startswith("web × t1@2: logits") for note in report["notes"])
+    again = tmkd("run", finished.recipe, "--runs", finished.runs, *seeds)
+    assert "0 steps done now" in again.err
+    assert "over 2 pairs of a teachers" in (finished.run / "report.html").read_text()
+
+
 def test_a_recipe_without_rows_measures_its_teachers(finished: World, tmkd: Call) -> None:
     tiny.change(finished.recipe, "rows", None)
     said = tmkd("run", finished.recipe, "--runs", finished.runs)

@@ -12,6 +12,7 @@ from tmkd.errors import TmkdError
 from tmkd.flow.run_folder import NotYet, RunFolder
 from tmkd.recipe.parts import SourceSpec
 from tmkd.recipe.reader import read_recipe
+from tmkd.recipe.seeds import SeedsSpec
 from tmkd.store import digest_file, write_manifest
 
 
@@ -58,11 +59,24 @@ def test_the_best_teacher_is_known_when_all_that_score_dev_have(run: RunFolder) 
 
 def test_every_row_is_placed_for_each_task_and_seed(run: RunFolder) -> None:
     tiny.write_encoder(run.recipe_base / "bert")  # whose pooler tells whether the student gets a fresh one
-    run = RunFolder(run.recipe.model_copy(update={"seeds": (1, 2)}), run.recipe_base, run.folder)
+    run = RunFolder(run.recipe.model_copy(update={"seeds": SeedsSpec(students=(1, 2))}), run.recipe_base, run.folder)
     assert list(run.placed_rows())[:3] == [("bert-3", "toy", 1), ("bert-3", "toy", 2), ("1-o-1", "toy", 1)]
     (one,), (two,) = (run.row_students("bert-3", "toy", seed) for seed in (1, 2))
     assert one[0].parent == two[0].parent == run.folder / "students"
     assert one[0] != two[0]
+
+
+def test_a_run_has_a_replicate_per_teachers_seed(run: RunFolder) -> None:
+    tiny.write_encoder(run.recipe_base / "bert")
+    run = RunFolder(run.recipe.model_copy(update={"seeds": SeedsSpec(teachers=(2, 1))}), run.recipe_base, run.folder)
+    first, second = run.replicates
+    assert first is run
+    assert [part.teachers_seed for part in (first, second)] == [2, 1]
+    assert [list(part.teachers) for part in (first, second)] == [["t1@2", "t2@2", "judge"], ["t1", "t2", "judge"]]
+    assert first.teacher_folder("t1@2") == run.folder / "teachers" / "toy" / "t1@2"
+    both = [[part.row_students(row, "toy", 1)[0][0] for row in ("bert-3", "mkd")] for part in (first, second)]
+    assert both[0][0] == both[1][0]  # no teacher takes part in it
+    assert both[0][1] != both[1][1]
 
 
 def test_a_teacher_that_is_not_done_has_no_column(run: RunFolder) -> None:

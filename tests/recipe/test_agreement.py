@@ -68,7 +68,10 @@ def test_a_layout_is_for_pairs(part: str) -> None:
             {"teachers": {"gold": {"task": "toy", "base": "b"}}},
             r"teachers\.gold: gold is the name of the golden labels",
         ),
-        ({"seeds": [1, 2, 1]}, "seeds: a seed is given twice"),
+        (
+            {"seeds": {"teachers": [1, 2]}, "teachers": {"m": {"task": "toy", "model": "m"}}},
+            r"seeds\.teachers: no teacher has a base to be fine-tuned",
+        ),
         ({"rows": {"t1": {"stages": [{}]}}}, r"rows\.t1: another row of the report has this name"),
         ({"rows": {"ensemble": {"stages": [{}]}}}, r"rows\.ensemble: another row of the report has this name"),
         ({"export": {"row": "m-o-m"}}, r"export\.row: no row of one student is called 'm-o-m'; there is mkd"),

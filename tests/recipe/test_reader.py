@@ -139,7 +139,8 @@ def test_an_unknown_key_names_the_line_and_the_near_miss(tmp_path: Path, old: st
         ("{base: bert}", "{base: bert, layers: 2.5}", "r.yaml:11: student.layers: give a whole number; this is 2.5"),
         ("{base: bert}", "", "r.yaml:11: student is empty; fill it in, or remove the line"),
         ("student: {base: bert}", "device: cpu", "r.yaml:1: 'student' is missing"),
-        ("student:", "seeds: 3\nstudent:", "r.yaml:11: seeds: give a list, such as [a, b]; this is 3"),
+        ("student:", "seeds: 3\nstudent:",
+         "r.yaml:11: seeds: give a list, such as [1, 2], or lists of students and teachers; this is 3"),
         ("student:", "device: gpu\nstudent:", "r.yaml:11: device: give 'auto', 'cpu' or 'cuda'; this is 'gpu'"),
         ("train: train.tsv", "train:", "r.yaml:4: tasks.answers.train is empty; fill it in, or remove the line"),
         ("{test: test.tsv}", "test.tsv",
@@ -248,7 +249,12 @@ def test_set_reads_its_value_as_yaml_and_may_add_what_the_recipe_leaves_out(tmp_
         "data=a=b",
         "student.layers=1",
     )
-    assert (changed.seeds, changed.evaluate.pairs, changed.data, changed.student.layers) == ((1, 2), 8, "a=b", 1)
+    assert (changed.seeds.students, changed.evaluate.pairs, changed.data, changed.student.layers) == (
+        (1, 2),
+        8,
+        "a=b",
+        1,
+    )
     assert changed.rows["tmkd"].stages[1].fit.clip == 2.0
 
 
@@ -278,7 +284,7 @@ def test_set_of_a_missing_key_is_an_error(tmp_path: Path, change: str, told: str
         ("rows.tmkd.stages.1.alhpa=.3", "r.yaml:20, {}: unknown key 'rows.tmkd.stages.1.alhpa'; did you mean 'alpha'?"),
         ("teachers.t2.fit.epoch=1", "r.yaml:10, {}: unknown key 'teachers.t2.fit.epoch'; did you mean 'epochs'?"),
         ("student=", "r.yaml:11, {}: student is empty; fill it in, or remove the line"),
-        ("seeds=2", "r.yaml:1, {}: seeds: give a list, such as [a, b]; this is 2"),
+        ("seeds=2", "r.yaml:1, {}: seeds: give a list, such as [1, 2], or lists of students and teachers; this is 2"),
     ],
 )
 def test_the_error_on_a_wrong_value_given_by_set_names_set(tmp_path: Path, change: str, told: str) -> None:

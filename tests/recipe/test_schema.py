@@ -38,7 +38,7 @@ def test_the_smallest_recipe_has_defaults() -> None:
     )
     assert least.tasks["t"].labels == ("no", "yes")
     assert least.tasks["t"].positive == "yes"
-    assert (least.student.layers, least.student.pool, least.seeds, least.device) == (3, "pooler", (1,), "auto")
+    assert (least.student.layers, least.student.pool, least.device) == (3, "pooler", "auto")
     assert least.rows == {}
 
 

@@ -16,6 +16,7 @@ from tmkd.cli.output import print_json
 from tmkd.flow.evaluate import BUNDLE
 from tmkd.flow.export import FRONTIER, FRONTIER_PAGE
 from tmkd.flow.measured import measured_rows
+from tmkd.flow.plan import seeds_line
 from tmkd.flow.run_folder import RunFolder
 from tmkd.flow.runner import states
 from tmkd.machine import machine_line
@@ -65,11 +66,12 @@ def show_report(run: RunFolder, as_json: bool) -> None:
 def _best_student(run: RunFolder, task: str, results: Sequence[Result]) -> str:
     """The student with the highest accuracy on a task's first test set, where it lies, and how to open it."""
     first = next(iter(run.recipe.tasks[task].tests))
-    accuracy = {(one.row, one.seed): one.accuracy for one in results if (one.task, one.split) == (task, first)}
+    measured = [one for one in results if (one.task, one.split) == (task, first)]
+    accuracy = {(one.row, one.seed, one.teachers_seed): one.accuracy for one in measured}
     rows = [row for row in measured_rows(run) if row.kind == "student" and row.task == task]
     if not rows:
         return f"no student of {task}: the recipe has no rows for it"
-    best = max(rows, key=lambda row: accuracy[row.row, row.seed])
+    best = max(rows, key=lambda row: accuracy[row.row, row.seed, row.teachers_seed])
     mean = "the mean of " if len(best.models) > 1 else ""
     return (
         f"best student of {task} ({best.row}): {mean}{', '.join(map(str, best.models))}; "
@@ -108,6 +110,7 @@ def show_states(run: RunFolder, console: Console, as_json: bool) -> None:
         state = f"[{colour[now.kind]}]{now.kind}[/]"
         table.add_row(step.title, state, now.why, took, *([other] if any(others) else []))
     console.print(table)
+    console.print(seeds_line(run), highlight=False)
 
 
 def _made_with(folder: Path) -> dict[str, str]:

@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One row measured on one split with one seed.
+    """One row measured on one split with one seed and one teachers' seed.
 
     Measures are shares in [0, 1], None where they mean nothing; `parameters` and `bytes` (on disk) count all members of
     a row; `questions` were ranked and `left_out` could not be; `seconds_to_make` is the wall time of all its steps;
@@ -38,6 +38,7 @@ class Result:
     questions: int = 0
     left_out: int = 0
     warnings: tuple[str, ...] = ()
+    teachers_seed: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ def _lines(own: Sequence[Result], first: str, last: str) -> list[Line]:
                 pairs_per_second=_mean(judged, lambda result: result.pairs_per_second),
                 speed_up=None,
                 seconds_to_make=_mean(judged, lambda result: result.seconds_to_make),
-                seeds=len({result.seed for result in judged}),
+                seeds=len({(result.teachers_seed, result.seed) for result in judged}),
                 questions=max((result.questions for result in of_row if result.split == last), default=0),
                 left_out=max((result.left_out for result in of_row if result.split == last), default=0),
                 warned=any(result.warnings for result in of_row),

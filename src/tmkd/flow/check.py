@@ -14,7 +14,7 @@ from tmkd.distill.rows import declared
 from tmkd.errors import TmkdError, install_hint, optional_import
 from tmkd.flow.check_files import Pairs, read_files
 from tmkd.flow.export import exported_task
-from tmkd.flow.plan import steps
+from tmkd.flow.plan import seeds_line, steps
 from tmkd.flow.run_folder import RunFolder
 from tmkd.pretrained import model_config
 from tmkd.progress import clock
@@ -53,6 +53,7 @@ def check_run(run: RunFolder, console: Console, as_json: bool) -> None:
         table.add_row(title, f"{one.pairs:,}" if one.pairs else "", clock(one.seconds), f"{one.bytes / 1e6:.1f} MB")
     if left:
         console.print(table)
+    console.print(seeds_line(run), highlight=False)
     total, disk = sum(one.seconds for _, one in left), sum(one.bytes for _, one in left)
     state = f"{len(left)} steps left, very roughly {clock(total)} and {disk / 1e6:.0f} MB" if left else "all is done"
     console.print(f"the recipe and its files are in order; {state}", highlight=False)

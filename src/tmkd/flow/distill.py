@@ -13,16 +13,19 @@ from tmkd.flow.run_folder import NotYet, RunFolder
 from tmkd.flow.step import Step, never_made
 from tmkd.recipe.parts import StudentSpec
 from tmkd.recipe.schema import StageSpec
+from tmkd.recipe.seeds import seeded
 from tmkd.train.estimate import Estimate, Sizes, training_seconds, weight_bytes
 
 _READ_PER_SECOND = 5000  # pairs that a pruned start counts the neurons and word pieces of
 
 
 def distill_steps(run: RunFolder) -> Iterator[Step]:
-    """Steps of the students: each stage of each row once; rows share the first stages that they have in common."""
+    """Steps of the students of one teachers' seed: each stage once; rows share the first stages that they have in
+    common.
+    """
     planned: set[Path] = set()
     for row, task, seed in run.placed_rows():
-        name = f"distill/{task}/{row}/{seed}"
+        name = f"distill/{task}/{seeded(row, run.teachers_seed)}/{seed}"
         try:
             students = run.row_students(row, task, seed)
         except NotYet as unready:

@@ -12,6 +12,7 @@ import numpy as np
 from tmkd.flow.run_folder import NotYet, RunFolder
 from tmkd.flow.step import Make, Step, never_made
 from tmkd.metrics.learned import class_signs
+from tmkd.recipe.seeds import seeded
 from tmkd.store import sealed, write_atomic
 from tmkd.teachers.teacher import Teacher
 from tmkd.train.estimate import Estimate, Sizes, scoring_seconds
@@ -72,18 +73,19 @@ def student_scorer(run: RunFolder, student: Path, name: str) -> Scorer:
 
 
 def evaluate_steps(run: RunFolder) -> Iterator[Step]:
-    """Steps of evaluation: probabilities of every teacher and student on every test set of its task."""
+    """Steps of evaluation of one teachers' seed: probabilities of every teacher and student on its task's test sets."""
     for teacher in run.teachers.values():
         if teacher.pretrained is not None:
             yield _evaluate_teacher(run, teacher, teacher.pretrained)
     planned: set[tuple[str, Path]] = set()
     for row, task, seed in run.placed_rows():
+        shown = seeded(row, run.teachers_seed)
         estimate = partial(_estimate, run, task, run.recipe.student.base, run.recipe.student_of(row).layers)
         try:
             students = run.row_students(row, task, seed)
         except NotYet as unready:
             yield Step(
-                f"evaluate/{task}/{row}/{seed}",
+                f"evaluate/{task}/{shown}/{seed}",
                 "evaluate",
                 run.folder / "predictions",
                 {},
@@ -96,7 +98,7 @@ def evaluate_steps(run: RunFolder) -> Iterator[Step]:
         for student, _ in students:
             if (task, student) not in planned:
                 planned.add((task, student))
-                yield _evaluate_student(run, task, student, f"{row} (seed {seed})", estimate)
+                yield _evaluate_student(run, task, student, f"{shown} (seed {seed})", estimate)
 
 
 def bundle_step(run: RunFolder, row: str, task: str) -> Step:
@@ -105,7 +107,7 @@ def bundle_step(run: RunFolder, row: str, task: str) -> Step:
     estimate = partial(_estimate, run, task, spec.base, spec.layers)
     shown = bundle_row(row)
     try:
-        ((student, _),) = run.row_students(row, task, run.recipe.seeds[0])
+        ((student, _),) = run.row_students(row, task, run.recipe.seeds.students[0])
     except NotYet as unready:
         folder = run.predictions_folder(task, BUNDLE)
         name = f"evaluate/{task}/{BUNDLE}"

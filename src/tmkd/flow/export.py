@@ -52,7 +52,7 @@ def _student(run: RunFolder, row: str) -> Path:
 
 def _chain(run: RunFolder, row: str) -> tuple[Path, tuple[PlannedStage, ...]]:
     """Student of a row and the stages that make it.  Raises: NotYet."""
-    (chain,) = run.row_students(row, exported_task(run, row), run.recipe.seeds[0])
+    (chain,) = run.row_students(row, exported_task(run, row), run.recipe.seeds.students[0])
     return chain
 
 

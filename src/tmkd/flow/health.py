@@ -67,6 +67,11 @@ def _counts(facts: Mapping[str, Any], of: str = "") -> Iterator[str]:
 
 def health_lines(run: RunFolder) -> Iterator[str]:
     """One line per teacher and corpus it scores: dev accuracy, logits, constants, agreement; then warnings."""
+    yield from dict.fromkeys(line for part in run.replicates for line in _health_lines(part))
+
+
+def _health_lines(run: RunFolder) -> Iterator[str]:
+    """The same of one teachers' seed."""
     for corpus in [*(f"{task}/dev" for task in run.recipe.tasks), *run.recipe.collect]:
         names = [name for name in declared(run.recipe, corpus) if read_manifest(run.soft_folder(corpus, name))]
         if not names:

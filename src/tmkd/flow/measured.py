@@ -11,6 +11,8 @@ from tmkd.flow.evaluate import BUNDLE, bundle_row
 from tmkd.flow.export import exported_task
 from tmkd.flow.run_folder import RunFolder
 from tmkd.flow.yardsticks import yardstick_key, yardsticks
+from tmkd.recipe.seeds import unseeded
+from tmkd.teachers.teacher import Teacher
 
 if TYPE_CHECKING:
     from tmkd.evaluate.results import Kind
@@ -20,55 +22,78 @@ if TYPE_CHECKING:
 class Measured:
     """Row of the report: the predictions that it averages, and the artifacts made on the way to it.
 
-    `keys` name the predictions, `models` the artifacts they are of, in the same order; `teachers` has their names, or
-    is empty; `encoder` is the pretrained one that a yardstick reads, None for BM25 and all else.
+    `seed` is the students', or a teacher's own; `keys` name the predictions, `models` the artifacts they are of, in the
+    same order, and `teachers` those among them; `encoder` is the pretrained one that a yardstick reads, None for BM25
+    and all else.
     """
 
     row: str
     kind: Kind
     task: str
     seed: int
+    teachers_seed: int
     keys: tuple[str, ...]
     models: tuple[Path, ...]
     made_by: tuple[Path, ...]
-    teachers: tuple[str, ...] = ()
+    teachers: tuple[Teacher, ...] = ()
     encoder: str | None = None
 
 
 def measured_rows(run: RunFolder) -> Iterator[Measured]:
-    """Every row of the report: yardsticks, teachers, their ensemble, the recipe's rows, the exported one's bundle."""
+    """Every row of the report: yardsticks, teachers, their ensemble, the recipe's rows, the exported one's bundle.
+
+    A row that no re-seeded teacher takes part in has the first teachers' seed alone.
+    """
+    known: set[tuple[object, ...]] = set()
+    for row in _measured_rows(run):
+        measured = (row.row, row.task, row.seed, row.keys)
+        if measured not in known:
+            known.add(measured)
+            yield row
+
+
+def _measured_rows(run: RunFolder) -> Iterator[Measured]:
+    """The same, with some rows once per teachers' seed that changes nothing in them."""
     for task in run.recipe.tasks:
         for row, encoder in yardsticks(run, task).items():
             key = yardstick_key(encoder)
             made = (run.predictions_folder(task, key),)
-            yield Measured(row, "yardstick", task, run.recipe.seeds[0], (key,), (), made, encoder=encoder)
-        names = [one.name for one in run.teachers.values() if one.spec.task == task and one.pretrained is not None]
-        for name in names:
-            yield _teachers_row(run, name, "teacher", task, (name,))
-        if len(names) > 1:
-            yield _teachers_row(run, "ensemble", "ensemble", task, tuple(names))
-    for row, task, seed in run.placed_rows():
-        students = run.row_students(row, task, seed)
-        models = tuple(folder for folder, _ in students)
-        stages = dict.fromkeys(
-            run.student_folder(chain[:depth], seed) for _, chain in students for depth in range(1, len(chain) + 1)
-        )
-        yield Measured(row, "student", task, seed, tuple(model.name for model in models), models, tuple(stages))
+            seed = run.seeds.students[0]
+            yield Measured(row, "yardstick", task, seed, run.teachers_seed, (key,), (), made, encoder=encoder)
+        for part in run.replicates:
+            own = tuple(one for one in part.teachers.values() if one.spec.task == task and one.pretrained is not None)
+            for teacher in own:
+                yield _teachers_row(part, unseeded(teacher.name), "teacher", task, (teacher,))
+            if len(own) > 1:
+                yield _teachers_row(part, "ensemble", "ensemble", task, own)
+    for part in run.replicates:
+        for row, task, seed in part.placed_rows():
+            yield _students_row(part, row, task, seed)
     if run.recipe.export is not None:
         yield _bundles_row(run, run.recipe.export.row)
 
 
+def _students_row(run: RunFolder, row: str, task: str, seed: int) -> Measured:
+    students = run.row_students(row, task, seed)
+    models = tuple(folder for folder, _ in students)
+    stages = dict.fromkeys(
+        run.student_folder(chain[:depth], seed) for _, chain in students for depth in range(1, len(chain) + 1)
+    )
+    keys = tuple(model.name for model in models)
+    return Measured(row, "student", task, seed, run.teachers_seed, keys, models, tuple(stages))
+
+
 def _bundles_row(run: RunFolder, row: str) -> Measured:
-    task, seed = exported_task(run, row), run.recipe.seeds[0]
+    task, seed = exported_task(run, row), run.seeds.students[0]
     ((_, chain),) = run.row_students(row, task, seed)
     stages = tuple(run.student_folder(chain[:depth], seed) for depth in range(1, len(chain) + 1))
     folder = run.bundle_folder
-    return Measured(bundle_row(row), "bundle", task, seed, (BUNDLE,), (folder,), (*stages, folder))
+    return Measured(bundle_row(row), "bundle", task, seed, run.teachers_seed, (BUNDLE,), (folder,), (*stages, folder))
 
 
 def _teachers_row(
-    run: RunFolder, row: str, kind: Literal["teacher", "ensemble"], task: str, names: tuple[str, ...]
+    run: RunFolder, row: str, kind: Literal["teacher", "ensemble"], task: str, teachers: tuple[Teacher, ...]
 ) -> Measured:
-    folders = tuple(run.teacher_folder(name) for name in names)
-    keys = tuple(f"teacher-{name}" for name in names)
-    return Measured(row, kind, task, run.recipe.teachers[names[0]].seed, keys, folders, folders, names)
+    folders = tuple(run.teacher_folder(one.name) for one in teachers)
+    keys = tuple(f"teacher-{one.name}" for one in teachers)
+    return Measured(row, kind, task, teachers[0].spec.seed, run.teachers_seed, keys, folders, folders, teachers)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
-from tmkd.distill.rows import declared, members
+from tmkd.distill.rows import chain_key, declared, members
 from tmkd.flow.collect import collect_steps
 from tmkd.flow.distill import distill_steps
 from tmkd.flow.evaluate import bundle_step, evaluate_steps
@@ -24,21 +25,52 @@ def steps(run: RunFolder) -> Iterator[Step]:
 
     Raises: UsageError, before the first step, when a row names a teacher or corpus that is not there.
     """
+    trained_students(run)
+    known: set[Path] = set()
+    for step in _steps(run):
+        if step.waits or step.folder not in known:  # teachers' seeds share what no teacher of theirs takes part in
+            known.add(step.folder)
+            yield step
+
+
+def _steps(run: RunFolder) -> Iterator[Step]:
+    """The same, with some steps more than once."""
     recipe = run.recipe
-    for row, of, _ in run.placed_rows():
-        members(recipe, row, recipe.rows[row], of, run.best_possible)
     yield from collect_steps(run)
-    for teacher in run.teachers.values():
-        yield teach_step(run, teacher)
-    for corpus in run.corpora():
-        for name in declared(recipe, corpus):
-            yield score_step(run, run.teachers[name], corpus)
-    yield from distill_steps(run)
+    for part in run.replicates:
+        for teacher in part.teachers.values():
+            yield teach_step(part, teacher)
+        for corpus in part.corpora():
+            for name in declared(part.recipe, corpus):
+                yield score_step(part, part.teachers[name], corpus)
+        yield from distill_steps(part)
     yield from yardstick_steps(run)
-    yield from evaluate_steps(run)
+    for part in run.replicates:
+        yield from evaluate_steps(part)
     if recipe.export is not None:
         yield from export_steps(run, recipe.export)
         yield bundle_step(run, recipe.export.row, exported_task(run, recipe.export.row))
     yield report_step(run)
     if recipe.serve is not None:
         yield from precompute_steps(run, recipe.serve)
+
+
+def trained_students(run: RunFolder) -> int:
+    """Number of students that the rows stand for, over all seeds; one that several rows share counts once.
+
+    Raises: UsageError when a row names a teacher or corpus that is not there.
+    """
+    return len(
+        {
+            chain_key(chain, seed)
+            for part in run.replicates
+            for row, task, seed in part.placed_rows()
+            for chain in members(part.recipe, row, part.recipe.rows[row], task, part.best_possible)
+        }
+    )
+
+
+def seeds_line(run: RunFolder) -> str:
+    """Number of students, and the seeds that they are made with."""
+    students, teachers = (", ".join(map(str, seeds)) for seeds in (run.seeds.students, run.seeds.teachers))
+    return f"students of the rows: {trained_students(run)} (students' seeds {students}; teachers' seeds {teachers})"

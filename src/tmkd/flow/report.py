@@ -47,7 +47,8 @@ def report(run: RunFolder, folder: Path) -> dict[str, Any]:
         name=run.recipe.name,
         date=time.strftime("%Y-%m-%d"),
         machine=machine_line(),
-        seeds=run.recipe.seeds,
+        seeds=run.seeds.students,
+        teachers_seeds=run.seeds.teachers,
         results=tuple(results),
         data=tuple(data_set(name, run.corpus(name)) for name in (*names, *run.recipe.collect)),
         speeds={
@@ -91,7 +92,7 @@ def _shape(run: RunFolder, row: Measured) -> str:
     if row.kind in ("bundle", "yardstick"):
         return row.row
     if row.teachers:
-        return str([(run.teachers[name].pretrained, run.teachers[name].spec.max_length) for name in row.teachers])
+        return str([(one.pretrained, one.spec.max_length) for one in row.teachers])
     return str((len(row.keys), run.recipe.student_of(row.row)))
 
 
@@ -105,7 +106,7 @@ def _members(run: RunFolder, row: Measured) -> tuple[Scorer, ...]:
         parameters = sealed(run.predictions_folder(row.task, BUNDLE)).facts["parameters"]
         return (bundle_scorer(run, row.row, parameters),)
     if row.teachers:
-        return tuple(teacher_scorer(run, run.teachers[name], name) for name in row.teachers)
+        return tuple(teacher_scorer(run, one, one.name) for one in row.teachers)
     return tuple(student_scorer(run, model, model.name) for model in row.models)
 
 
@@ -143,6 +144,7 @@ def _measure(run: RunFolder, row: Measured, speeds: dict[tuple[str, tuple[str, .
             bytes=sum(manifest.facts["bytes"] for manifest in manifests),
             pairs_per_second=speeds[row.task, row.keys].pairs_per_second,
             seed=row.seed,
+            teachers_seed=row.teachers_seed,
             seconds_to_make=round(sum(sealed(folder).seconds for folder in row.made_by), 1),
             questions=ranked.questions,
             left_out=ranked.left_out,
@@ -165,18 +167,19 @@ def report_step(run: RunFolder) -> Step:
         for task in run.recipe.tasks
         for row, encoder in yardsticks(run, task).items()
     }
-    for name, teacher in run.teachers.items():
+    for name, teacher in ((name, teacher) for part in run.replicates for name, teacher in part.teachers.items()):
         if teacher.pretrained is not None:
             needs[f"evaluate/teacher {name}"] = run.predictions_folder(teacher.spec.task, f"teacher-{name}")
     waits = ""
     rows: list[list[object]] = []
-    for row, task, seed in run.placed_rows():
+    for part, row, task, seed in ((one, *placed) for one in run.replicates for placed in one.placed_rows()):
         try:
-            keys = [folder.name for folder, _ in run.row_students(row, task, seed)]
+            keys = [folder.name for folder, _ in part.row_students(row, task, seed)]
         except NotYet as unready:
             waits = str(unready)
             break
-        rows.append([row, task, seed, keys])
+        if [row, task, seed, keys] not in rows:
+            rows.append([row, task, seed, keys])
         needs |= {f"evaluate/{task}/{row}/{key}": run.predictions_folder(task, key) for key in keys}
     if run.recipe.export is not None:
         task = exported_task(run, run.recipe.export.row)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,6 +20,7 @@ from tmkd.pooler import Use, never_trained
 from tmkd.pretrained import ModelFolder, find
 from tmkd.recipe.parts import FreshPooler, SourceSpec, StudentSpec
 from tmkd.recipe.schema import Recipe
+from tmkd.recipe.seeds import with_teachers_seed
 from tmkd.store import digest_json, digest_path, read_manifest, sealed
 from tmkd.teachers.kinds import teachers_of
 
@@ -33,18 +35,36 @@ class NotYet(Exception):
 class RunFolder:
     """Recipe and its run folder. Opening it reads nothing; its methods read manifests and files that the recipe names.
 
-    `recipe_base` is the recipe's own folder, `folder` the run's: `runs/NAME`.
+    `recipe_base` is the recipe's own folder, `folder` the run's: `runs/NAME`. With several teachers' seeds `recipe` has
+    the teachers of the first.
     """
 
     def __init__(self, recipe: Recipe, recipe_base: Path, folder: Path) -> None:
-        self.recipe = recipe
-        self.teachers = teachers_of(recipe)
+        self._asked, self.seeds = recipe, recipe.seeds
+        self.recipe = with_teachers_seed(recipe, recipe.seeds.teachers[0])
+        self.teachers = teachers_of(self.recipe)
         self.recipe_base = recipe_base
         self.base = (recipe_base / recipe.data).resolve()
         self.folder = folder
         self._digests: dict[Path, str] = {}
         self._models: dict[str, ModelFolder] = {}
         self._fresh: dict[tuple[str, Use], bool] = {}
+
+    @property
+    def teachers_seed(self) -> int:
+        """The teachers' seed."""
+        return self.recipe.seeds.teachers[0]
+
+    @cached_property
+    def replicates(self) -> tuple[RunFolder, ...]:
+        """This run, and the same with each further teachers' seed: what its teachers and their students are made in."""
+        others = []
+        for seed in self.seeds.teachers[1:]:
+            seeds = self.seeds.model_copy(update={"teachers": (seed,)})
+            other = RunFolder(self._asked.model_copy(update={"seeds": seeds}), self.recipe_base, self.folder)
+            other._digests, other._models, other._fresh = self._digests, self._models, self._fresh
+            others.append(other)
+        return (self, *others)
 
     # -- places in the run folder ---------------------------------------------------------------------------------
 
@@ -198,10 +218,10 @@ class RunFolder:
     # -- rows -----------------------------------------------------------------------------------------------------
 
     def placed_rows(self) -> Iterator[tuple[str, str, int]]:
-        """Every (row, task, seed) of the recipe."""
+        """Every (row, task, students' seed) of the recipe."""
         for name, row in self.recipe.rows.items():
             for task in row.tasks or tuple(self.recipe.tasks):
-                for seed in self.recipe.seeds:
+                for seed in self.recipe.seeds.students:
                     yield name, task, seed
 
     def row_students(self, row: str, task: str, seed: int) -> list[tuple[Path, tuple[PlannedStage, ...]]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tmkd.recipe.parts import SourceSpec
+from tmkd.recipe.seeds import OWN
 
 if TYPE_CHECKING:
     from tmkd.recipe.schema import Recipe
@@ -60,8 +61,8 @@ def check(recipe: Recipe) -> None:
             raise ValueError(f"{key}: no row of one student is called '{name}'; there is {', '.join(single)}")
     if recipe.serve is not None:
         _check_serving(recipe, recipe.serve)
-    if len(set(recipe.seeds)) != len(recipe.seeds):
-        raise ValueError("seeds: a seed is given twice; keep one")
+    if recipe.seeds.teachers != (OWN,) and all(teacher.base is None for teacher in recipe.teachers.values()):
+        raise ValueError("seeds.teachers: no teacher has a base to be fine-tuned, so none has a seed; take it out")
 
 
 def _check_serving(recipe: Recipe, serve: ServeSpec) -> None:

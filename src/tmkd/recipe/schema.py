@@ -22,6 +22,7 @@ from tmkd.recipe.parts import (
     Spec,
     StudentSpec,
 )
+from tmkd.recipe.seeds import SeedsSpec
 from tmkd.recipe.serving import ServeSpec
 
 
@@ -212,8 +213,8 @@ class Recipe(Spec):
     """Name of the run's folder in `runs/`."""
     data: str = "."
     """Folder that file names are relative to, itself relative to the recipe."""
-    seeds: tuple[Seed, ...] = Field((1,), min_length=1)
-    """Seeds of the students; with several the table has mean ± standard deviation."""
+    seeds: SeedsSpec = SeedsSpec()
+    """Seeds of students and teachers; with several the table has mean ± standard deviation."""
     device: Device = "auto"
     """Device that models run on; `auto` takes CUDA where there is some."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ROW_KEYS = (
     *("row", "task", "split", "accuracy", "auc", "mrr", "map", "ndcg_10"),
-    *("parameters", "bytes", "pairs_per_second", "seed", "seconds_to_make"),
+    *("parameters", "bytes", "pairs_per_second", "seed", "teachers_seed", "seconds_to_make"),
 )
 
 
@@ -48,6 +48,7 @@ class Report:
     data: tuple[DataSet, ...] = ()
     speeds: Mapping[str, Speed] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    teachers_seeds: tuple[int, ...] = (1,)
 
 
 def data_set(name: str, corpus: Corpus) -> DataSet:
@@ -92,7 +93,7 @@ def read_report(path: Path) -> Report:
         )
         facts["data"] = tuple(DataSet(**item) for item in facts["data"])
         facts["speeds"] = {name: Speed(**item) for name, item in facts["speeds"].items()}
-        facts["seeds"], facts["notes"] = tuple(facts["seeds"]), tuple(facts["notes"])
+        facts |= {key: tuple(facts[key]) for key in ("seeds", "teachers_seeds", "notes") if key in facts}
         return Report(**facts)
     except FileNotFoundError as error:
         raise TmkdError(f"{path}: no report yet; make it with: tmkd evaluate RECIPE") from error

@@ -37,6 +37,11 @@ def write_report_html(path: Path, report: Report) -> None:
             ("Date", report.date),
             ("Machine", report.machine),
             ("Seed" if len(report.seeds) == 1 else "Seeds", seeds),
+            *(
+                [("Teachers' seeds", ", ".join(map(str, report.teachers_seeds)))]
+                if len(report.teachers_seeds) > 1
+                else []
+            ),
         ],
         tasks=[_task(task, report) for task in distinct(result.task for result in report.results)],
         report=report,
@@ -50,7 +55,7 @@ def _task(name: str, report: Report) -> _Task:
     if any(row.pairs_per_second for row in rows):
         drawings.append(("Accuracy against speed", figures.accuracy_against_speed(results)))
     splits = split_lines(results) if len(distinct(result.split for result in results)) > 1 else []
-    return _Task(name, _gains(rows), rows, _caption(rows), drawings, splits)
+    return _Task(name, _gains(rows), rows, _caption(rows, len(report.teachers_seeds) > 1), drawings, splits)
 
 
 def _gains(rows: Sequence[Line]) -> list[tuple[str, str]]:
@@ -69,8 +74,8 @@ def _gains(rows: Sequence[Line]) -> list[tuple[str, str]]:
     return gains
 
 
-def _caption(rows: Sequence[Line]) -> str:
-    """The splits that the measures are of, and the number of seeds."""
+def _caption(rows: Sequence[Line], teachers: bool) -> str:
+    """The splits that the measures are of, and the number of seeds, or of pairs where the teachers have several too."""
     parts = [f"Accuracy and AUC on {rows[0].split}"] if rows else []
     ranked = next((row for row in rows if row.mrr is not None), None)
     if ranked is not None:
@@ -78,5 +83,6 @@ def _caption(rows: Sequence[Line]) -> str:
         parts.append(f"MRR, MAP and nDCG@10 on {ranked.ranked_split} ({counts})")
     parts.append("speed-up over the best teacher")
     if any(row.seeds > 1 for row in rows):
-        parts.append(f"mean ± standard deviation over {max(row.seeds for row in rows)} seeds")
+        over = "pairs of a teachers' and a student's seed" if teachers else "seeds"
+        parts.append(f"mean ± standard deviation over {max(row.seeds for row in rows)} {over}")
     return "; ".join(parts) + "."
