@@ -11,11 +11,12 @@ import yaml
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 
+from tmkd.recipe.fit import FitSpec
 from tmkd.recipe.parts import (
     EvaluateSpec,
     ExportSpec,
-    FitSpec,
     PretrainedSpec,
+    PriorSpec,
     SmallerSpec,
     Sources,
     SourceSpec,
@@ -63,6 +64,7 @@ SECTIONS: tuple[tuple[str, type[Spec], tuple[str, ...]], ...] = (
     ("rows: stages", StageSpec, ("stages",)),
     ("fit", FitSpec, ()),
     ("file", SourceSpec, ()),
+    ("file: threshold", PriorSpec, ()),
     ("file: votes", VotesSpec, ()),
     ("file: texts", TextsSpec, ()),
     ("evaluate", EvaluateSpec, ("evaluate",)),

@@ -14,7 +14,7 @@ from tmkd.data.labels import LabelSet
 from tmkd.data.tokens import TokenIds
 from tmkd.network import Student, StudentConfig
 from tmkd.network.headers import Header
-from tmkd.recipe.parts import FitSpec
+from tmkd.recipe.fit import FitSpec
 from tmkd.train.batches import Examples
 from tmkd.train.hardware import Hardware
 from tmkd.train.loop import FitReport, fit

@@ -33,7 +33,7 @@ from tmkd.network.device import place
 from tmkd.network.encoder import fresh_pooler
 from tmkd.network.headers import Header
 from tmkd.network.scoring import network_logits
-from tmkd.recipe.parts import FitSpec
+from tmkd.recipe.fit import FitSpec
 from tmkd.recipe.schema import Recipe
 from tmkd.store import digest_bytes, json_bytes, write_atomic
 from tmkd.teachers.network import forward, open_model

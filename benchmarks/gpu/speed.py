@@ -35,7 +35,7 @@ from tmkd.machine import machine_line
 from tmkd.network import Student, StudentConfig, scoring
 from tmkd.network.headers import Header
 from tmkd.network.scoring import batched_logits, bf16_copy, network_logits
-from tmkd.recipe.parts import FitSpec
+from tmkd.recipe.fit import FitSpec
 from tmkd.teachers.network import TeacherNetwork, forward, load
 from tmkd.train.batches import Examples
 from tmkd.train.hardware import Hardware

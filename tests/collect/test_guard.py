@@ -61,9 +61,24 @@ def test_a_near_guard_also_takes_out_near_duplicates() -> None:
     rows = pair_table(["is tea hot, how", "When?", "Why?"], ["No.", "Hm: tea is hot.", "Tea is hot"], None, "web")
     table, counts = near.clean(rows, "qa")
     assert table["question"].to_pylist() == ["When?"]  # three words of a longer passage are no run of four
-    assert counts == {"questions": 0, "passages": 1, "premises": 0, "pairs": 0, "near": 1, "removed": 2}
-    assert "near" not in GUARD.clean(rows, "qa")[1]
+    assert counts == {"questions": 0, "passages": 1, "premises": 0, "pairs": 0} | {
+        "near_questions": 1, "near_passages": 0, "removed": 2
+    }  # fmt: skip
+    assert GUARD.clean(rows, "qa")[1].keys() == near.clean(rows, "nli")[1].keys() == counts.keys() - {
+        "near_questions", "near_passages"
+    }  # fmt: skip
     assert near.clean(rows, "nli")[1]["removed"] == 0
+
+
+def test_rows_with_both_texts_near_are_counted_in_both_and_removed_once() -> None:
+    held = pair_table(
+        ["how tall is the old lighthouse"], ["forty workers built its granite tower in May"], [1], "test.tsv"
+    )
+    rows = pair_table(
+        ["the old lighthouse, how tall"], ["forty workers built its granite tower in May again"], [1], "train"
+    )
+    _, counts = Guard.of([held], near=True).clean(rows, "qa", golden=True)
+    assert (counts["near_questions"], counts["near_passages"], counts["removed"]) == (1, 1, 1)
 
 
 def test_long_texts_are_cut_in_the_message_of_a_leak() -> None:

@@ -11,7 +11,7 @@ from tmkd.collect.tasks import collect_task
 from tmkd.data.pairs import Corpus
 from tmkd.data.words import text_key
 from tmkd.errors import TmkdError
-from tmkd.recipe.parts import SourceSpec
+from tmkd.recipe.parts import PriorSpec, SourceSpec
 from tmkd.recipe.schema import TaskSpec
 
 Row = tuple[str, str, Any]
@@ -70,7 +70,34 @@ def test_leaks_are_removed_and_counted(tmp_path: Path) -> None:
     leaks = [("T1?", "fine", "yes"), ("fine", "E1.", "no"), ("d1", "u2", "no")]
     facts = collect(tmp_path, {"train": [*TRAIN, *leaks], "dev": DEV, "test": TEST})
     assert len(pairs(tmp_path, "train")) == 3
-    assert facts["guard"] == {"questions": 2, "passages": 2, "premises": 0, "pairs": 0, "removed": 3}
+    near = {"near_questions": 0, "near_passages": 0}
+    assert facts["guard"] == {"questions": 2, "passages": 2, "premises": 0, "pairs": 0, **near, "removed": 3}
+
+
+def test_near_duplicates_of_dev_and_test_are_removed_and_counted(tmp_path: Path) -> None:
+    dev = [("how tall is the old lighthouse", "e1", "yes"), ("d1", "e2", "no")]
+    test = [("t1", "forty workers built its granite tower in May", "yes"), ("t1", "u2", "no")]
+    leaks = [
+        ("the old lighthouse, how tall", "fine", "no"),
+        ("fine", "forty workers built its granite tower in May again", "no"),
+    ]
+    facts = collect(tmp_path, {"train": [*TRAIN, *leaks], "dev": dev, "test": test})
+    assert len(pairs(tmp_path, "train")) == len(TRAIN)
+    assert (facts["guard"]["near_questions"], facts["guard"]["near_passages"], facts["guard"]["removed"]) == (1, 1, 2)
+    facts = collect(tmp_path, {"train": [*TRAIN, *leaks], "dev": dev, "test": test}, kind="nli")
+    assert len(pairs(tmp_path, "train")) == len(TRAIN) + 2
+    assert "near_questions" not in facts["guard"]
+
+
+def test_near_duplicates_of_a_dev_set_aside_are_removed_too(tmp_path: Path) -> None:
+    train = [
+        (f"how old is the lighthouse on island {number} {form}", f"p {number} {form} {label}", label)
+        for number in range(20)
+        for form in ("a", "the")
+        for label in ("yes", "no")
+    ]
+    facts = collect(tmp_path, {"train": train, "test": TEST})
+    assert facts["guard_dev_from_train"]["near_questions"] == facts["guard_dev_from_train"]["removed"] > 0
 
 
 def test_a_test_pair_in_train_is_an_error(tmp_path: Path) -> None:
@@ -137,6 +164,43 @@ def test_one_class_only_is_an_error(tmp_path: Path, part: str, what: str) -> Non
     rows = {"train": TRAIN, "dev": DEV, "test": TEST, part: [("x", "y", "yes"), ("x", "z", "yes")]}
     with pytest.raises(TmkdError, match=f"task toy: {part} has {what}"):
         collect(tmp_path, rows)
+
+
+@pytest.mark.parametrize("part", ["dev", "test"])
+def test_a_set_whose_rows_all_contradict_each_other_is_an_error(tmp_path: Path, part: str) -> None:
+    rows = {"train": TRAIN, "dev": DEV, "test": TEST, part: [("x", "y", "yes"), ("x", "y", "no")]}
+    with pytest.raises(TmkdError, match=f"task toy: {part} has no rows; give it some"):
+        collect(tmp_path, rows, conflicts="drop")
+
+
+def test_a_set_of_no_files_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(TmkdError, match="task toy: more has no rows; give it some"):
+        collect(tmp_path, {"train": TRAIN, "dev": DEV, "test": TEST}, tests={"test": "test.jsonl", "more": []})
+    with pytest.raises(TmkdError, match=r"task toy: train has no labelled rows .* in 0 rows"):
+        collect(tmp_path, {"dev": DEV, "test": TEST}, train=[])
+
+
+PRIOR = [SourceSpec(file="train.jsonl"), SourceSpec(file="weak.jsonl", threshold=PriorSpec(), source="weak")]
+
+
+def test_weak_labels_have_the_share_of_positive_pairs_that_dev_has(tmp_path: Path) -> None:
+    write(tmp_path / "weak.jsonl", [(f"w{number}", f"v{number}", number / 10) for number in range(8)])
+    dev: list[Row] = [("d1", "e1", "yes"), ("d1", "e2", "no"), ("d1", "e3", "no"), ("d1", "e4", "no")]
+    facts = collect(tmp_path, {"train": TRAIN, "dev": dev, "test": TEST}, train=PRIOR)
+    assert [label for _, _, label in pairs(tmp_path, "train")[3:]] == [0, 0, 0, 0, 0, 0, 1, 1]
+    assert facts["train"]["threshold weak"] == 0.5
+
+
+def test_a_prior_needs_two_classes_in_dev(tmp_path: Path) -> None:
+    write(tmp_path / "weak.jsonl", [("w1", "v1", 0.5)])
+    with pytest.raises(TmkdError, match="task toy: dev has only class 'yes'"):
+        collect(tmp_path, {"train": TRAIN, "dev": [("d1", "e1", "yes")], "test": TEST}, train=PRIOR)
+
+
+def test_a_prior_needs_a_column_of_scores(tmp_path: Path) -> None:
+    (tmp_path / "weak.jsonl").write_text('{"question": "w1", "passage": "v1"}\n')
+    with pytest.raises(TmkdError, match=r"weak\.jsonl: no label column"):
+        collect(tmp_path, {"train": TRAIN, "dev": DEV, "test": TEST}, train=PRIOR)
 
 
 def test_train_without_labels_is_an_error(tmp_path: Path) -> None:

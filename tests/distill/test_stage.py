@@ -16,6 +16,7 @@ from tmkd.distill.stage import StageData, StudentStart, run_stage
 from tmkd.errors import TmkdError
 from tmkd.network import Student
 from tmkd.recipe import parts, schema
+from tmkd.recipe.fit import FitSpec
 from tmkd.train.hardware import Hardware
 
 LABELS = LabelSet("toy", ("no", "yes"), "yes")
@@ -54,7 +55,7 @@ def train(base: Path, tmp_path: Path) -> Train:
         fresh_pooler: bool = False,
         **stage: Any,
     ) -> dict[str, Any]:
-        settings = schema.StageSpec(fit=parts.FitSpec(**{**tiny.FIT, "epochs": 2, **(fit or {})}), **stage)
+        settings = schema.StageSpec(fit=FitSpec(**{**tiny.FIT, "epochs": 2, **(fit or {})}), **stage)
         student = parts.StudentSpec(base="bert", layers=1, max_length=32, fresh_pooler=fresh_pooler)
         pairs, dev = corpus(tmp_path / "train", range(8), labelled), corpus(tmp_path / "dev", range(18, 22))
         folder, before = tmp_path / name, tmp_path / start if start else None

@@ -48,8 +48,8 @@ def plant(folder: Path, guard: str) -> Path:
     labelled, pair = ("question", "passage", "label"), ("question", "passage")
     sets = {name: [(*texts, "yes"), (texts[0], f"No word of {name}.", "no")] for name, texts in HELD.items()}
     sets |= {name: [(*texts, "yes"), (texts[0], f"No word of {name}.", "no")] for name, texts in ENTAILED.items()}
-    leaks = [(QUESTIONS[name][EXACT], f"A fresh text {name}.", "yes") for name in HELD]
-    leaks += [(f"a fresh question {name}", PASSAGES[name][EXACT], "yes") for name in HELD]
+    leaks = [(text, f"A fresh text {name}.", "yes") for name in HELD for text in QUESTIONS[name]]
+    leaks += [(f"a fresh question {name}", text, "yes") for name in HELD for text in PASSAGES[name]]
     sets["train"] = [(*CLEAN, "yes"), (CLEAN[0], "No guide.", "no"), *leaks]
     sets["nli-train"] = [("A dog runs.", "It moves.", "yes"), ("A dog runs.", "It sleeps.", "no")]
     files = {name: write(folder, name, rows, labelled) for name, rows in sets.items()}
@@ -112,6 +112,9 @@ def test_each_setting_of_the_guard_holds_in_every_place(tmkd: Call, tmp_path: Pa
 
 def test_train_rows_that_touch_dev_or_any_test_are_left_out(tmkd: Call, tmp_path: Path) -> None:
     recipe = plant(tmp_path, "near")
-    assert tmkd("collect", recipe, "--runs", tmp_path / "runs").code == 0
+    said = tmkd("collect", recipe, "--runs", tmp_path / "runs")
+    assert said.code == 0
+    counted = "guard questions 3, guard passages 3, guard near questions 3, guard near passages 3, guard removed 12"
+    assert counted in said.err
     train = Corpus.open(tmp_path / "runs" / "leaks" / "pairs" / "toy" / "train")
     assert [(pair.question, pair.passage) for pair in train.pairs()] == [CLEAN, (CLEAN[0], "No guide.")]

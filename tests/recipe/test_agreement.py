@@ -125,3 +125,18 @@ def test_what_is_not_exported_is_not_served() -> None:
     rows = {"mkd": {"stages": [{}], "extra": True}, "other": {"stages": [{}]}}
     served = recipe(serve={"collect": "web"}, export=EXPORT, collect=SEARCHED, rows=rows)
     assert served.without_extras().serve is None
+
+
+@pytest.mark.parametrize("key", ["tasks.toy.dev", "tasks.toy.tests.test", "collect.web.pairs", "teachers.judge.file"])
+def test_a_threshold_found_on_dev_is_for_train(key: str) -> None:
+    values = tiny.recipe()
+    values.pop("stages")
+    values["rows"] = {}
+    values["collect"]["web"]["pairs"] = "pairs.tsv"
+    *parents, last = key.split(".")
+    place = values
+    for part in parents:
+        place = place[part]
+    place[last] = {"file": "weak.tsv", "threshold": {"prior": "dev"}}
+    with pytest.raises(ValueError, match=key.replace(".", r"\.") + r": a threshold \{prior: dev\} gives weak labels"):
+        Recipe.model_validate(values)

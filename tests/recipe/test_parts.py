@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tmkd.recipe.parts import ExportSpec, FitSpec, PretrainedSpec, SourceSpec
+from tmkd.recipe.fit import FitSpec
+from tmkd.recipe.parts import ExportSpec, PretrainedSpec, SourceSpec
 
 
 @pytest.mark.parametrize("origins", [{}, {"hub": "a/b", "folder": "c"}])

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tmkd.recipe.parts import ExportSpec, SourceSpec
+from tmkd.recipe.parts import ExportSpec, PriorSpec, SourceSpec
 from tmkd.recipe.schema import CollectSpec, Recipe, StageSpec, TaskSpec, TeacherSpec
 
 
@@ -136,3 +136,11 @@ def test_names_of_letters_digits_and_hyphens(name: str) -> None:
 def test_a_seed_that_no_generator_takes(seed: int) -> None:
     with pytest.raises(ValidationError):
         recipe(seeds=[seed])
+
+
+def test_a_threshold_may_be_found_on_dev_if_there_is_one() -> None:
+    weak = {"file": "weak.tsv", "threshold": {"prior": "dev"}}
+    task = {"train": ["train.tsv", weak], "tests": {"test": "test.tsv"}}
+    assert TaskSpec.model_validate({**task, "dev": "dev.tsv"}).train[1].threshold == PriorSpec()
+    with pytest.raises(ValidationError, match=r"train: a threshold \{prior: dev\} needs a dev file; give one, or a"):
+        TaskSpec.model_validate(task)

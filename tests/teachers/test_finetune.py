@@ -13,7 +13,8 @@ import tiny
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import Corpus, require_golden
 from tmkd.errors import TmkdError
-from tmkd.recipe import parts, schema
+from tmkd.recipe import schema
+from tmkd.recipe.fit import FitSpec
 from tmkd.teachers.finetune import finetune
 from tmkd.teachers.network import load
 from tmkd.train.hardware import Hardware
@@ -26,7 +27,7 @@ FIT = {**tiny.FIT, "learning_rate": 3.0e-3, "epochs": 6}
 def teach(
     folder: Path, base: Path, train: Corpus, dev: Corpus, fresh_pooler: bool = False, **fit: Any
 ) -> dict[str, Any]:
-    settings = parts.FitSpec(**{**FIT, **fit})
+    settings = FitSpec(**{**FIT, **fit})
     teacher = schema.TeacherSpec(task="toy", base="it", max_length=32, fresh_pooler=fresh_pooler, fit=settings)
     folder.mkdir(exist_ok=True)
     return finetune("t", teacher, base, train, dev, folder, Hardware("cpu", "fp32"))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tmkd.machine import cores
-from tmkd.recipe.parts import FitSpec
+from tmkd.recipe.fit import FitSpec
 from tmkd.train.estimate import scoring_seconds, training_seconds, weight_bytes
 
 

@@ -67,13 +67,15 @@ class Guard:
     def clean(self, table: pa.Table, kind: Kind, *, golden: bool = False) -> tuple[pa.Table, dict[str, int]]:
         """Remove the training rows that leak dev or test texts, and count them.
 
-        Q&A: a row with a shared question or passage is removed. NLI: a shared premise is only counted, a shared pair is
-        removed. Counts of rows: `questions`, `passages`, `pairs` shared (a row may be in several), `premises` shared
-        (NLI), `near` (Q&A: near-duplicates only; with `near`), and `removed`.
+        Q&A: a row with a shared question or passage is removed, with `near` also one that nearly has such a text. NLI:
+        a shared premise is only counted, a shared pair is removed. Counts of rows: `questions`, `passages`, `pairs`
+        shared, `premises` shared (NLI), `near_questions` and `near_passages` of rows that share nothing (Q&A, with
+        `near`), and `removed`; a row may be in several.
         Raises: TmkdError naming the first shared pair when the rows are `golden`: one of the two files is wrong then.
         """
         kept: list[int] = []
-        counts = dict.fromkeys(("questions", "passages", "premises", "pairs", *(("near",) if self.texts else ())), 0)
+        near = ("near_questions", "near_passages") if self.texts and kind == "qa" else ()
+        counts = dict.fromkeys(("questions", "passages", "premises", "pairs", *near), 0)
         for row, (question, passage) in enumerate(_texts(table)):
             first, second = text_key(question), text_key(passage)
             pair = (first, second) in self.pairs
@@ -85,10 +87,12 @@ class Guard:
             counts["passages"] += shares[1] and kind == "qa"
             counts["premises"] += shares[0] and kind == "nli"
             leaks = pair or (kind == "qa" and any(shares))
-            near = kind == "qa" and not leaks and (self.near_question(question) or self.near_passage(passage))
-            if near:
-                counts["near"] += 1
-            if not leaks and not near:
+            if near and not leaks:
+                nearly = self.near_question(question), self.near_passage(passage)
+                counts["near_questions"] += nearly[0]
+                counts["near_passages"] += nearly[1]
+                leaks = any(nearly)
+            if not leaks:
                 kept.append(row)
         counts["removed"] = table.num_rows - len(kept)
         return table.take(pa.array(kept, pa.int64())), counts

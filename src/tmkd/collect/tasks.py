@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tmkd.collect.guard import Guard
 from tmkd.collect.judgments import read_labelled
 from tmkd.data.duplicates import deduplicate
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import SCHEMA, write_corpus
-from tmkd.data.sources import Asked, read_source
+from tmkd.data.sources import Asked, read_source, read_weak_scores
+from tmkd.data.weak import threshold_at
 from tmkd.data.words import text_key
 from tmkd.errors import TmkdError
-from tmkd.recipe.parts import Sources
+from tmkd.recipe.parts import PriorSpec, Sources, SourceSpec
 from tmkd.recipe.schema import TaskSpec
 from tmkd.store import digest_bytes
 
@@ -44,11 +46,12 @@ def collect_task(name: str, task: TaskSpec, folder: Path, base: Path) -> dict[st
 def read_task(name: str, task: TaskSpec, base: Path) -> TaskParts:
     """Read a task's files as its corpora will have them.
 
+    Training rows that have, or nearly have, a text of dev or test are left out and counted (NLI: whole pairs).
     Without a dev file the golden rows of a tenth of train's first texts, chosen by hash, become dev. Rows from sources
     with a threshold have weak labels: a golden row of the same pair replaces them, and the guard removes their leaks,
     whereas a golden row that leaks is an error. Train may have unlabelled rows.
-    Raises: TmkdError for a faulty file, a pair with two labels, a train or dev set with a single class, or a test pair
-    in train.
+    Raises: TmkdError for a faulty file, a dev or test set without rows, a pair with two labels, a train or dev set with
+    a single class, or a test pair in train.
     """
     labels = LabelSet(name, task.labels, task.positive)
     facts: dict[str, Any] = {}
@@ -65,11 +68,14 @@ def read_task(name: str, task: TaskSpec, base: Path) -> TaskParts:
 
     tests = {test: read(test, sources) for test, sources in task.tests.items()}
     dev = read("dev", task.dev) if task.dev else None
-    scored = tuple(source for source in task.train if source.threshold is not None)
-    golden = read("train", tuple(source for source in task.train if source not in scored), "optional")
+    for part, table in {**tests, **({} if dev is None else {"dev": dev})}.items():
+        if not table.num_rows:
+            raise TmkdError(f"task {name}: {part} has no rows; give it some, or take it out of the recipe")
+    scored = tuple(_resolved(source, base, name, labels, dev, facts) for source in task.train if _is_weak(source))
+    golden = read("train", tuple(source for source in task.train if not _is_weak(source)), "optional")
     weak = _weak(scored, base, labels, golden, facts)
 
-    guard = Guard.of([*tests.values(), *([dev] if dev is not None else [])])
+    guard = _guard(task, [*tests.values(), *([dev] if dev is not None else [])])
     golden, found = guard.clean(golden, task.kind, golden=True)
     _count(facts, "guard", found)
     weak, found = guard.clean(weak, task.kind)
@@ -79,7 +85,7 @@ def read_task(name: str, task: TaskSpec, base: Path) -> TaskParts:
         facts["dev_from_train"] = True
         kept = []
         for table in (golden, weak):
-            table, found = Guard.of([dev]).clean(table, task.kind)
+            table, found = _guard(task, [dev]).clean(table, task.kind)
             _count(facts, "guard_dev_from_train", found)
             kept.append(table)
         golden, weak = kept
@@ -94,6 +100,11 @@ def read_task(name: str, task: TaskSpec, base: Path) -> TaskParts:
     return TaskParts(tables, facts)
 
 
+def _guard(task: TaskSpec, held_out: Iterable[pa.Table]) -> Guard:
+    """Guard of the training rows over these sets."""
+    return Guard.of(held_out, near=task.kind == "qa")
+
+
 def _concat(tables: Iterable[pa.Table]) -> pa.Table:
     return pa.concat_tables([SCHEMA.empty_table(), *tables])
 
@@ -103,6 +114,26 @@ def _count(facts: dict[str, Any], part: str, counts: dict[str, int]) -> None:
     known = facts.setdefault(part, {})
     for what, number in counts.items():
         known[what] = known.get(what, 0) + number
+
+
+def _is_weak(source: SourceSpec) -> bool:
+    return source.threshold is not None
+
+
+def _resolved(
+    source: SourceSpec, base: Path, name: str, labels: LabelSet, dev: pa.Table | None, facts: dict[str, Any]
+) -> SourceSpec:
+    """A weakly labelled source with its threshold as a number, which the facts have where dev decided it.
+
+    Raises: TmkdError when the labels of dev have one class.
+    """
+    if not isinstance(source.threshold, PriorSpec):
+        return source
+    assert dev is not None  # TaskSpec asks for it
+    _require_two_classes(name, "dev", dev, labels)
+    found = threshold_at(pc.mean(pc.equal(dev["label"], labels.positive_index)).as_py(), read_weak_scores(source, base))
+    facts.setdefault("train", {})[f"threshold {source.source or Path(source.file).name}"] = found
+    return source.model_copy(update={"threshold": found})
 
 
 def _weak(sources: Sources, base: Path, labels: LabelSet, golden: pa.Table, facts: dict[str, Any]) -> pa.Table:

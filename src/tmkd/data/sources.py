@@ -68,6 +68,17 @@ def read_source(
     return table.append_column("count", pa.array(file.counts())) if name == "question" else table
 
 
+def read_weak_scores(source: SourceSpec, base: Path) -> np.ndarray:
+    """Read the scores that a threshold turns into weak labels, float64 (rows,); NaN for missing ones.
+
+    Raises: TmkdError naming file and row.
+    """
+    file = _File(source, base, ("question", "passage"))
+    column = file.label_column("label", required=True)
+    assert column is not None
+    return file.numbers(column)
+
+
 def read_columns(source: SourceSpec, base: Path, numbers: Sequence[str]) -> pa.Table:
     """Read pairs with numeric columns: question, passage (string), and float64 for each of `numbers`.
 
@@ -168,16 +179,21 @@ class _File:
         """Read class indices from the label (or vote) column; None for unlabelled rows."""
         if asked == "none":
             return None
-        column = self.column(name, ("score",) if self.source.threshold is not None else ())
+        column = self.label_column(name, required=asked == "required")
         if column is None:
-            if asked == "required":
-                raise self.missing(f"{name} column", f"; name it in the recipe: columns: {{{name}: …}}")
             return None
         weak = self.source.threshold is not None
         found = self._thresholded(column, labels) if weak else self._class_indices(column, labels, name)
         if asked == "required" and None in found:
             raise self.error(found.index(None), f"no {name} (column {column}); this file needs one in every row")
         return found
+
+    def label_column(self, name: str, *, required: bool) -> str | None:
+        """Name of the label (or vote) column; with a threshold, that of the scores."""
+        column = self.column(name, ("score",) if self.source.threshold is not None else ())
+        if column is None and required:
+            raise self.missing(f"{name} column", f"; name it in the recipe: columns: {{{name}: …}}")
+        return column
 
     def _class_indices(self, column: str, labels: LabelSet, name: str) -> list[int | None]:
         known: dict[str | None, int | None] = {}
@@ -204,6 +220,6 @@ class _File:
         if len(labels.names) != 2:
             raise TmkdError(f"{self.path}: a threshold needs two classes; task {labels.task} has {len(labels.names)}")
         scores = self.numbers(column)
-        assert self.source.threshold is not None
+        assert isinstance(self.source.threshold, float)  # a prior is resolved before
         above = np.where(scores > self.source.threshold, labels.positive_index, 1 - labels.positive_index).tolist()
         return [None if np.isnan(score) else index for score, index in zip(scores, above, strict=True)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tmkd.recipe.parts import SourceSpec
+from tmkd.recipe.parts import PriorSpec, SourceSpec
 from tmkd.recipe.seeds import OWN
 
 if TYPE_CHECKING:
@@ -31,7 +31,10 @@ def check(recipe: Recipe) -> None:
             raise ValueError(f"collect.{name}: the name is taken by a task; rename one")
     if "gold" in recipe.teachers:
         raise ValueError("teachers.gold: gold is the name of the golden labels' header; rename the teacher")
+    for key, source in _held_out(recipe):
+        _refuse_prior(key, source)
     for key, source in _beside_tasks(recipe):
+        _refuse_prior(key, source)
         if source.votes is not None:
             raise ValueError(f"{key}: votes give labels, which only a task's train, dev and tests have; take them out")
         if source.layout != "rows" and key.endswith((".documents", ".run", "serve.questions")):
@@ -65,6 +68,12 @@ def check(recipe: Recipe) -> None:
         raise ValueError("seeds.teachers: no teacher has a base to be fine-tuned, so none has a seed; take it out")
 
 
+def _refuse_prior(key: str, source: SourceSpec) -> None:
+    """Raises: ValueError for a threshold that is found on dev."""
+    if isinstance(source.threshold, PriorSpec):
+        raise ValueError(f"{key}: a threshold {{prior: dev}} gives weak labels, which only train has; give a number")
+
+
 def _check_serving(recipe: Recipe, serve: ServeSpec) -> None:
     """Raises: ValueError when there is no bundle or no index to serve."""
     if recipe.export is None:
@@ -76,6 +85,13 @@ def _check_serving(recipe: Recipe, serve: ServeSpec) -> None:
             f"serve.collect: '{serve.collect}' has pairs alone, so there is no index to search; give it questions, "
             "with documents or passages"
         )
+
+
+def _held_out(recipe: Recipe) -> Iterator[tuple[str, SourceSpec]]:
+    """The files of dev and test sets, by key."""
+    for name, task in recipe.tasks.items():
+        yield from ((f"tasks.{name}.dev", source) for source in task.dev)
+        yield from ((f"tasks.{name}.tests.{test}", one) for test, sources in task.tests.items() for one in sources)
 
 
 def _beside_tasks(recipe: Recipe) -> Iterator[tuple[str, SourceSpec]]:

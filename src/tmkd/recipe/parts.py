@@ -80,6 +80,13 @@ class TextsSpec(Spec):
     _homes = field_validator("questions", "passages")(_known_home)
 
 
+class PriorSpec(Spec):
+    """Threshold of weak labels by the share of positive labels in another set."""
+
+    prior: Literal["dev"] = "dev"
+    """`dev`: the threshold above which the share of the file's scores is nearest to dev's share of positive pairs."""
+
+
 class SourceSpec(Spec):
     """One file of rows, and how to read it. A file name alone stands for `{file: NAME}`."""
 
@@ -89,8 +96,9 @@ class SourceSpec(Spec):
     """Our column name → the file's, where they differ."""
     header: tuple[str, ...] = ()
     """Column names of a CSV or TSV file without a header line."""
-    threshold: float | None = None
-    """Reads a column of numbers as weak labels: the positive class above it, else the other one."""
+    threshold: float | PriorSpec | None = None
+    """Reads a column of numbers as weak labels: the positive class above it, else the other one. A number or, in train,
+    `{prior: dev}`."""
     source: str | None = None
     """Word that is kept with each row. Without it: the file's name."""
     votes: VotesSpec | None = None
@@ -158,31 +166,6 @@ class PretrainedSpec(Spec):
         if sum(origin is not None for origin in (self.folder, self.hub, self.package)) != 1:
             raise ValueError("give exactly one of folder, hub, package")
         return self
-
-
-class FitSpec(Spec):
-    """Training of one model (§4.4): AdamW; with golden labels, the epoch that is best on dev is kept."""
-
-    learning_rate: float = Field(1e-4, gt=0, lt=1)
-    """Highest learning rate, reached after the warm-up; from there it falls linearly to 0."""
-    batch: int = Field(32, ge=1)
-    """Pairs per optimiser step."""
-    epochs: int = Field(3, ge=1)
-    """Passes over the pairs."""
-    warmup: Probability = 0.1
-    """Share of all optimiser steps in which the learning rate rises."""
-    weight_decay: float = Field(0.01, ge=0)
-    """AdamW's weight decay."""
-    clip: float = Field(1.0, gt=0)
-    """Norm to which the gradient of a step is clipped."""
-    dropout: Probability | None = None
-    """Dropout in training. Without it: the encoder's own."""
-    token_budget: int = Field(2048, ge=1)
-    """Token ids per micro-batch, padding included: bounds memory, and leaves `batch` as it is. CUDA has its own."""
-    checkpoint_steps: int = Field(100, ge=1)
-    """Optimiser steps between two checkpoints: the most that a kill costs. Makes nothing stale."""
-    tensorboard: bool = False
-    """Writes curves to `.tensorboard/` in the step's folder; needs the extra of that name. Makes nothing stale."""
 
 
 class StudentSpec(Spec):

@@ -7,14 +7,15 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from tmkd.recipe.agreement import check
+from tmkd.recipe.fit import FitSpec
 from tmkd.recipe.parts import (
     Device,
     EvaluateSpec,
     ExportSpec,
-    FitSpec,
     FreshPooler,
     Name,
     PretrainedSpec,
+    PriorSpec,
     Seed,
     SmallerSpec,
     Sources,
@@ -92,7 +93,8 @@ class TaskSpec(Spec):
     positive: str = "yes"
     """Class whose probability is the ranking score."""
     kind: Literal["qa", "nli"] = "qa"
-    """`qa`: training rows that share a question or passage with dev or test go; `nli`: a shared premise is counted."""
+    """`qa`: training rows with a question or passage of dev or test, or nearly one, go; `nli`: a shared premise is
+    counted."""
     conflicts: Literal["error", "drop"] = "error"
     """Treatment of a pair with two different labels."""
 
@@ -104,6 +106,8 @@ class TaskSpec(Spec):
             )
         if not self.tests:
             raise ValueError("name at least one test file under tests")
+        if not self.dev and any(isinstance(source.threshold, PriorSpec) for source in self.train):
+            raise ValueError("train: a threshold {prior: dev} needs a dev file; give one, or a number")
         taken = {"train", "dev"} & {*self.tests}
         if taken:
             raise ValueError(f"tests: '{min(taken)}' is the name of another split; call the test set otherwise")

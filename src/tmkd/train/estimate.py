@@ -9,7 +9,7 @@ from typing import Any
 
 from tmkd.machine import cores
 from tmkd.pretrained import model_config
-from tmkd.recipe.parts import FitSpec
+from tmkd.recipe.fit import FitSpec
 
 # Pairs/s of a 12-layer, 768-wide encoder on one modern core at 64 token ids; other models are scaled from it.
 _TRAINED_PER_CORE = 1.1

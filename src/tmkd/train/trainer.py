@@ -16,7 +16,7 @@ from transformers import Trainer, TrainingArguments
 
 from tmkd.errors import TmkdError
 from tmkd.network.device import on_device, token_budget
-from tmkd.recipe.parts import FitSpec
+from tmkd.recipe.fit import FitSpec
 from tmkd.train.hardware import Hardware
 from tmkd.train.objective import objective
 from tmkd.train.step_data import StepData, StepQueue
