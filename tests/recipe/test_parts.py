@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tmkd.recipe.fit import FitSpec
 from tmkd.recipe.parts import ExportSpec, PretrainedSpec, SourceSpec
 
 
@@ -21,27 +20,6 @@ def test_a_pretrained_model_has_one_origin(origins: dict[str, Any]) -> None:
 def test_a_sha256_has_64_hexadecimal_digits(digest: str) -> None:
     with pytest.raises(ValidationError):
         PretrainedSpec(folder="b", sha256=digest)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"learning_rate": 0.0},
-        {"learning_rate": 1.0},
-        {"learning_rate": float("nan")},
-        {"batch": 0},
-        {"epochs": 0},
-        {"epochs": 1.5},
-        {"warmup": 1.5},
-        {"clip": 0.0},
-        {"dropout": -0.1},
-        {"token_budget": 0},
-        {"checkpoint_steps": 0},
-    ],
-)
-def test_a_setting_of_a_fit_outside_its_bounds_is_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
-        FitSpec(**wrong)
 
 
 def test_a_file_of_a_user_that_is_not_known_is_refused() -> None:
