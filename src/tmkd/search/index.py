@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from tmkd.data.words import search_terms
 from tmkd.errors import TmkdError, optional_import
 from tmkd.search.passage_store import Passage, Texts, write_texts
+from tmkd.search.writable import WritableFiles
 from tmkd.store import digest_file, digest_json, write_atomic
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ class TantivyIndex:
         self.texts = Texts(folder)
         self._schema = _schema(tantivy)
         try:
-            index = tantivy.Index.open(str(folder / WORDS))
+            self._files = WritableFiles(folder / WORDS)
+            index = tantivy.Index.open(str(self._files.folder))
             made = (folder / WORDS / SEAL).read_text(encoding="utf-8").partition("\n")[0]
         except (ValueError, OSError) as error:
             raise TmkdError(f"{folder}: no usable search index ({error}); remove it and run collect again") from error
