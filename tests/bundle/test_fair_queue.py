@@ -191,3 +191,17 @@ def test_a_forked_process_scores_as_its_parent(way: str, engine: str, served: Pa
         [sys.executable, PARENT, way, engine, served], capture_output=True, text=True, timeout=100, check=False
     )
     assert (done.returncode, done.stdout.split()[-1:], done.stderr) == (0, ["equal"], "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread has its process's niceness")
+def test_threads_that_compute_are_nicer_than_the_others_by_what_the_queue_says() -> None:
+    class Niceness(Sums):
+        def logits(self, tokens: TokenIds) -> np.ndarray:
+            return np.full((len(tokens.lengths), 1), os.getpriority(os.PRIO_PROCESS, 0), dtype=np.float32)
+
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    waiting = FairQueue(Niceness(), 1)
+    assert waiting.logits(pairs(1)).tolist() == [[own]]
+    waiting.niceness = 3
+    assert [waiting.logits(pairs(1)).tolist() for _ in range(2)] == [[[own + 3]]] * 2
+    assert os.getpriority(os.PRIO_PROCESS, 0) == own

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import queue
+import sys
 import threading
 import time
 import weakref
@@ -64,8 +65,10 @@ class FairQueue:
         self.runner = runner
         self.threads = threads or cores()
         self.most_waiting = MOST_WAITING
+        self.niceness = 0  # of the threads that compute, above their process's (Linux): others then go before them
         # A small request is done in one turn: in more, all that wait would end late.
         self._turn_parts = 1 if self.threads == 1 else math.ceil(1.5 * self.threads)
+        self._own = threading.local()
         self._forks = 0
         self._begin()
         _follow_forks(self)
@@ -117,6 +120,7 @@ class FairQueue:
 
     def _turn(self) -> None:
         """Compute one part of the request whose turn it is."""
+        self._be_nice()
         with self._changed:
             self._changed.wait_for(lambda: not self._forks)
             if not self._requests:  # the part was withdrawn
@@ -150,6 +154,13 @@ class FairQueue:
             else:
                 self._withdraw(request)  # before the caller knows: what it reads of the queue then is true
                 request.future.set_exception(error)
+
+    def _be_nice(self) -> None:
+        """Give the calling thread the queue's niceness; the kernel has one for each thread on Linux alone."""
+        more = self.niceness - getattr(self._own, "niceness", 0)
+        if more > 0 and sys.platform == "linux":
+            os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, 0) + more)  # 0: the calling thread
+            self._own.niceness = self.niceness
 
     def _withdraw(self, request: _Request) -> None:
         """Take a request's parts that are not yet begun out of the queue."""

@@ -30,6 +30,7 @@ from tmkd.store import sealed
 _EXAMPLES = 6  # questions that the page proposes
 _WARM_UP = 8  # questions, each with `top` passages
 _WORDS = 8  # of a passage make a question of the warm-up
+_NICENESS = 10  # of the threads that score: the event loop goes before them, or a refusal would wait for a core
 _log = logging.getLogger("tmkd.serve")
 
 
@@ -58,6 +59,7 @@ class Served:
     def __init__(self, places: Places, limits: Limits, threads: int | None = None) -> None:
         self.places, self.limits = places, limits
         self.ranker = Ranker(places.bundle, threads=threads)
+        self.ranker.queue.niceness = _NICENESS
         self.digests = {"bundle": sealed(places.bundle).digest}
         self.model = places.bundle.resolve().parent.name if places.bundle.name == "bundle" else places.bundle.name
         self.scorer = Scorer(self.ranker, limits)
