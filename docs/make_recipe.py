@@ -17,7 +17,6 @@ from tmkd.recipe.parts import (
     ExportSpec,
     PretrainedSpec,
     PriorSpec,
-    SmallerSpec,
     Sources,
     SourceSpec,
     Spec,
@@ -26,7 +25,8 @@ from tmkd.recipe.parts import (
     VotesSpec,
     Words,
 )
-from tmkd.recipe.schema import CollectSpec, Recipe, RowSpec, StageSpec, TaskSpec, TeacherSpec
+from tmkd.recipe.rows import RowSpec, RowStudentSpec, StageSpec
+from tmkd.recipe.schema import CollectSpec, Recipe, TaskSpec, TeacherSpec
 from tmkd.recipe.seeds import SeedsSpec
 from tmkd.recipe.serving import PrecisionSpec, ServeSpec
 
@@ -60,7 +60,7 @@ SECTIONS: tuple[tuple[str, type[Spec], tuple[str, ...]], ...] = (
     ("teachers", TeacherSpec, ("teachers",)),
     ("student", StudentSpec, ("student",)),
     ("rows", RowSpec, ("rows",)),
-    ("rows: student", SmallerSpec, ()),
+    ("rows: student", RowStudentSpec, ()),
     ("rows: stages", StageSpec, ("stages",)),
     ("fit", FitSpec, ()),
     ("file", SourceSpec, ()),

@@ -48,6 +48,24 @@ def test_equation_5_weighs_the_two_losses() -> None:
     assert objective(golden, labels, soft, teacher, 0.25).item() == pytest.approx(0.672446, abs=1e-6)
 
 
+def test_a_pair_without_golden_label_has_alpha_times_the_soft_loss() -> None:
+    golden, labels = torch.tensor([[1.0, 2.0], [1.0, 2.0]]), torch.tensor([1, -1])
+    soft = torch.tensor([[[1.0, 3.0], [0.0, 0.0]]]).expand(2, 2, 2)
+    teacher = torch.tensor([[[0.0, 1.0], [1.0, -1.0]]]).expand(2, 2, 2)
+    # 0.75 · 0.313262 + 0.25 · 1.75 = 0.672446; without a label 0.25 · 1.75 = 0.4375, not 1.75
+    assert objective(golden, labels, soft, teacher, 0.25).tolist() == pytest.approx([0.672446, 0.4375], abs=1e-6)
+
+
+def test_masked_equation_4_averages_over_the_teachers_that_scored_the_pair() -> None:
+    nan = float("nan")
+    student = torch.tensor([[[1.0, 3.0], [0.0, 0.0]]]).expand(3, 2, 2)
+    teacher = torch.tensor(
+        [[[0.0, 1.0], [1.0, -1.0]], [[0.0, 1.0], [nan, nan]], [[nan, nan], [1.0, -1.0]]],
+    )
+    # both: (2.5 + 1)/2 = 1.75; the first alone: 2.5; the second alone: 1
+    assert soft_loss(student, teacher, masked=True).tolist() == [1.75, 2.5, 1.0]
+
+
 def test_at_alpha_0_and_1_the_other_part_is_not_asked_for() -> None:
     golden, labels = torch.tensor([[1.0, 2.0]]), torch.tensor([1])
     soft, teacher = torch.tensor([[[1.0, 3.0]]]), torch.tensor([[[0.0, 1.0]]])

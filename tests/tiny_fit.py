@@ -74,6 +74,8 @@ def train(model: nn.Module, work: Path, examples: Examples = GOLDEN, **changes: 
         changes.pop("alpha", 0.0 if examples.soft is None else 0.5),
         changes.pop("seed", 3),
         hardware=Hardware(changes.pop("device", "cpu"), changes.pop("precision", "fp32")),
+        soft_only=changes.pop("soft_only", False),
+        masked=changes.pop("masked", False),
     )
     forward, dev = changes.pop("forward", header_logits), changes.pop("dev", None)
     assert not changes

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import tiny
-from tmkd.distill.rows import best_by_dev, chain_key, declared, members, stage_settings
+from tmkd.distill.rows import best_by_dev, chain_key, declared, members, refuse_gaps, stage_settings
 from tmkd.errors import TmkdError, UsageError
 from tmkd.recipe.schema import Recipe
 
@@ -134,6 +134,44 @@ def test_stage_settings_hold_what_decides_the_result() -> None:
     settings = stage_settings(read.rows["it"].stages[0])
     assert set(settings) == {"average", "alpha", "fit"}
     assert "checkpoint_steps" not in str(settings)
+
+
+def test_options_that_change_no_student_are_no_settings() -> None:
+    assert key({"gaps": "error"}) == key({"gaps": "drop"}) == key({"unlabelled": "error", "keep_start": False})
+    own: list[dict[str, Any]] = [{}, {"gaps": "mask"}, {"unlabelled": "soft_only"}, {"unlabelled": "drop"}]
+    assert len({key(stage) for stage in own}) == len(own)
+
+
+@pytest.mark.parametrize(
+    ("name", "stage", "reason"),
+    [
+        ("tmkd", {}, "a row with a name of the paper"),
+        ("mine", {"gaps": "error"}, "gaps: error"),
+        ("mine", {"average": True}, "average: true"),
+        ("mine", {"teachers": "best"}, "teachers: best"),
+    ],
+)
+def test_a_stage_that_needs_every_score_refuses_gaps_by_teacher(name: str, stage: dict[str, Any], reason: str) -> None:
+    read = recipe(rows={name: {"stages": [stage]}})
+    planned = members(read, name, read.rows[name], "toy", best=lambda names: names[0])[0][0]
+    refuse_gaps(name, planned, {"t1": 0, "t2": 0}, 36)
+    told = rf"rows\.{name}: toy/train: teacher t2 has no score for 3 of 36 pairs, and {reason} needs them all"
+    with pytest.raises(TmkdError, match=told):
+        refuse_gaps(name, planned, {"t1": 0, "t2": 3}, 36)
+
+
+@pytest.mark.parametrize("gaps", ["drop", "mask"])
+def test_a_stage_that_drops_or_masks_gaps_takes_them(gaps: str) -> None:
+    read = recipe(rows={"mine": {"stages": [{"gaps": gaps}]}})
+    planned = members(read, "mine", read.rows["mine"], "toy", best=lambda names: names[0])[0][0]
+    refuse_gaps("mine", planned, {"t1": 36, "t2": 3}, 36)
+
+
+def test_a_row_of_another_base_starts_from_it() -> None:
+    read = recipe(rows={"it": {"stages": [{}]}, "bi-lstm": {"stages": [{}], "student": {"base": "words", "layers": 2}}})
+    it, other = (members(read, name, read.rows[name], "toy", best=lambda names: names[0])[0] for name in read.rows)
+    assert (it[0].student.base, other[0].student.base, other[0].student.layers) == ("bert", "words", 2)
+    assert chain_key(it, 1) != chain_key(other, 1)
 
 
 def test_best_is_the_first_of_the_best_by_dev() -> None:

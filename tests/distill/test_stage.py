@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from tmkd.data.softlabels import SoftLabels
 from tmkd.distill.stage import StageData, StudentStart, run_stage
 from tmkd.errors import TmkdError
 from tmkd.network import Student
-from tmkd.recipe import parts, schema
+from tmkd.network.headers import Header
+from tmkd.recipe import parts, rows
 from tmkd.recipe.fit import FitSpec
 from tmkd.train.hardware import Hardware
 
@@ -28,9 +30,11 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.write_encoder(tmp_path_factory.mktemp("bert"))
 
 
-def corpus(folder: Path, topics: Sequence[int], labelled: bool = True) -> Corpus:
+def corpus(folder: Path, topics: Sequence[int], labelled: int | None = None) -> Corpus:
+    """Corpus of two pairs a topic, the first `labelled` of them with their labels."""
     rows = tiny.pairs(topics)
-    labels = [LABELS.names.index(label) for _, _, label in rows] if labelled else None
+    labels: list[int | None] = [LABELS.names.index(label) for _, _, label in rows[:labelled]]
+    labels += [None] * (len(rows) - len(labels))
     table = pair_table([row[0] for row in rows], [row[1] for row in rows], labels, "rows.tsv")
     return write_corpus(folder, LABELS, [table])
 
@@ -50,12 +54,12 @@ def train(base: Path, tmp_path: Path) -> Train:
         name: str,
         soft: SoftLabels | None,
         start: str | None = None,
-        labelled: bool = True,
+        labelled: int | None = None,
         fit: Any = None,
         fresh_pooler: bool = False,
         **stage: Any,
     ) -> dict[str, Any]:
-        settings = schema.StageSpec(fit=FitSpec(**{**tiny.FIT, "epochs": 2, **(fit or {})}), **stage)
+        settings = rows.StageSpec(fit=FitSpec(**{**tiny.FIT, "epochs": 2, **(fit or {})}), **stage)
         student = parts.StudentSpec(base="bert", layers=1, max_length=32, fresh_pooler=fresh_pooler)
         pairs, dev = corpus(tmp_path / "train", range(8), labelled), corpus(tmp_path / "dev", range(18, 22))
         folder, before = tmp_path / name, tmp_path / start if start else None
@@ -99,12 +103,12 @@ def test_a_header_exists_only_if_it_is_trained(
 
 
 def test_without_golden_labels_no_label_is_needed(train: Train) -> None:
-    assert train("s", soft_labels(16, "t1"), alpha=1.0, labelled=False)["best_epoch"] == 2
+    assert train("s", soft_labels(16, "t1"), alpha=1.0, labelled=0)["best_epoch"] == 2
 
 
 def test_golden_loss_on_an_unlabelled_pair_is_an_error(train: Train) -> None:
     with pytest.raises(TmkdError, match=r"rows\.tsv: pair 1 of 16 .* has no golden label, which alpha < 1 needs"):
-        train("s", soft_labels(16, "t1"), alpha=0.9, labelled=False)
+        train("s", soft_labels(16, "t1"), alpha=0.9, labelled=0)
 
 
 def test_pairs_that_a_teacher_did_not_score_are_left_out(train: Train) -> None:
@@ -117,8 +121,80 @@ def test_pairs_that_a_teacher_did_not_score_are_left_out(train: Train) -> None:
 def test_a_corpus_that_no_teacher_scored_is_an_error(train: Train) -> None:
     soft = soft_labels(16, "t1", "t2")
     soft.logits[::2, 0] = soft.logits[1::2, 1] = np.nan
-    with pytest.raises(TmkdError, match="s: no pair of the corpus is scored by all of t1, t2"):
+    with pytest.raises(TmkdError, match="s: the corpus has no pair scored by all of t1, t2"):
         train("s", soft, alpha=1.0)
+
+
+def test_masked_gaps_leave_out_only_the_pairs_that_no_teacher_scored(train: Train) -> None:
+    soft = soft_labels(16, "t1", "t2")
+    soft.logits[3:6, 1] = soft.logits[5:9, 0] = np.nan
+    facts = train("s", soft, alpha=0.5, gaps="mask")
+    assert (facts["pairs"], facts["left_out"]) == (15, 1)
+    assert facts["header_pairs"] == {"toy/gold": 15, "toy/t1": 12, "toy/t2": 13}
+
+
+@pytest.mark.parametrize(("unlabelled", "pairs", "golden"), [("soft_only", 16, 10), ("drop", 10, 10)])
+def test_unlabelled_pairs_have_the_soft_loss_alone_or_are_left_out(
+    train: Train, unlabelled: str, pairs: int, golden: int
+) -> None:
+    facts = train("s", soft_labels(16, "t1"), alpha=0.5, unlabelled=unlabelled, labelled=10)
+    assert (facts["pairs"], facts["left_out"]) == (pairs, 16 - pairs)
+    assert facts["header_pairs"] == {"toy/gold": golden, "toy/t1": pairs}
+
+
+def test_golden_labels_alone_are_taken_from_the_labelled_pairs(train: Train) -> None:
+    assert train("s", None, teachers=(), alpha=0.0, unlabelled="drop", labelled=10)["header_pairs"] == {"toy/gold": 10}
+
+
+@pytest.mark.parametrize(
+    ("stage", "scored", "message"),
+    [
+        ({"alpha": 0.5, "unlabelled": "soft_only"}, 16, "s: no pair trains the header toy/gold, which Eq. 6 would"),
+        ({"alpha": 0.5, "unlabelled": "drop"}, 16, "s: the corpus has no labelled pair scored by all of t1, t2"),
+        ({"alpha": 1.0, "gaps": "mask"}, 8, "s: no pair trains the header toy/t2, which Eq. 6 would average in"),
+    ],
+)
+def test_a_header_that_nothing_trains_is_refused(
+    train: Train, stage: dict[str, Any], scored: int, message: str
+) -> None:
+    soft = soft_labels(16, "t1", "t2")
+    if scored < 16:
+        soft.logits[:, 1] = np.nan
+    with pytest.raises(TmkdError, match=re.escape(message)):
+        train("s", soft, labelled=0, **stage)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return Student.from_pretrained(folder).state_dict()
+
+
+def test_the_start_is_kept_where_no_epoch_is_better_on_dev(train: Train, tmp_path: Path) -> None:
+    before = train("one", soft_labels(16, "t1"), alpha=0.5, fit={"epochs": 8})
+    still = {"learning_rate": 1.0e-12}  # so that training makes nothing better
+    facts = train("two", soft_labels(16, "t2"), start="one", alpha=0.0, teachers=(), keep_start=True, fit=still)
+    assert facts["best_epoch"] == 0
+    assert facts["dev_start"] == max(before["dev"]) >= max(facts["dev"])
+    assert facts["headers"] == before["headers"] == ["toy/gold", "toy/t1"]
+    torch.testing.assert_close(weights(tmp_path / "two"), weights(tmp_path / "one"), atol=0, rtol=0)
+
+
+def test_the_start_goes_where_an_epoch_is_better_on_dev(train: Train, tmp_path: Path) -> None:
+    train("one", soft_labels(16, "t1"), alpha=1.0, fit={"epochs": 1, "learning_rate": 1.0e-12})
+    facts = train("two", None, start="one", alpha=0.0, teachers=(), keep_start=True, fit={"epochs": 8})
+    assert facts["best_epoch"] > 0
+    assert facts["dev_start"] < max(facts["dev"])
+    assert facts["headers"] == ["toy/gold"]
+
+
+def test_a_start_of_another_task_is_no_candidate(train: Train, base: Path, tmp_path: Path) -> None:
+    train("one", soft_labels(16, "t1"), alpha=1.0)
+    other = Student.from_pretrained(tmp_path / "one").with_headers(
+        LabelSet("other", ("no", "yes"), "yes"), [Header("other/t1", "d")], 1
+    )
+    other.save(tmp_path / "one", base)
+    facts = train("two", None, start="one", alpha=0.0, teachers=(), keep_start=True)
+    assert "dev_start" not in facts
+    assert facts["headers"] == ["toy/gold"]
 
 
 def test_stage_2_goes_on_from_stage_1_with_headers_of_the_same_name_and_digest(train: Train, tmp_path: Path) -> None:

@@ -277,6 +277,26 @@ def test_a_student_that_cannot_serve_is_found_before_any_work(
     assert not (folder / "runs").exists()
 
 
+def test_a_rows_own_base_is_read_like_the_recipes(folder: Path) -> None:
+    own = "rows={it: {stages: [{teachers: [], alpha: 0.0}], student: {base: other, %s}}}"
+    tiny.write_encoder(folder / "other", width=8)
+    assert "in order" in told(folder, "pretrained.other={folder: other}", own % "layers: 2")
+    with pytest.raises(TmkdError, match=r"student\.layers is 3, but other has 2"):
+        told(folder, "pretrained.other={folder: other}", own % "layers: 3")
+    with pytest.raises(TmkdError, match=r"pretrained 'other': no folder .*nowhere"):
+        told(folder, own % "layers: 2", "pretrained.other={folder: nowhere}")
+
+
+def test_the_base_of_a_frontier_row_has_to_have_an_export_too(folder: Path) -> None:
+    tiny.write_encoder(folder / "other")
+    path = folder / "other" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"model_type": "roberta"}))
+    row = "rows.own={stages: [{teachers: [], alpha: 0.0}], student: {base: other}}"
+    changes = ("pretrained.other={folder: other}", row, "export={row: mkd, frontier: [mkd, own]}")
+    with pytest.raises(TmkdError, match=r"export: a student cut from a roberta \(other\) has no ONNX export"):
+        check_bodies(opened(folder, *changes))
+
+
 def test_the_families_named_as_exported_have_an_export() -> None:
     assert ("bert", BiLSTMConfig.model_type) == EXPORTED
 
@@ -311,6 +331,11 @@ def test_a_training_pair_without_label_is_no_fault_where_no_loss_needs_it(folder
     with (folder / "data" / "train.tsv").open("a") as data:
         data.write("why\tbecause\t\n")
     assert "in order" in told(folder, GIVEN, "teachers={}", "rows={}")
+    dropped = "rows={it: {stages: [{teachers: [], alpha: 0.0, unlabelled: drop}]}}"
+    assert "in order" in told(folder, GIVEN, "teachers={}", dropped)
+    rows = "rows={it: {stages: [{unlabelled: soft_only}]}}"
+    teacher = "teachers={t1: {task: toy, base: bert, max_length: 48, unlabelled: drop}}"
+    assert "in order" in told(folder, GIVEN, teacher, rows)
 
 
 def test_best_of_teachers_that_do_not_score_dev_is_found(folder: Path) -> None:

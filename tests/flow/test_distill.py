@@ -11,6 +11,8 @@ import tiny
 from finished_steps import steps_made
 from tiny import Call, World
 from tmkd.flow.distill import distill_steps
+from tmkd.network.bilstm_start import write_start
+from tmkd.store import sealed
 
 
 def test_students_are_made_once_and_shared(finished_world: World) -> None:
@@ -46,6 +48,81 @@ def test_rows_of_one_pruned_student_share_its_start_and_first_stage(finished_wor
     assert first.needs["the narrowed start"] == second.needs["the narrowed start"] == start.folder
     assert second.needs["the stage before"] == first.folder
     assert {"collect/toy/train", "score/toy/train/t1", "score/toy/train/t2"} <= {*second.needs}
+
+
+def with_gaps(world: World, **rows: list[object]) -> None:
+    """Let the third teacher miss some pairs of the stage-1 corpus, and replace the rows by these, by their stages."""
+    scores = (world.data / "scores.tsv").read_text().splitlines(keepends=True)
+    (world.data / "scores.tsv").write_text("".join(scores[: len(scores) // 2]))
+    tiny.change(world.recipe, "teachers.judge.missing", "drop")
+    for row in tiny.ROWS:
+        tiny.change(world.recipe, f"rows.{row}", None)
+    for row, stages in rows.items():
+        tiny.change(world.recipe, f"rows.{row}", {"stages": stages})
+
+
+def test_a_row_with_a_name_of_the_paper_refuses_a_corpus_with_gaps(finished: World, tmkd: Call) -> None:
+    with_gaps(finished, tmkd=["pretrain"])
+    said = tmkd("run", finished.recipe, "--runs", finished.runs)
+    assert said.code == 1
+    facts = sealed(finished.run / "softlabels" / "web" / "judge").facts
+    missing = f"teacher judge has no score for {facts['missing']} of {facts['pairs']} pairs"
+    assert f"rows.tmkd: web: {missing}, and a row with a name of the paper needs them all" in said.err
+
+
+def test_rows_of_their_own_drop_or_mask_gaps_and_the_report_counts_each_headers_pairs(
+    finished: World, tmkd: Call
+) -> None:
+    with_gaps(finished, dropped=["pretrain"], masked=[{"use": "pretrain", "gaps": "mask"}])
+    said = tmkd("run", finished.recipe, "--runs", finished.runs)
+    assert said.code == 0, said.err
+    facts = sealed(finished.run / "softlabels" / "web" / "judge").facts
+    scored = facts["pairs"] - facts["missing"]
+    notes = json.loads((finished.run / "report.json").read_text())["notes"]
+    assert [note for note in notes if "pairs per header" in note] == [
+        f"toy × dropped (seed 1), stage 1: pairs per header: t1 {scored}, t2 {scored}, judge {scored}; "
+        f"{facts['missing']} pairs left out",
+        f"toy × masked (seed 1), stage 1: pairs per header: t1 {facts['pairs']}, t2 {facts['pairs']}, judge {scored}; "
+        "0 pairs left out",
+    ]
+
+
+def test_a_row_that_keeps_its_start_says_which_epoch_won(finished: World, tmkd: Call) -> None:
+    for row in tiny.ROWS:
+        tiny.change(finished.recipe, f"rows.{row}", None)
+    still = {"use": "finetune", "keep_start": True, "fit": {"learning_rate": 1.0e-12, "epochs": 1}}
+    tiny.change(finished.recipe, "rows.kept", {"stages": ["pretrain", still]})
+    said = tmkd("run", finished.recipe, "--runs", finished.runs)
+    assert said.code == 0, said.err
+    notes = json.loads((finished.run / "report.json").read_text())["notes"]
+    (note,) = [note for note in notes if note.startswith("toy × kept")]
+    assert note.startswith("toy × kept (seed 1), stage 2: epoch ")
+    ((_, chain),) = tiny.opened(finished).row_students("kept", "toy", 1)
+    facts = sealed(tiny.opened(finished).student_folder(chain, 1)).facts
+    assert f"epoch {facts['best_epoch']} won: dev {100 * facts['dev_start']:.2f} before the stage" in note
+    assert (facts["best_epoch"] == 0) == (facts["dev_start"] >= max(facts["dev"]))
+
+
+def test_a_bert_and_a_bilstm_share_a_report(finished: World, tmkd: Call) -> None:
+    folder = finished.recipe.parent
+    vectors = [
+        f"{word} {' '.join(str(place % 7 - axis) for axis in range(8))}" for place, word in enumerate(tiny.TOPICS)
+    ]
+    (folder / "vectors.txt").write_text("\n".join(vectors) + "\n")
+    write_start(folder / "vectors.txt", folder / "words", most=100, layers=1, seed=1)
+    for row in set(tiny.ROWS) - {"bert-3"}:
+        tiny.change(finished.recipe, f"rows.{row}", None)
+    student = {"base": "words", "layers": 1, "fresh_pooler": False}
+    stages = [{"use": "finetune", "teachers": [], "alpha": 0.0, "fit": {"epochs": 1}}]
+    tiny.change(finished.recipe, "pretrained.words", {"folder": "words"})
+    tiny.change(finished.recipe, "rows.bi-lstm", {"stages": stages, "student": student})
+    said = tmkd("run", finished.recipe, "--runs", finished.runs)
+    assert said.code == 0, said.err
+    assert steps_made(said) == ["distill/toy/bi-lstm/1", "evaluate/toy/bi-lstm", "evaluate/report"]
+    rows = json.loads((finished.run / "report.json").read_text())["rows"]
+    sizes = {row["row"]: row["parameters"] for row in rows}
+    assert sizes["bi-lstm"] != sizes["bert-3"]
+    assert all(row["pairs_per_second"] > 0 for row in rows)
 
 
 def test_a_pruned_start_is_chosen_by_the_questions_and_passages_of_the_first_stage(

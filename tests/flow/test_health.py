@@ -38,6 +38,17 @@ def test_a_pooler_that_was_never_trained_is_a_warning(world: World, finished_wor
     )
 
 
+def test_the_pooler_of_a_rows_own_base_is_warned_of_too(world: World) -> None:
+    tiny.write_encoder(world.recipe.parent / "other")
+    tiny.change(world.recipe, "pretrained.other", {"folder": "other"})
+    for row in tiny.ROWS:
+        tiny.change(world.recipe, f"rows.{row}.student", {"base": "other"})
+    assert [line.partition(":")[0] for line in drawn_poolers(tiny.opened(world))] == ["bert", "other"]
+    assert "drawn for the students" in list(drawn_poolers(tiny.opened(world)))[1]
+    tiny.change(world.recipe, "rows", {"it": {"stages": ["finetune"], "student": {"fresh_pooler": False}}})
+    assert [line.partition(":")[0] for line in drawn_poolers(tiny.opened(world))] == ["bert"]
+
+
 def test_auto_is_decided_before_it_becomes_a_setting(world: World) -> None:
     run = tiny.opened(world)
     tiny.change(world.recipe, "student.fresh_pooler", True)

@@ -45,8 +45,9 @@ def test_grown_questions_leave_tasks_and_teachers_alone(finished: World, tmkd: C
     with (finished.data / "questions.txt").open("a") as file:
         file.write("is the clock old\n")
     tiny.change(finished.recipe, "teachers.judge.missing", "drop")
-    for row in ("tkd", "bert-3", "1-o-1", "1avg-o-1", "m-o-m", "mkd"):
+    for row in tiny.ROWS:
         tiny.change(finished.recipe, f"rows.{row}", None)
+    tiny.change(finished.recipe, "rows.mine", {"stages": ["pretrain", "finetune"]})
     said = tmkd("run", finished.recipe, "--runs", finished.runs)
     assert steps_made(said) == [
         "questions/web",
@@ -54,10 +55,10 @@ def test_grown_questions_leave_tasks_and_teachers_alone(finished: World, tmkd: C
         "score/web/t1",
         "score/web/t2",
         "score/web/judge",
-        "distill/toy/tmkd/1/stage 1",
-        "distill/toy/tmkd/1/stage 2",
+        "distill/toy/mine/1/stage 1",
+        "distill/toy/mine/1/stage 2",
         "evaluate/toy/bm25",  # other passages are collected
-        "evaluate/toy/tmkd",
+        "evaluate/toy/mine",
         "evaluate/report",
     ]
     manifest = read_manifest(finished.run / "softlabels" / "web" / "judge")

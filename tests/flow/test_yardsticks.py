@@ -18,6 +18,14 @@ def test_a_two_class_task_has_bm25_and_the_similarity_of_each_encoder(world: Wor
     assert yardsticks(run, "toy") == {"bm25": None, "cosine (bert)": "bert"}
 
 
+def test_the_base_of_a_row_is_a_yardstick_too(world: World) -> None:
+    tiny.write_encoder(world.recipe.parent / "other")
+    tiny.change(world.recipe, "pretrained.other", {"folder": "other"})
+    row = {"student": {"base": "other"}, "stages": [{"corpus": "task", "teachers": [], "alpha": 0.0}]}
+    tiny.change(world.recipe, "rows.other", row)
+    assert yardsticks(tiny.opened(world), "toy") == {"bm25": None, "cosine (bert)": "bert", "cosine (other)": "other"}
+
+
 def test_a_task_of_three_classes_has_none(world: World) -> None:
     tiny.change(world.recipe, "tasks.toy.labels", ["no", "maybe", "yes"])
     assert yardsticks(tiny.opened(world), "toy") == {}

@@ -86,6 +86,16 @@ def test_names_that_lead_nowhere_or_clash_are_refused(changes: dict[str, Any], m
         recipe(**changes)
 
 
+@pytest.mark.parametrize("option", [{"unlabelled": "soft_only"}, {"gaps": "mask"}, {"keep_start": True}])
+def test_a_row_with_a_name_of_the_paper_is_the_papers(option: dict[str, Any]) -> None:
+    stages = [{}, option]
+    ((key, value),) = option.items()
+    shown = f"{key}: {str(value).lower()}"
+    with pytest.raises(ValidationError, match=rf"rows\.mkd\.stages\.1: {shown} is not the paper's"):
+        recipe(rows={"mkd": {"stages": stages}})
+    assert recipe(rows={"mkd-own": {"stages": stages}}).rows["mkd-own"].stages[1].own_options == [shown]
+
+
 def test_a_teacher_may_not_score_a_corpus_of_other_classes() -> None:
     values = tiny.recipe()
     values.pop("stages")

@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from tmkd.recipe.parts import ExportSpec, PriorSpec, SourceSpec
-from tmkd.recipe.schema import CollectSpec, Recipe, StageSpec, TaskSpec, TeacherSpec
+from tmkd.recipe.rows import StageSpec
+from tmkd.recipe.schema import CollectSpec, Recipe, TaskSpec, TeacherSpec
 
 
 def recipe(**changes: Any) -> Recipe:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -25,10 +25,18 @@ FIT = {**tiny.FIT, "learning_rate": 3.0e-3, "epochs": 6}
 
 
 def teach(
-    folder: Path, base: Path, train: Corpus, dev: Corpus, fresh_pooler: bool = False, **fit: Any
+    folder: Path,
+    base: Path,
+    train: Corpus,
+    dev: Corpus,
+    fresh_pooler: bool = False,
+    unlabelled: Literal["error", "drop"] = "error",
+    **fit: Any,
 ) -> dict[str, Any]:
     settings = FitSpec(**{**FIT, **fit})
-    teacher = schema.TeacherSpec(task="toy", base="it", max_length=32, fresh_pooler=fresh_pooler, fit=settings)
+    teacher = schema.TeacherSpec(
+        task="toy", base="it", max_length=32, fresh_pooler=fresh_pooler, unlabelled=unlabelled, fit=settings
+    )
     folder.mkdir(exist_ok=True)
     return finetune("t", teacher, base, train, dev, folder, Hardware("cpu", "fp32"))
 
@@ -70,6 +78,18 @@ def test_a_pair_without_label_is_named(corpus: Callable[..., Corpus]) -> None:
     rows = [("a", "b", "yes"), ("why does it rain", "c", None)]
     with pytest.raises(TmkdError, match=r"rows\.tsv: pair 2 of 2 \('why does it rain'\) has no golden label"):
         require_golden(corpus(rows).table())
+
+
+def test_unlabelled_pairs_may_be_left_out(ready_made: Make, corpus: Callable[..., Corpus], tmp_path: Path) -> None:
+    rows = tiny.pairs(range(6))
+    gaps: list[tuple[str, str, str | None]] = [(*row[:2], None) if place % 3 else row for place, row in enumerate(rows)]
+    train, dev = corpus(gaps), corpus(tiny.pairs(range(18, 20)), name="dev")
+    with pytest.raises(TmkdError, match="has no golden label"):
+        teach(tmp_path / "t", ready_made("bert"), train, dev, epochs=1)
+    assert teach(tmp_path / "t", ready_made("bert"), train, dev, epochs=1, unlabelled="drop")["pairs"] == 4
+    nothing = corpus([(*row[:2], None) for row in rows], name="nothing")
+    with pytest.raises(TmkdError, match="there is no pair to train on"):
+        teach(tmp_path / "n", ready_made("bert"), nothing, dev, epochs=1, unlabelled="drop")
 
 
 def test_a_fresh_pooler_is_where_training_starts(

@@ -139,6 +139,40 @@ def test_the_gradient_of_a_step_is_that_of_its_mean_loss(tmp_path: Path) -> None
     assert torch.allclose(seen[-1], expected, atol=1e-6)
 
 
+def test_the_gradient_of_a_step_with_gaps_is_that_of_the_mean_over_its_pairs(tmp_path: Path) -> None:
+    seen: dict[int, Tensor] = {}
+    model = student(3, dropout=0.0)
+    for place, header in enumerate(model.headers.linears):
+        header.get_parameter("bias").register_post_accumulate_grad_hook(  # type: ignore[no-untyped-call]
+            lambda bias, place=place: seen.update({place: bias.grad.clone()})
+        )
+    labels, soft = LABELS.copy(), SOFT.copy()
+    labels[::3], soft[::2, 0], soft[1::4, 1] = -1, np.nan, np.nan
+    one_step = SETTINGS.model_copy(update={"batch": PAIRS, "epochs": 1, "token_budget": 20})
+    gaps = Examples(TOKENS, labels, 0, soft)
+    train(model, tmp_path, gaps, settings=one_step, soft_only=True, masked=True)
+    whole = student(3, dropout=0.0)
+    batch = {name: torch.from_numpy(array) for name, array in TOKENS.pad(range(PAIRS), 0).items()}
+    logits = whole(**batch).header_logits
+    losses = []
+    for pair in range(PAIRS):  # Eq. 5 pair by pair, over the targets that the pair has
+        have = [teacher for teacher in range(2) if not np.isnan(soft[pair, teacher]).any()]
+        errors = [(logits[pair, 1 + one] - torch.from_numpy(soft[pair, one])).square().mean() for one in have]
+        losses.append(0.5 * torch.stack(errors).sum() / len(have))
+        if labels[pair] >= 0:
+            losses[-1] = losses[-1] - 0.5 * logits[pair, 0].log_softmax(-1)[int(labels[pair])]
+    torch.autograd.backward(torch.stack(losses).sum() / PAIRS)
+    for place, header in enumerate(whole.headers.linears):
+        torch.testing.assert_close(seen[place], header.get_parameter("bias").grad, atol=1e-6, rtol=1e-4)
+
+
+def test_a_pair_that_no_teacher_scored_is_named_under_a_mask_too(tmp_path: Path) -> None:
+    soft = SOFT.copy()
+    soft[6] = np.nan
+    with pytest.raises(TmkdError, match="a teacher has no finite logit for pair 7"):
+        train(student(3), tmp_path, Examples(TOKENS, LABELS, 0, soft), masked=True)
+
+
 @contextmanager
 def optimiser_steps() -> Iterator[list[tuple[float, float]]]:
     """Learning rate and norm of the gradient at each step, as the optimiser takes them."""

@@ -138,10 +138,14 @@ class SoftLabels:
         return SoftLabels(average, ("mean",), (digest_json(list(self.digests)),))
 
     @property
+    def scored(self) -> np.ndarray:
+        """Mask of the scores that are there, bool (pairs, teachers)."""
+        return np.asarray(np.isfinite(self.logits).all(axis=2))
+
+    @property
     def complete(self) -> np.ndarray:
         """Mask of the pairs that every teacher has scored, bool (pairs,)."""
-        finite: np.ndarray = np.isfinite(self.logits).all(axis=(1, 2))
-        return finite
+        return np.asarray(self.scored.all(axis=1))
 
 
 def logits_from(

@@ -8,7 +8,8 @@ from typing import Any
 
 from tmkd.errors import TmkdError, UsageError
 from tmkd.recipe.parts import StudentSpec
-from tmkd.recipe.schema import Recipe, RowSpec, StageSpec
+from tmkd.recipe.rows import RowSpec, StageSpec, is_papers
+from tmkd.recipe.schema import Recipe
 from tmkd.store import digest_json
 from tmkd.teachers.kinds import teachers_of
 
@@ -91,6 +92,28 @@ def _planned(recipe: Recipe, name: str, stage: StageSpec, task: str, best: BestO
     if stage.alpha > 0 and not teachers:
         raise UsageError(f"rows.{name}: alpha is {stage.alpha} but no teacher is declared for {corpus}")
     return PlannedStage(corpus, teachers, stage, recipe.student_of(name))
+
+
+def refuse_gaps(row: str, planned: PlannedStage, missing: Mapping[str, int], pairs: int) -> None:
+    """Check that a stage which needs a score of each of its teachers for every pair of its corpus has them all.
+
+    `missing` has the pairs that a teacher has no score for, of `pairs` in all.
+    Raises: TmkdError naming the teachers and what asks for all scores.
+    """
+    stage = planned.stage
+    asks = {
+        "gaps: error": stage.gaps == "error",
+        "average: true": stage.average,
+        "teachers: best": stage.teachers == "best",
+        "a row with a name of the paper": is_papers(row),
+    }
+    reason = next((words for words, needs in asks.items() if needs), None)
+    lacking = [f"teacher {name} has no score for {count} of {pairs} pairs" for name, count in missing.items() if count]
+    if reason is not None and lacking:
+        raise TmkdError(
+            f"rows.{row}: {planned.corpus}: {', '.join(lacking)}, and {reason} needs them all; score them, leave the "
+            "teacher out, or give another row gaps: drop or mask"
+        )
 
 
 def chain_key(chain: tuple[PlannedStage, ...], seed: int) -> str:

@@ -84,27 +84,28 @@ def check_bodies(run: RunFolder) -> None:
 
 
 def _check_export(run: RunFolder, export: ExportSpec) -> None:
-    """Compare the student's family with what can be exported, and find the packages for it.
+    """Compare the family of each exported student with those that can be, and find the packages for it.
 
     Raises: TmkdError for another family, or a missing package.
     """
     for module in ("onnx", "onnxruntime"):
         if find_spec(module) is None:
             raise TmkdError(f"export needs {module}: {install_hint(module)}")
-    student = run.recipe.student
-    config = model_config(run.pretrained(student.base).path)
-    family, activation = config.get("model_type"), config.get("hidden_act", "gelu")
-    if family not in EXPORTED:
-        raise TmkdError(
-            f"export: a student cut from a {family} ({student.base}) has no ONNX export; take a base of "
-            f"{', '.join(EXPORTED)}, or leave export out"
-        )
-    if family == "bert" and activation not in GELUS:
-        raise TmkdError(
-            f"export: {student.base} has the activation {activation}, which has no ONNX export; "
-            f"{', '.join(GELUS)} have; take another base, or leave export out"
-        )
-    task = exported_task(run, export.row)
+    for base in dict.fromkeys(run.recipe.student_of(row).base for _, row in export.named):
+        config = model_config(run.pretrained(base).path)
+        family, activation = config.get("model_type"), config.get("hidden_act", "gelu")
+        if family not in EXPORTED:
+            raise TmkdError(
+                f"export: a student cut from a {family} ({base}) has no ONNX export; take a base of "
+                f"{', '.join(EXPORTED)}, or leave export out"
+            )
+        if family == "bert" and activation not in GELUS:
+            raise TmkdError(
+                f"export: {base} has the activation {activation}, which has no ONNX export; "
+                f"{', '.join(GELUS)} have; take another base, or leave export out"
+            )
+    task, student = exported_task(run, export.row), run.recipe.student_of(export.row)
+    family = model_config(run.pretrained(student.base).path).get("model_type")
     if export.compat and (family != "bert" or student.pool != "pooler" or len(run.recipe.tasks[task].labels) != 2):
         raise TmkdError(
             "export.compat: a one-logit model needs a BERT body, pool: pooler and two classes; set compat: false"
@@ -132,7 +133,8 @@ def _check_models(run: RunFolder, pairs: Pairs) -> None:
     for name, teacher in run.teachers.items():
         teacher.check(run, {one: pairs.tables[one] for one in corpora if name in declared(run.recipe, one)})
     for row, task, _ in run.placed_rows():
-        if any(stage.corpus == "task" and stage.alpha < 1 for stage in run.recipe.rows[row].stages):
+        stages = run.recipe.rows[row].stages
+        if any(one.corpus == "task" and one.alpha < 1 and one.unlabelled == "error" for one in stages):
             require_golden(pairs.tables[f"{task}/train"])
     for student in {run.student_of(row): None for row in run.recipe.rows}:
         folder = run.pretrained(student.base).path

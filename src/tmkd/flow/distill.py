@@ -7,13 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tmkd.distill.rows import PlannedStage, chain_key, stage_settings
+from tmkd.distill.rows import PlannedStage, chain_key, refuse_gaps, stage_settings
 from tmkd.flow.health import with_loss_sign
 from tmkd.flow.run_folder import NotYet, RunFolder
 from tmkd.flow.step import Step, never_made
 from tmkd.recipe.parts import StudentSpec
-from tmkd.recipe.schema import StageSpec
+from tmkd.recipe.rows import StageSpec
 from tmkd.recipe.seeds import seeded
+from tmkd.store import read_manifest
 from tmkd.train.estimate import Estimate, Sizes, training_seconds, weight_bytes
 
 _READ_PER_SECOND = 5000  # pairs that a pruned start counts the neurons and word pieces of
@@ -22,6 +23,8 @@ _READ_PER_SECOND = 5000  # pairs that a pruned start counts the neurons and word
 def distill_steps(run: RunFolder) -> Iterator[Step]:
     """Steps of the students of one teachers' seed: each stage once; rows share the first stages that they have in
     common.
+
+    Raises: TmkdError for a row that needs scores which a teacher turned out not to have.
     """
     planned: set[Path] = set()
     for row, task, seed in run.placed_rows():
@@ -41,6 +44,8 @@ def distill_steps(run: RunFolder) -> Iterator[Step]:
             )
             continue
         for place, (_, chain) in enumerate(students):
+            for planned_stage in chain:
+                _refuse_gaps(run, row, planned_stage)
             for depth in range(1, len(chain) + 1):
                 folder = run.student_folder(chain[:depth], seed)
                 start = run.start_folder(chain[0])
@@ -52,6 +57,14 @@ def distill_steps(run: RunFolder) -> Iterator[Step]:
                     member = f"/{place + 1}" if len(students) > 1 else ""
                     stage = f"/stage {depth}" if len(chain) > 1 else ""
                     yield _stage(run, name + member + stage, chain[:depth], task, seed)
+
+
+def _refuse_gaps(run: RunFolder, row: str, planned: PlannedStage) -> None:
+    """Check the scores of a stage's teachers that are there."""
+    scored = {name: read_manifest(run.soft_folder(planned.corpus, name)) for name in planned.teachers}
+    facts = {name: manifest.facts for name, manifest in scored.items() if manifest is not None}
+    pairs = max((found["pairs"] for found in facts.values()), default=0)
+    refuse_gaps(row, planned, {name: found.get("missing", 0) for name, found in facts.items()}, pairs)
 
 
 def _prune(run: RunFolder, name: str, first: PlannedStage) -> Step:

@@ -79,8 +79,8 @@ def evaluate_steps(run: RunFolder) -> Iterator[Step]:
             yield _evaluate_teacher(run, teacher, teacher.pretrained)
     planned: set[tuple[str, Path]] = set()
     for row, task, seed in run.placed_rows():
-        shown = seeded(row, run.teachers_seed)
-        estimate = partial(_estimate, run, task, run.recipe.student.base, run.recipe.student_of(row).layers)
+        shown, spec = seeded(row, run.teachers_seed), run.recipe.student_of(row)
+        estimate = partial(_estimate, run, task, spec.base, spec.layers)
         try:
             students = run.row_students(row, task, seed)
         except NotYet as unready:

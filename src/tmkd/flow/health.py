@@ -19,6 +19,7 @@ def notes(run: RunFolder) -> Iterator[str]:
     yield from found(run)
     yield from drawn_poolers(run)
     yield from health_lines(run)
+    yield from stage_lines(run)
 
 
 def drawn_poolers(run: RunFolder) -> Iterator[str]:
@@ -28,9 +29,11 @@ def drawn_poolers(run: RunFolder) -> Iterator[str]:
         for name, one in run.teachers.items()
         if one.spec.base is not None
     ]
-    student = run.recipe.student
-    if run.recipe.rows and student.pool == "pooler":
-        asked.append(("the students", student.fresh_pooler, student.base, "encoder"))
+    students = [one for one in map(run.recipe.student_of, run.recipe.rows) if one.pool == "pooler"]
+    asked += [
+        ("the students", fresh, base, "encoder")
+        for fresh, base in dict.fromkeys((one.fresh_pooler, one.base) for one in students)
+    ]
     starting: dict[str, list[str]] = {}
     for name, fresh, base, use in asked:
         if fresh == "auto" and run.fresh_pooler(fresh, base, use):
@@ -97,3 +100,29 @@ def _health_lines(run: RunFolder) -> Iterator[str]:
         warning = dominance_warning(healths)
         if warning:
             yield f"warning: {corpus}: {warning}"
+
+
+def stage_lines(run: RunFolder) -> Iterator[str]:
+    """One line per stage that left pairs out or trained its headers on different ones: the pairs of each header.
+
+    And one per stage with `keep_start`: the epoch that won on dev.
+    """
+    for row, task, seed in run.placed_rows():
+        for _, chain in run.row_students(row, task, seed):
+            for depth, planned in enumerate(chain, 1):
+                facts = sealed(run.student_folder(chain[:depth], seed)).facts
+                where = f"{task} × {row} (seed {seed}), stage {depth}"
+                pairs = facts.get("header_pairs", {})
+                if pairs and (facts["left_out"] or len({*pairs.values()}) > 1):
+                    each = ", ".join(f"{name.partition('/')[2]} {count}" for name, count in pairs.items())
+                    yield f"{where}: pairs per header: {each}; {facts['left_out']} pairs left out"
+                if planned.stage.keep_start:
+                    yield f"{where}: {_won(facts)}"
+
+
+def _won(facts: Mapping[str, Any]) -> str:
+    """The epoch that a stage with `keep_start` kept, in words."""
+    if "dev_start" not in facts:
+        return "the stage before has another task, so its student was no candidate"
+    start, trained = 100 * facts["dev_start"], 100 * max(facts["dev"])
+    return f"epoch {facts['best_epoch']} won: dev {start:.2f} before the stage, {trained:.2f} after its best epoch"

@@ -31,7 +31,8 @@ def yardsticks(run: RunFolder, task: str) -> dict[str, str | None]:
     if len(run.recipe.tasks[task].labels) != 2 or not models:
         return {}
     teachers = [one for one in run.recipe.teachers.values() if one.task == task and one.base is not None]
-    encoders = dict.fromkeys([run.recipe.student.base, *(str(one.base) for one in teachers)])
+    students = [run.recipe.student, *map(run.recipe.student_of, run.recipe.rows)]
+    encoders = dict.fromkeys([*(one.base for one in students), *(str(one.base) for one in teachers)])
     pretrained = [name for name in encoders if not _is_ours(run, name)]
     return {BM25: None, **{f"cosine ({Path(name).name})": name for name in pretrained}}
 

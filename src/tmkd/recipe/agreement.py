@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tmkd.recipe.parts import PriorSpec, SourceSpec
+from tmkd.recipe.rows import is_papers
 from tmkd.recipe.seeds import OWN
 
 if TYPE_CHECKING:
@@ -44,6 +45,13 @@ def check(recipe: Recipe) -> None:
     for name in recipe.rows:
         if name in (*recipe.teachers, "ensemble", BM25):
             raise ValueError(f"rows.{name}: another row of the report has this name; rename one")
+    for name, row in recipe.rows.items():
+        for place, stage in enumerate(row.stages):
+            for option in stage.own_options if is_papers(name) else ():
+                raise ValueError(
+                    f"rows.{name}.stages.{place}: {option} is not the paper's, and the row has a name of the paper; "
+                    "give it a name of its own"
+                )
     for name, teacher in recipe.teachers.items():
         own = recipe.tasks[teacher.task]
         if teacher.similarity is not None and (len(own.labels) != 2 or own.positive != own.labels[1]):

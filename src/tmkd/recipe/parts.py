@@ -16,6 +16,7 @@ Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Device = Literal["auto", "cpu", "cuda"]
 FreshPooler = Literal["auto"] | bool
+Pool = Literal["pooler", "first"]
 
 
 # Meanings of a file's columns: of pairs, of documents, of a query log, of judges' votes.
@@ -179,7 +180,7 @@ class StudentSpec(Spec):
     """Neurons kept per feed-forward: those that matter most on the first stage's pairs. Without it: all."""
     vocabulary: int | None = Field(None, ge=1, exclude_if=lambda vocabulary: vocabulary is None)
     """Word pieces kept: those most frequent in the first stage's pairs. Without it: all."""
-    pool: Literal["pooler", "first"] = "pooler"
+    pool: Pool = "pooler"
     """Vector that the headers read: the pooler's output, or the first token's last hidden state."""
     fresh_pooler: FreshPooler = "auto"
     """Draws the pooler anew; `auto` does where the base's own was never trained, as all-MiniLM's."""
@@ -190,17 +191,6 @@ class StudentSpec(Spec):
     def narrowed(self) -> bool:
         """Whether something besides layers is left out of the pretrained encoder."""
         return self.ffn is not None or self.vocabulary is not None
-
-
-class SmallerSpec(Spec):
-    """Overrides that make one row's student smaller than the recipe's."""
-
-    layers: int | None = Field(None, ge=1)
-    """As in `student`. Without it: as many."""
-    ffn: int | None = Field(None, ge=1)
-    """As in `student`. Without it: as many."""
-    vocabulary: int | None = Field(None, ge=1)
-    """As in `student`. Without it: as many."""
 
 
 class EvaluateSpec(Spec):

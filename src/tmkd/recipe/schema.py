@@ -17,12 +17,12 @@ from tmkd.recipe.parts import (
     PretrainedSpec,
     PriorSpec,
     Seed,
-    SmallerSpec,
     Sources,
     SourceSpec,
     Spec,
     StudentSpec,
 )
+from tmkd.recipe.rows import RowSpec
 from tmkd.recipe.seeds import SeedsSpec
 from tmkd.recipe.serving import ServeSpec
 
@@ -133,8 +133,10 @@ class TeacherSpec(Spec):
     score_columns: tuple[str, ...] = ("score",)
     """Columns of the file that hold the scores."""
     missing: Literal["error", "drop"] = "error"
-    """Treatment of pairs that the file has no score for; `drop` leaves them out of the teacher's stages."""
-    # Left out of settings while it is the default, as a source's layout.
+    """Treatment of pairs that the file has no score for; `drop` counts them, and each stage's `gaps` decides."""
+    # These two are left out of settings while they are the default, as a source's layout.
+    unlabelled: Literal["error", "drop"] = Field("error", exclude_if=lambda value: value == "error")
+    """Training pairs without a golden label; `drop` leaves them out of the fine-tuning of `base`."""
     repeated: Literal["error", "mean"] = Field("error", exclude_if=lambda repeated: repeated == "error")
     """Treatment of a pair that the file scores twice differently."""
     scores: tuple[Name, ...] | None = None
@@ -168,46 +170,6 @@ class TeacherSpec(Spec):
                 "and take score_columns out"
             )
         return self
-
-
-class StageSpec(Spec):
-    """One training stage of a row. `use: NAME`, or NAME alone, starts from an entry of the recipe's `stages`."""
-
-    corpus: Name = "task"
-    """`task`: the task's training pairs; else a stage-1 corpus."""
-    teachers: Literal["all", "best", "each"] | tuple[Name, ...] = "all"
-    """`all` that score the corpus, the `best` on dev, `each` (the member's own), or a list of names."""
-    average: bool = False
-    """Makes one teacher of their mean (1avg-o-1)."""
-    alpha: float = 0.9
-    """Weight α of the teachers' loss in Eq. 5, in [0, 1]: 1 is stage 1 (Eq. 4), 0 golden labels alone."""
-    fit: FitSpec = FitSpec()
-    """Settings of its training."""
-
-    @model_validator(mode="after")
-    def _alpha_fits_teachers(self) -> Self:
-        if not 0 <= self.alpha <= 1:
-            raise ValueError(f"alpha is {self.alpha}; Eq. 5 needs 0 <= alpha <= 1")
-        if self.alpha > 0 and not self.teachers:
-            raise ValueError(f"alpha is {self.alpha} but the stage has no teachers; name some or set alpha: 0")
-        if self.alpha == 0 and self.teachers:
-            raise ValueError("alpha is 0, so teachers have no weight in the loss; set teachers: [] or alpha above 0")
-        return self
-
-
-class RowSpec(Spec):
-    """A row of the results table: the stages that make its student."""
-
-    stages: tuple[StageSpec, ...] = Field(min_length=1)
-    """Stages in order; each goes on from the body of the one before."""
-    student: SmallerSpec = SmallerSpec()
-    """Sizes in which this row's student is smaller than the recipe's."""
-    each_teacher: bool = False
-    """Trains one student per teacher and predicts their mean (m-o-m, §4.3)."""
-    tasks: tuple[Name, ...] | None = None
-    """Tasks it is trained on. Without it: all."""
-    extra: bool = False
-    """Takes part only in `tmkd run --all`."""
 
 
 class Recipe(Spec):
@@ -249,7 +211,7 @@ class Recipe(Spec):
 
     def student_of(self, row: str) -> StudentSpec:
         """The recipe's student as a row has it."""
-        return self.student.model_copy(update=self.rows[row].student.model_dump(exclude_none=True))
+        return self.rows[row].student.over(self.student)
 
     def without_extras(self) -> Recipe:
         """The recipe without the rows and teachers that only `tmkd run --all` makes."""

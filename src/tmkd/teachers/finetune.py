@@ -35,9 +35,12 @@ def finetune(
 ) -> dict[str, Any]:
     """Train T_i from a pretrained folder; write a normal transformers folder and return the fit's facts.
 
-    The weights with the best dev accuracy are kept. Raises: TmkdError when a training pair has no golden label.
+    The weights with the best dev accuracy are kept. Raises: TmkdError when a training pair has no golden label, unless
+    the teacher's entry drops it.
     """
     table = train.table()
+    if teacher.unlabelled == "drop":
+        table = table.filter(table["label"].is_valid())
     require_golden(table)
     own = untrained(name, teacher, base, train.labels)
     model, tokenizer = own.model, own.tokenizer
@@ -56,7 +59,7 @@ def finetune(
     except (OSError, SafetensorError) as error:
         raise TmkdError(f"{folder}: the teacher cannot be written: {error}") from error
     tokenizer.save(folder)
-    return {**asdict(report), "pairs": len(train)}
+    return {**asdict(report), "pairs": table.num_rows}
 
 
 def untrained(name: str, teacher: schema.TeacherSpec, base: Path, labels: LabelSet) -> TeacherNetwork:

@@ -71,7 +71,8 @@ class FineTuned:
         from tmkd.data.pairs import require_golden
         from tmkd.teachers.finetune import untrained
 
-        require_golden(pairs[f"{self.spec.task}/train"])
+        if self.spec.unlabelled == "error":
+            require_golden(pairs[f"{self.spec.task}/train"])
         base = run.pretrained(self.pretrained).path
         untrained(self.name, self._decided(run), base, run.labels(self.spec.task))
 

@@ -99,13 +99,14 @@ def _check(examples: Examples, training: Training, title: str) -> None:
     if not len(examples):
         raise TmkdError(f"{title}: there is no pair to train on")
     unlabelled = np.flatnonzero(examples.labels < 0)
-    if training.golden and len(unlabelled):
+    if training.golden and len(unlabelled) and not training.soft_only:
         raise TmkdError(
             f"{title}: pair {unlabelled[0] + 1} has no label, and alpha {training.alpha} asks for the golden loss; "
             "label it or set alpha: 1"
         )
     if examples.soft is not None:
-        broken = np.flatnonzero(~np.isfinite(examples.soft).all(axis=(1, 2)))
+        scored = np.asarray(np.isfinite(examples.soft).all(axis=2))
+        broken = np.flatnonzero(~(scored.any(axis=1) if training.masked else scored.all(axis=1)))
         if len(broken):
             raise TmkdError(f"{title}: a teacher has no finite logit for pair {broken[0] + 1}; score it again")
 

@@ -6,25 +6,33 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+UNLABELLED = -1  # in place of a golden label
+
 
 def golden_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of the golden header with the golden label (Eq. 2).
+    """Cross-entropy of the golden header with the golden label (Eq. 2); 0 for a pair without one.
 
-    logits (pairs, classes) float, labels (pairs,) int64 → loss (pairs,).
+    logits (pairs, classes) float, labels (pairs,) int64, −1 where there is none → loss (pairs,).
     """
-    return functional.cross_entropy(logits, labels, reduction="none")
+    return functional.cross_entropy(logits, labels, reduction="none", ignore_index=UNLABELLED)
 
 
-def soft_loss(student: Tensor, teacher: Tensor) -> Tensor:
+def soft_loss(student: Tensor, teacher: Tensor, masked: bool = False) -> Tensor:
     """Mean over headers of the squared error between a header's logits and its teacher's (Eq. 4).
 
-    student, teacher (pairs, headers, classes) raw logits → loss (pairs,).
+    student, teacher (pairs, headers, classes) raw logits → loss (pairs,). With `masked` a teacher's NaN is a score that
+    it does not have, and 1/N counts the teachers that scored the pair, at least one.
     """
     if student.shape != teacher.shape:
         raise ValueError(
             f"student logits {tuple(student.shape)} and teacher logits {tuple(teacher.shape)} differ in shape"
         )
-    return (student - teacher).square().mean(dim=(1, 2))
+    if not masked:
+        return (student - teacher).square().mean(dim=(1, 2))
+    scored = ~teacher.isnan().any(dim=2)
+    # NaN goes before the subtraction: 0 times its gradient would be NaN.
+    errors = (student - torch.where(scored[..., None], teacher, student.detach())).square().mean(dim=2)
+    return errors.sum(dim=1) / scored.sum(dim=1)
 
 
 def objective(
@@ -33,10 +41,12 @@ def objective(
     soft_logits: Tensor | None,
     teacher_logits: Tensor | None,
     alpha: float,
+    masked: bool = False,
 ) -> Tensor:
     """(1 − α) × golden loss + α × soft loss (Eq. 5); a part that weighs nothing needs no header and no target.
 
     golden_logits (pairs, classes), labels (pairs,); soft_logits, teacher_logits (pairs, headers, classes) → (pairs,).
+    A pair without a label (−1) has α × soft loss alone; `masked` as in `soft_loss`.
     Raises: ValueError when a part that counts lacks its logits or its target.
     """
     parts: list[Tensor] = []
@@ -47,5 +57,5 @@ def objective(
     if alpha > 0:
         if soft_logits is None or teacher_logits is None:
             raise ValueError(f"alpha {alpha} is above 0: Eq. 5 needs soft headers and teachers' logits")
-        parts.append(alpha * soft_loss(soft_logits, teacher_logits))
+        parts.append(alpha * soft_loss(soft_logits, teacher_logits, masked))
     return torch.stack(parts).sum(dim=0)

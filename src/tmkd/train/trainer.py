@@ -28,12 +28,17 @@ LESS = "set device: cpu, or take a smaller model"
 
 @dataclass(frozen=True)
 class Training:
-    """Choices of one fit beside its model and its examples: settings, α of Eq. 5, seed, device and precision."""
+    """Choices of one fit beside its model and its examples: settings, α of Eq. 5, seed, device and precision.
+
+    `soft_only`: a pair without a golden label has the teachers' loss alone; `masked`: a teacher may lack a score.
+    """
 
     settings: FitSpec
     alpha: float
     seed: int
     hardware: Hardware
+    soft_only: bool = False
+    masked: bool = False
 
     @property
     def golden(self) -> bool:
@@ -112,6 +117,7 @@ class StepTrainer(Trainer):
             logits[:, 1:] if golden else logits,
             None if data.soft is None else data.soft[pairs],
             self._training.alpha,
+            self._training.masked,
         )
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
