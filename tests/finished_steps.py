@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tiny import Call, Said, World
 
-KINDS = ("index", "questions", "collect", "teach", "score", "distill", "evaluate", "export", "precompute")
+KINDS = ("index", "questions", "collect", "teach", "score", "tokens", "distill", "evaluate", "export", "precompute")
 
 
 def steps_made(said: Said) -> list[str]:

@@ -12,7 +12,9 @@ import torch
 import tiny
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import Corpus, pair_table, write_corpus
-from tmkd.data.softlabels import SoftLabels
+from tmkd.data.softlabels import SoftLabels, TeacherColumn, shard_path, write_shard
+from tmkd.data.text import PairTokenizer
+from tmkd.data.token_store import write_tokens
 from tmkd.distill.stage import StageData, StudentStart, run_stage
 from tmkd.errors import TmkdError
 from tmkd.network import Student
@@ -46,6 +48,19 @@ def soft_labels(pairs: int, *names: str) -> SoftLabels:
     return SoftLabels(logits.transpose(2, 0, 1).astype(np.float32), names, tuple(f"digest of {name}" for name in names))
 
 
+def stored(folder: Path, pairs: Corpus, soft: SoftLabels | None) -> tuple[TeacherColumn, ...]:
+    """Write teachers' logits of a corpus of one shard."""
+    (shard,) = pairs.shards
+    columns = []
+    for place, (name, digest) in enumerate(zip(soft.teachers, soft.digests, strict=True) if soft is not None else ()):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        logits = soft.logits[:, place] if soft is not None else np.empty(0)
+        missing = int(np.isnan(logits).all(axis=1).sum())
+        write_shard(shard_path(folder / name, digest, shard.digest), logits, digest, shard.digest, missing=missing)
+        columns.append(TeacherColumn(name, digest, folder / name))
+    return tuple(columns)
+
+
 @pytest.fixture
 def train(base: Path, tmp_path: Path) -> Train:
     """Run a stage into the folder `name` beside the corpora `train` (16 pairs) and `dev` (8 pairs)."""
@@ -63,8 +78,11 @@ def train(base: Path, tmp_path: Path) -> Train:
         student = parts.StudentSpec(base="bert", layers=1, max_length=32, fresh_pooler=fresh_pooler)
         pairs, dev = corpus(tmp_path / "train", range(8), labelled), corpus(tmp_path / "dev", range(18, 22))
         folder, before = tmp_path / name, tmp_path / start if start else None
-        folder.mkdir()
-        data, begin = StageData(pairs, soft, dev), StudentStart(student, base, before)
+        for made in (folder, tmp_path / "tokens"):
+            made.mkdir(exist_ok=True)
+        write_tokens(pairs, PairTokenizer.load(base, 32), tmp_path / "tokens", lambda done, total: None)
+        data = StageData(pairs, tmp_path / "tokens", stored(tmp_path / "soft", pairs, soft), dev)
+        begin = StudentStart(student, base, before)
         return run_stage(settings, begin, data, 1, Hardware("cpu", "fp32"), folder, name)
 
     return run

@@ -52,6 +52,14 @@ def test_a_step_is_the_same_pairs_whether_or_not_the_steps_before_were_asked_for
     assert steps[0].tolist() != steps[7].tolist()
 
 
+@pytest.mark.parametrize("pairs", [1, 7, 5000])
+def test_an_epoch_is_numpys_permutation_of_its_seed(pairs: int) -> None:
+    steps = BatchPlan(pairs, pairs, 2, seed=3)
+    for epoch in range(2):
+        assert steps[epoch].tolist() == np.random.default_rng([3, epoch]).permutation(pairs).tolist()
+        assert steps[epoch].dtype == np.int64
+
+
 def test_there_is_no_step_after_the_last() -> None:
     with pytest.raises(IndexError):
         BatchPlan(4, 2, 1, 0)[2]

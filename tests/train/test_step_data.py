@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from tiny_fit import BOTH, GOLDEN, PAIRS
-from tmkd.train.batches import BatchPlan
+from tiny_fit import BOTH, GOLDEN, LABELS, PAIRS, SOFT, TOKENS
+from tmkd.data.token_store import AppendedFiles, MappedTokens, map_array
+from tmkd.train.batches import BatchPlan, Examples
 from tmkd.train.step_data import StepData, StepQueue
 
 PLAN = BatchPlan(PAIRS, batch=6, epochs=2, seed=1)
@@ -23,6 +26,25 @@ def test_a_step_has_the_ids_labels_and_logits_of_its_rows() -> None:
     assert data.soft is not None
     assert np.array_equal(data.soft.numpy(), BOTH.soft[rows])
     assert StepData.of(GOLDEN, rows, "cpu").soft is None
+
+
+def test_the_rows_of_a_step_may_lie_anywhere_on_disk(tmp_path: Path) -> None:
+    files = {"ids": np.int32, "types": np.int8, "labels": np.int8, "soft": np.float32}
+    with AppendedFiles(tmp_path, files, {}, "examples") as appended:
+        appended.append(ids=TOKENS.flat_ids, types=TOKENS.flat_types, labels=LABELS, soft=SOFT)
+    ids, types, labels = (map_array(tmp_path, name, files[name]) for name in ("ids", "types", "labels"))
+    chosen = np.arange(PAIRS)[::-2]  # another order, and some left out
+    tokens = MappedTokens(ids, types, TOKENS.starts[chosen], TOKENS.lengths[chosen])
+    soft = map_array(tmp_path, "soft", np.float32, SOFT.shape)
+    mapped = StepData.of(Examples(tokens, labels[chosen], 0, soft[chosen]), np.array([0, 3, 1]), "cpu")
+    whole = StepData.of(BOTH, chosen[[0, 3, 1]], "cpu")
+    assert torch.equal(mapped.labels, whole.labels)
+    assert mapped.labels.dtype == torch.int64
+    assert mapped.soft is not None
+    assert whole.soft is not None
+    assert torch.equal(mapped.soft, whole.soft)
+    for name, tensor in whole.tokens.pad(np.arange(3)).items():
+        assert torch.equal(mapped.tokens.pad(np.arange(3))[name], tensor)
 
 
 @pytest.mark.parametrize("first", [0, 3])

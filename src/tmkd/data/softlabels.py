@@ -107,18 +107,31 @@ class SoftLabels:
     @classmethod
     def load(cls, corpus: Corpus, columns: Sequence[TeacherColumn]) -> SoftLabels:
         """Read the teachers' files of all shards; raises as `read_shard` does, naming the teacher."""
-        classes = len(corpus.labels.names)
-        logits = np.empty((len(corpus), len(columns), classes), dtype=np.float32)
+        whole = cls.unread(len(corpus), corpus, columns)
+        start = 0
+        for index, shard in enumerate(corpus.shards):
+            whole.logits[start : start + shard.rows] = cls.of_shard(corpus, index, columns).logits
+            start += shard.rows
+        return whole
+
+    @classmethod
+    def of_shard(cls, corpus: Corpus, index: int, columns: Sequence[TeacherColumn]) -> SoftLabels:
+        """Read the teachers' files of one shard; raises as `load`."""
+        shard = corpus.shards[index]
+        soft = cls.unread(shard.rows, corpus, columns)
         for place, column in enumerate(columns):
-            start = 0
-            for shard in corpus.shards:
-                path = shard_path(column.folder, column.digest, shard.digest)
-                try:
-                    values = read_shard(path, column.digest, shard.digest, shard.rows, classes)
-                except TmkdError as error:
-                    raise TmkdError(f"teacher {column.name}: {error}") from None
-                logits[start : start + shard.rows, place] = values
-                start += shard.rows
+            path = shard_path(column.folder, column.digest, shard.digest)
+            try:
+                values = read_shard(path, column.digest, shard.digest, shard.rows, len(corpus.labels.names))
+            except TmkdError as error:
+                raise TmkdError(f"teacher {column.name}: {error}") from None
+            soft.logits[:, place] = values
+        return soft
+
+    @classmethod
+    def unread(cls, pairs: int, corpus: Corpus, columns: Sequence[TeacherColumn]) -> SoftLabels:
+        """Space for these teachers' logits of so many pairs."""
+        logits = np.empty((pairs, len(columns), len(corpus.labels.names)), dtype=np.float32)
         return cls(logits, tuple(column.name for column in columns), tuple(column.digest for column in columns))
 
     def only(self, names: Sequence[str]) -> SoftLabels:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from tmkd.data.labels import LabelSet
-from tmkd.data.pairs import Corpus, require_golden
-from tmkd.data.softlabels import SoftLabels
+from tmkd.data.pairs import Corpus
+from tmkd.data.softlabels import TeacherColumn
 from tmkd.data.text import PairTokenizer
-from tmkd.errors import TmkdError
+from tmkd.data.token_store import open_tokens
+from tmkd.distill.targets import write_targets
 from tmkd.network.device import place
 from tmkd.network.encoder import fresh_pooler
 from tmkd.network.headers import Header
@@ -22,21 +23,21 @@ from tmkd.network.student import Student
 from tmkd.recipe.parts import StudentSpec
 from tmkd.recipe.rows import StageSpec
 from tmkd.store import WORK
-from tmkd.train.batches import examples
 from tmkd.train.dev import dev_accuracy
 from tmkd.train.hardware import Hardware
 from tmkd.train.loop import FitReport, fit
 from tmkd.train.trainer import Training
 
-_TAKE_OUT = "take its teacher out, or for gold set alpha: 1"
+SCRATCH = ".targets"  # folder of the training pairs' targets while the stage is trained
 
 
 @dataclass(frozen=True)
 class StageData:
-    """Data of a stage: a corpus, its soft labels (None: no teachers), and the dev set that chooses the epoch."""
+    """Data of a stage: a corpus, the folder of its tokens, its teachers' logits, the dev set that chooses the epoch."""
 
     corpus: Corpus
-    soft: SoftLabels | None
+    tokens: Path
+    columns: tuple[TeacherColumn, ...]
     dev: Corpus | None
 
 
@@ -75,41 +76,29 @@ def run_stage(
 
     A golden header exists when α < 1, a soft one per teacher when α > 0. With golden labels the weights best on dev are
     kept, else the last ones; with `keep_start` the student of the stage before, if no epoch is better on dev than it.
-    Raises: TmkdError for a pair without golden label when α < 1, or a header that no pair trains.
+    Raises: TmkdError as `write_targets` and `fit`.
     """
-    corpus = data.corpus
     training = Training(
         stage.fit, stage.alpha, seed, hardware, soft_only=stage.unlabelled == "soft_only", masked=stage.gaps == "mask"
     )
-    soft = data.soft.mean() if data.soft is not None and stage.average else data.soft
-    headers = _headers(corpus.labels.task, training.golden, soft)
-    table = corpus.table()
-    if training.golden and stage.unlabelled == "error":
-        require_golden(table)
-    targets = _targets(table, training.golden, soft)
-    kept = _kept(targets, training, stage.unlabelled == "drop")
-    pairs = dict(zip((header.name for header in headers), targets[kept].sum(axis=0).tolist(), strict=True))
-    if not kept.any():
-        labelled = "labelled " if stage.unlabelled == "drop" else ""
-        by = "" if soft is None else f" scored by {'any' if training.masked else 'all'} of {', '.join(soft.teachers)}"
-        raise TmkdError(f"{title}: the corpus has no {labelled}pair{by}")
-    for name, count in pairs.items():
-        if not count:
-            raise TmkdError(f"{title}: no pair trains the header {name}, which Eq. 6 would average in; {_TAKE_OUT}")
-    model = start.open(corpus.labels, headers, seed)
+    corpus, scratch = data.corpus, folder / SCRATCH
     tokenizer = PairTokenizer.load(start.base, start.student.max_length)
+    store = open_tokens(data.tokens, corpus)
+    targets = write_targets(stage, corpus, data.columns, store, tokenizer.settings.pad_id, scratch, title)
+    model = start.open(corpus.labels, targets.headers, seed)
     dev = None
     if training.golden and data.dev is not None:
         dev = dev_accuracy(lambda inputs: model(**inputs).logits, data.dev, tokenizer, hardware)
     report = fit(
         model,
         lambda network, inputs: network(**inputs).header_logits,
-        examples(table.filter(kept), tokenizer, None if soft is None else soft.logits[kept]),
+        targets.examples,
         training,
         work=folder / WORK,
         dev=dev,
         title=title,
     )
+    shutil.rmtree(scratch)
     facts = asdict(report)
     if stage.keep_start and data.dev is not None:
         model, compared = _better(model, start, report, data.dev, tokenizer, hardware)
@@ -117,25 +106,12 @@ def run_stage(
     model.to("cpu").save(folder, start.base)
     return {
         "headers": [header.name for header in model.headers.named],
-        "header_pairs": pairs,
-        "pairs": int(kept.sum()),
-        "left_out": int((~kept).sum()),
+        "header_pairs": targets.header_pairs,
+        "pairs": len(targets.examples),
+        "left_out": targets.left_out,
         **facts,
         "parameters": int(np.sum([parameter.numel() for parameter in model.parameters()])),
     }
-
-
-def _targets(table: pa.Table, golden: bool, soft: SoftLabels | None) -> np.ndarray:
-    """Mask of the targets that are there, bool (pairs, headers): golden labels if there is a header, then scores."""
-    labelled = table["label"].is_valid().to_numpy()[:, None]
-    return np.hstack(([labelled] if golden else []) + ([] if soft is None else [soft.scored]))
-
-
-def _kept(targets: np.ndarray, training: Training, drop_unlabelled: bool) -> np.ndarray:
-    """Mask of the pairs that are trained on, bool (pairs,): those with the targets that the objective asks for."""
-    golden, scores = targets[:, : training.golden], targets[:, training.golden :]
-    scored = scores.any(axis=1) if training.masked else scores.all(axis=1)
-    return np.asarray(scored & golden.all(axis=1) if drop_unlabelled else scored)
 
 
 def _better(
@@ -153,11 +129,3 @@ def _better(
     if report.dev[report.best_epoch - 1] > accuracy:
         return model, {"dev_start": accuracy}
     return earlier, {"dev_start": accuracy, "best_epoch": 0}
-
-
-def _headers(task: str, golden: bool, soft: SoftLabels | None) -> list[Header]:
-    """The golden header first (when the stage trains it), then one per teacher."""
-    gold = [Header(f"{task}/gold", None)] if golden else []
-    if soft is None:
-        return gold
-    return gold + [Header(f"{task}/{name}", digest) for name, digest in zip(soft.teachers, soft.digests, strict=True)]

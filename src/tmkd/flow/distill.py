@@ -14,9 +14,11 @@ from tmkd.flow.step import Step, never_made
 from tmkd.recipe.parts import StudentSpec
 from tmkd.recipe.rows import StageSpec
 from tmkd.recipe.seeds import seeded
-from tmkd.store import read_manifest
+from tmkd.store import read_manifest, verify
 from tmkd.train.estimate import Estimate, Sizes, training_seconds, weight_bytes
 
+_TOKENISED_PER_SECOND = 10_000
+_TOKEN_BYTES = 350  # of a pair of 64 token ids
 _READ_PER_SECOND = 5000  # pairs that a pruned start counts the neurons and word pieces of
 
 
@@ -46,17 +48,17 @@ def distill_steps(run: RunFolder) -> Iterator[Step]:
         for place, (_, chain) in enumerate(students):
             for planned_stage in chain:
                 _refuse_gaps(run, row, planned_stage)
+            member = f"/{place + 1}" if len(students) > 1 else ""
             for depth in range(1, len(chain) + 1):
-                folder = run.student_folder(chain[:depth], seed)
-                start = run.start_folder(chain[0])
-                if chain[0].student.narrowed and start not in planned:
-                    planned.add(start)
-                    yield _prune(run, f"distill/{task}/{row}/start", chain[0])
-                if folder not in planned:
-                    planned.add(folder)
-                    member = f"/{place + 1}" if len(students) > 1 else ""
-                    stage = f"/stage {depth}" if len(chain) > 1 else ""
-                    yield _stage(run, name + member + stage, chain[:depth], task, seed)
+                stage = f"/stage {depth}" if len(chain) > 1 else ""
+                steps = (
+                    *((_prune(run, f"distill/{task}/{row}/start", chain[0]),) if chain[0].student.narrowed else ()),
+                    *_with_tokens(run, _stage(run, name + member + stage, chain[:depth], task, seed), chain[:depth]),
+                )
+                for step in steps:
+                    if step.folder not in planned:
+                        planned.add(step.folder)
+                        yield step
 
 
 def _refuse_gaps(run: RunFolder, row: str, planned: PlannedStage) -> None:
@@ -96,20 +98,57 @@ def _prune(run: RunFolder, name: str, first: PlannedStage) -> Step:
     )
 
 
+def _with_tokens(run: RunFolder, stage: Step, chain: tuple[PlannedStage, ...]) -> Iterator[Step]:
+    """A training stage, after the step of its corpus's token ids.
+
+    A student does not depend on them beyond the corpus and the tokenizer, so they are no input of the stage: a student
+    that was made without them, or whose tokens are removed, asks for none.
+    """
+    first, corpus = chain[0], chain[-1].corpus
+    folder, base = run.tokens_folder(corpus, first), first.student.base
+
+    def make(folder: Path) -> dict[str, Any]:
+        from tmkd.data.text import PairTokenizer
+        from tmkd.data.token_store import write_tokens
+        from tmkd.progress import progress
+
+        tokenizer = PairTokenizer.load(run.start_path(first), first.student.max_length)
+        with progress(f"tokens {corpus}", "pairs") as report:
+            return dict(write_tokens(run.corpus(corpus), tokenizer, folder, report))
+
+    needs = {f"collect/{corpus}": run.corpus_artifact(corpus)}
+    if first.student.narrowed:
+        needs["the narrowed start"] = run.start_folder(first)
+    if stage.state().kind != "done" or read_manifest(folder) is not None:
+        yield Step(
+            f"tokens/{folder.name}",
+            "distill",
+            folder,
+            needs,
+            {"corpus": corpus, "max_length": first.student.max_length},
+            make,
+            {f"pretrained {base}": run.pretrained(base).digest},
+            shown=f"tokens/{corpus}",
+            estimate=lambda sizes: Estimate(
+                sizes[corpus], 1 + sizes[corpus] / _TOKENISED_PER_SECOND, _TOKEN_BYTES * sizes[corpus]
+            ),
+        )
+    yield stage
+
+
 def _stage(run: RunFolder, name: str, chain: tuple[PlannedStage, ...], task: str, seed: int) -> Step:
     planned, student = chain[-1], chain[0].student
     before = run.student_folder(chain[:-1], seed) if len(chain) > 1 else None
+    tokens = run.tokens_folder(planned.corpus, chain[0])
 
     def make(folder: Path) -> dict[str, Any]:
-        from tmkd.data.softlabels import SoftLabels
         from tmkd.distill.stage import StageData, StudentStart, run_stage
 
-        corpus = run.corpus(planned.corpus)
-        columns = [run.column(planned.corpus, teacher) for teacher in planned.teachers]
-        soft = SoftLabels.load(corpus, columns) if columns else None
+        verify(tokens)
+        columns = tuple(run.column(planned.corpus, teacher) for teacher in planned.teachers)
         dev = run.corpus(f"{task}/dev") if "/" in planned.corpus else None
-        base = run.start_folder(chain[0]) if student.narrowed else run.pretrained(student.base).path
-        start, data = StudentStart(student, base, before), StageData(corpus, soft, dev)
+        start = StudentStart(student, run.start_path(chain[0]), before)
+        data = StageData(run.corpus(planned.corpus), tokens, columns, dev)
         return with_loss_sign(run_stage(planned.stage, start, data, seed, run.hardware(), folder, name))
 
     needs = {f"collect/{planned.corpus}": run.corpus_artifact(planned.corpus)}

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tmkd.data.text import PairTokenizer
+from tmkd.data.token_store import MappedTokens
 from tmkd.data.tokens import TokenIds
 
 Ints = npt.NDArray[np.int64]
@@ -18,12 +19,12 @@ Ints = npt.NDArray[np.int64]
 class Examples:
     """Training examples of one model: token ids, golden labels and, per soft header, the teacher's logits.
 
-    labels int64 (pairs,), −1 where there is none; `pad_id` fills batches up; soft float32 (pairs, headers, classes) raw
-    logits, or None.
+    labels (pairs,) of any integers, −1 where there is none; `pad_id` fills batches up; soft float32 (pairs, headers,
+    classes) raw logits, or None. All arrays may be mapped from disk: of them only the rows of a step are read.
     """
 
-    tokens: TokenIds
-    labels: Ints
+    tokens: TokenIds | MappedTokens
+    labels: npt.NDArray[np.integer]
     pad_id: int
     soft: npt.NDArray[np.float32] | None = None
 
@@ -45,13 +46,14 @@ class BatchPlan:
     """The pairs of every optimiser step of a fit: for each epoch a permutation of its own, cut into batches.
 
     Item i is the int64 row numbers of step i; the last batch of an epoch may be smaller. A function of (pairs, batch,
-    epochs, seed) alone, so that a resumed fit goes on with the same pairs.
+    epochs, seed) alone, so that a resumed fit goes on with the same pairs. An epoch's permutation is all of a corpus
+    that a fit holds in memory: 4 bytes a pair.
     """
 
     def __init__(self, pairs: int, batch: int, epochs: int, seed: int) -> None:
         self.pairs, self.batch, self.epochs, self.seed = pairs, batch, epochs, seed
         self.per_epoch = -(-pairs // batch)
-        self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
+        self._epoch, self._order = -1, np.empty(0, dtype=np.uint32)
 
     def __len__(self) -> int:
         return self.per_epoch * self.epochs
@@ -61,5 +63,7 @@ class BatchPlan:
             raise IndexError(step)
         epoch, within = divmod(step, self.per_epoch)
         if epoch != self._epoch:
-            self._epoch, self._order = epoch, np.random.default_rng([self.seed, epoch]).permutation(self.pairs)
-        return self._order[within * self.batch : (within + 1) * self.batch]
+            # As `permutation(self.pairs)`, which makes numbers of eight bytes.
+            self._epoch, self._order = epoch, np.arange(self.pairs, dtype=np.uint32)
+            np.random.default_rng([self.seed, epoch]).shuffle(self._order)
+        return self._order[within * self.batch : (within + 1) * self.batch].astype(np.int64)

@@ -25,6 +25,7 @@ from tmkd.train.step_data import StepQueue
 from tmkd.train.trainer import LESS, HeaderLogits, StepTrainer, Training
 from tmkd.train.watch import Watch, mean_losses, tensorboard
 
+_CHECKED = 1 << 16  # pairs whose logits are looked at at once
 FAILED_WRITE = ("inline_container", "PytorchStreamWriter")  # in the message of torch.save when the disk is full
 
 
@@ -104,17 +105,18 @@ def _check(examples: Examples, training: Training, title: str) -> None:
             f"{title}: pair {unlabelled[0] + 1} has no label, and alpha {training.alpha} asks for the golden loss; "
             "label it or set alpha: 1"
         )
-    if examples.soft is not None:
-        scored = np.asarray(np.isfinite(examples.soft).all(axis=2))
+    for start in range(0, len(examples) if examples.soft is not None else 0, _CHECKED):
+        scored = np.asarray(np.isfinite(examples.soft[start : start + _CHECKED]).all(axis=2))
         broken = np.flatnonzero(~(scored.any(axis=1) if training.masked else scored.all(axis=1)))
         if len(broken):
-            raise TmkdError(f"{title}: a teacher has no finite logit for pair {broken[0] + 1}; score it again")
+            raise TmkdError(f"{title}: a teacher has no finite logit for pair {start + broken[0] + 1}; score it again")
 
 
 def _fingerprint(model: nn.Module, examples: Examples, training: Training) -> str:
     """Digest of a fit: its settings, its pairs and targets, the weights it starts from."""
     content = hashlib.sha256()
-    for array in (examples.tokens.flat_ids, examples.tokens.lengths, examples.labels, examples.soft):
+    tokens = examples.tokens
+    for array in (tokens.flat_ids, tokens.starts, tokens.lengths, examples.labels, examples.soft):
         content.update(b"" if array is None else np.ascontiguousarray(array).data)
     for name, tensor in model.state_dict().items():
         content.update(name.encode())

@@ -34,7 +34,7 @@ class StepData:
         """Copy these rows of the examples to a device, without waiting for it."""
         soft = None if examples.soft is None else on_device(examples.soft[rows], device)
         tokens = TokenTensors.of(examples.tokens.take(rows), examples.pad_id, device)
-        return cls(tokens, on_device(examples.labels[rows], device), soft)
+        return cls(tokens, on_device(examples.labels[rows].astype(np.int64), device), soft)
 
 
 class StepQueue:

@@ -1,0 +1,109 @@
+"""Training pairs of a stage with their targets: chosen shard by shard, written as scratch and mapped from disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tmkd.data.pairs import Corpus, require_golden
+from tmkd.data.softlabels import SoftLabels, TeacherColumn
+from tmkd.data.token_store import AppendedFiles, MappedTokens, TokenStore, map_array
+from tmkd.errors import TmkdError
+from tmkd.network.headers import Header
+from tmkd.recipe.rows import StageSpec
+from tmkd.train.batches import Examples
+
+_FIELDS = {"starts": np.int64, "lengths": np.int32, "labels": np.int8, "soft": np.float32}
+_TAKE_OUT = "take its teacher out, or for gold set alpha: 1"
+
+
+@dataclass(frozen=True, eq=False)
+class StageTargets:
+    """Examples of a stage, its headers, the number of pairs that train each, and of those left out."""
+
+    examples: Examples
+    headers: tuple[Header, ...]
+    header_pairs: dict[str, int]
+    left_out: int
+
+
+def write_targets(
+    stage: StageSpec,
+    corpus: Corpus,
+    columns: tuple[TeacherColumn, ...],
+    store: TokenStore,
+    pad_id: int,
+    folder: Path,
+    title: str,
+) -> StageTargets:
+    """Choose the pairs that a stage trains on, write the place of their tokens and their targets to `folder`, map them.
+
+    Of the corpus never more than a shard is in memory. A golden header exists when α < 1, then one per teacher.
+    Raises: TmkdError for a pair without the golden label that α < 1 asks for, or a header that no pair trains.
+    """
+    golden, task = stage.alpha < 1, corpus.labels.task
+    if golden and stage.unlabelled == "error" and (store.labels < 0).any():
+        require_golden(corpus.table())
+    described = _soft(SoftLabels.unread(0, corpus, columns), stage)
+    headers = tuple(_headers(task, golden, described))
+    counts, start = np.zeros(len(headers), dtype=np.int64), 0
+    folder.mkdir(exist_ok=True)
+    with AppendedFiles(folder, _FIELDS, {}, f"targets of {len(corpus)} pairs") as files:
+        for index, shard in enumerate(corpus.shards):
+            rows = slice(start, start + shard.rows)
+            start += shard.rows
+            soft = _soft(SoftLabels.of_shard(corpus, index, columns), stage)
+            labels = store.labels[rows]
+            targets = np.hstack([(labels >= 0)[:, None][:, :golden], soft.scored])
+            kept = _kept(targets, golden, stage)
+            counts += targets[kept].sum(axis=0)
+            files.append(
+                starts=store.tokens.starts[rows][kept],
+                lengths=store.tokens.lengths[rows][kept],
+                labels=labels[kept],
+                soft=soft.logits[kept],
+            )
+    header_pairs = dict(zip((header.name for header in headers), counts.tolist(), strict=True))
+    examples = _mapped(store, pad_id, folder, soft_shape=described.logits.shape[1:])
+    _check(stage, header_pairs, len(examples), described.teachers, title)
+    return StageTargets(examples, headers, header_pairs, len(corpus) - len(examples))
+
+
+def _soft(soft: SoftLabels, stage: StageSpec) -> SoftLabels:
+    return soft.mean() if stage.average and soft.teachers else soft
+
+
+def _kept(targets: np.ndarray, golden: bool, stage: StageSpec) -> np.ndarray:
+    """Mask of the pairs that are trained on, bool (pairs,): those with the targets that the objective asks for.
+
+    targets bool (pairs, headers): whether a pair has the header's target.
+    """
+    labelled, scores = targets[:, :golden].all(axis=1), targets[:, golden:]
+    scored = scores.any(axis=1) if stage.gaps == "mask" and scores.shape[1] else scores.all(axis=1)
+    return np.asarray(scored & labelled if stage.unlabelled == "drop" else scored)
+
+
+def _mapped(store: TokenStore, pad_id: int, folder: Path, soft_shape: tuple[int, ...]) -> Examples:
+    starts, lengths, labels = (map_array(folder, name, _FIELDS[name]) for name in ("starts", "lengths", "labels"))
+    teachers = soft_shape[0] > 0
+    soft = map_array(folder, "soft", _FIELDS["soft"], (-1, *soft_shape)) if teachers else None
+    tokens = MappedTokens(store.tokens.flat_ids, store.tokens.flat_types, starts, lengths)
+    return Examples(tokens, labels, pad_id, soft)
+
+
+def _headers(task: str, golden: bool, soft: SoftLabels) -> list[Header]:
+    """The golden header first (when the stage trains it), then one per teacher."""
+    gold = [Header(f"{task}/gold", None)] if golden else []
+    return gold + [Header(f"{task}/{name}", digest) for name, digest in zip(soft.teachers, soft.digests, strict=True)]
+
+
+def _check(stage: StageSpec, header_pairs: dict[str, int], pairs: int, teachers: tuple[str, ...], title: str) -> None:
+    if not pairs:
+        labelled = "labelled " if stage.unlabelled == "drop" else ""
+        by = f" scored by {'any' if stage.gaps == 'mask' else 'all'} of {', '.join(teachers)}" if teachers else ""
+        raise TmkdError(f"{title}: the corpus has no {labelled}pair{by}")
+    for name, count in header_pairs.items():
+        if not count:
+            raise TmkdError(f"{title}: no pair trains the header {name}, which Eq. 6 would average in; {_TAKE_OUT}")
