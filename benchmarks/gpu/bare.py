@@ -73,7 +73,7 @@ def _step(
 
 
 def _padded(examples: Examples, rows: Sequence[int]) -> dict[str, np.ndarray]:
-    return examples.tokens.pad(rows, examples.pad_id)
+    return examples.tokens.take(rows).pad(range(len(rows)), examples.pad_id)
 
 
 def _now(device: str) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import tiny
@@ -87,7 +88,12 @@ def test_killed_and_called_again_it_goes_on_with_the_next_shard(
             write_tokens(corpus, tokenizer, tmp_path / "t", quiet)
     read: list[int] = []
     shard = Corpus.shard
-    monkeypatch.setattr(Corpus, "shard", lambda corpus, index: read.append(index) or shard(corpus, index))
+
+    def counted(corpus: Corpus, index: int) -> pa.Table:
+        read.append(index)
+        return shard(corpus, index)
+
+    monkeypatch.setattr(Corpus, "shard", counted)
     assert written(corpus, tokenizer, tmp_path / "t") == undisturbed
     assert read == list(range(shards, 4))
 

@@ -33,7 +33,7 @@ def test_the_verbs_one_after_the_other_do_what_run_does(world: World, finished_w
     for verb in ("collect", "teach", "score", "distill", "evaluate"):
         said = tmkd(verb, world.recipe, "--runs", world.runs)
         assert said.code == 0, said.err
-        kinds = {"index", "questions", "collect"} if verb == "collect" else {verb}
+        kinds = {"collect": {"index", "questions", "collect"}, "distill": {"tokens", "distill"}}.get(verb, {verb})
         assert {step.partition("/")[0] for step in steps_made(said)} == kinds
         if verb == "score":
             assert "web × judge: logits" in said.err
@@ -55,6 +55,7 @@ def test_grown_questions_leave_tasks_and_teachers_alone(finished: World, tmkd: C
         "score/web/t1",
         "score/web/t2",
         "score/web/judge",
+        "tokens/web",
         "distill/toy/mine/1/stage 1",
         "distill/toy/mine/1/stage 2",
         "evaluate/toy/bm25",  # other passages are collected

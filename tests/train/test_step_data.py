@@ -19,7 +19,7 @@ def test_a_step_has_the_ids_labels_and_logits_of_its_rows() -> None:
     rows = np.array([4, 0, 9])
     data = StepData.of(BOTH, rows, "cpu")
     assert len(data) == 3
-    for name, array in BOTH.tokens.pad(rows, 0).items():
+    for name, array in TOKENS.pad(rows, 0).items():
         assert np.array_equal(data.tokens.pad(np.arange(3))[name].numpy(), array)
     assert np.array_equal(data.labels.numpy(), BOTH.labels[rows])
     assert BOTH.soft is not None

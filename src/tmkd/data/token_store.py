@@ -16,9 +16,9 @@ from tmkd.data.pairs import Corpus
 from tmkd.data.text import PairTokenizer
 from tmkd.data.tokens import TokenIds, ragged_arange
 from tmkd.errors import TmkdError
-from tmkd.store import json_bytes, write_atomic
+from tmkd.store import WORK, json_bytes, write_atomic
 
-_SIZES = ".sizes.json"  # shards that are written, and the bytes of each file up to there
+_SIZES = "sizes.json"  # scratch: shards that are written, and the bytes of each file up to there
 _PAIR_FIELDS = {"starts": np.int64, "lengths": np.int32, "labels": np.int8}  # one number a pair
 _ID_FIELDS = {"ids": np.int32, "types": np.int8}  # one number a token id
 
@@ -60,6 +60,7 @@ def write_tokens(
     `report` is called with the pairs done and the pairs in all. Returns the numbers of pairs and of token ids.
     Raises: TmkdError when a file cannot be written, naming what was to be written in all.
     """
+    (folder / WORK).mkdir(exist_ok=True)
     done, sizes = _written(folder)
     pairs, all_pairs = sum(shard.rows for shard in corpus.shards[:done]), len(corpus)
     with AppendedFiles(folder, {**_ID_FIELDS, **_PAIR_FIELDS}, sizes, f"token ids of {all_pairs} pairs") as files:
@@ -74,7 +75,7 @@ def write_tokens(
                 labels=table["label"].fill_null(-1).to_numpy(),
             )
             files.flush()
-            write_atomic(folder / _SIZES, json_bytes({"shards": index + 1, "sizes": files.sizes}))
+            write_atomic(folder / WORK / _SIZES, json_bytes({"shards": index + 1, "sizes": files.sizes}))
             pairs += table.num_rows
             report(pairs, all_pairs)
         ids = files.sizes["ids"] // np.dtype(_ID_FIELDS["ids"]).itemsize
@@ -84,7 +85,7 @@ def write_tokens(
 def _written(folder: Path) -> tuple[int, dict[str, int]]:
     """Shards that an interrupted call has written whole, and the bytes of each file up to there."""
     try:
-        value = json.loads((folder / _SIZES).read_bytes())
+        value = json.loads((folder / WORK / _SIZES).read_bytes())
         sizes = {name: int(value["sizes"][name]) for name in (*_ID_FIELDS, *_PAIR_FIELDS)}
         if all(_path(folder, name).stat().st_size >= size for name, size in sizes.items()):
             return int(value["shards"]), sizes

@@ -105,8 +105,9 @@ def _check(examples: Examples, training: Training, title: str) -> None:
             f"{title}: pair {unlabelled[0] + 1} has no label, and alpha {training.alpha} asks for the golden loss; "
             "label it or set alpha: 1"
         )
-    for start in range(0, len(examples) if examples.soft is not None else 0, _CHECKED):
-        scored = np.asarray(np.isfinite(examples.soft[start : start + _CHECKED]).all(axis=2))
+    soft = np.empty(0) if examples.soft is None else examples.soft
+    for start in range(0, len(soft), _CHECKED):
+        scored = np.asarray(np.isfinite(soft[start : start + _CHECKED]).all(axis=2))
         broken = np.flatnonzero(~(scored.any(axis=1) if training.masked else scored.all(axis=1)))
         if len(broken):
             raise TmkdError(f"{title}: a teacher has no finite logit for pair {start + broken[0] + 1}; score it again")
