@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -39,15 +40,36 @@ def test_an_added_seed_trains_only_its_own_students(finished: World, tmkd: Call)
 def test_rows_of_one_pruned_student_share_its_start_and_first_stage(finished_world: World) -> None:
     small = "{student: {ffn: 8}, stages: [{use: pretrain}%s]}"
     run = tiny.opened(finished_world, f"rows={{a: {small % ''}, b: {small % ', {use: finetune}'}}}")
-    start, first, second = distill_steps(run)
-    assert [one.title for one in (start, first, second)] == [
-        "distill/toy/a/start", "distill/toy/a/1", "distill/toy/b/1/stage 2"
+    start, web, first, task, second = distill_steps(run)
+    assert [one.title for one in (start, web, first, task, second)] == [
+        "distill/toy/a/start", "tokens/web", "distill/toy/a/1", "tokens/toy/train", "distill/toy/b/1/stage 2"
     ]  # fmt: skip
+    assert web.needs == {"collect/web": run.corpus_artifact("web"), "the narrowed start": start.folder}
     assert start.needs == {"collect/web": run.corpus_artifact("web")}
     assert (start.settings["corpus"], start.settings["student"]["ffn"]) == ("web", 8)
     assert first.needs["the narrowed start"] == second.needs["the narrowed start"] == start.folder
     assert second.needs["the stage before"] == first.folder
     assert {"collect/toy/train", "score/toy/train/t1", "score/toy/train/t2"} <= {*second.needs}
+
+
+def test_a_corpus_is_tokenised_once_and_no_finished_student_asks_for_it(finished: World, tmkd: Call) -> None:
+    titles = [step.title for step in distill_steps(tiny.opened(finished)) if step.title.startswith("tokens/")]
+    assert titles == ["tokens/toy/train", "tokens/web"]
+    facts = {path.parent.name: sealed(path.parent).facts for path in finished.run.glob("tokens/*/manifest.json")}
+    assert sorted(one["pairs"] for one in facts.values()) == [36, len(tiny.opened(finished).corpus("web"))]
+    shutil.rmtree(finished.run / "tokens")
+    said = tmkd("run", finished.recipe, "--runs", finished.runs)
+    assert steps_made(said) == []
+    said = tmkd("run", finished.recipe, "--runs", finished.runs, "--set", "rows.mkd.stages.0.alpha=0.7")
+    assert steps_made(said) == ["tokens/toy/train", "distill/toy/mkd/1", "evaluate/toy/mkd", "evaluate/report"]
+
+
+def test_tokens_whose_bytes_were_changed_are_not_trained_on(finished: World, tmkd: Call) -> None:
+    for path in finished.run.glob("tokens/*/ids.bin"):
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+    said = tmkd("run", finished.recipe, "--runs", finished.runs, "--set", "rows.mkd.stages.0.alpha=0.7")
+    assert said.code == 1
+    assert "ids.bin: its bytes differ from manifest.json" in said.err
 
 
 def with_gaps(world: World, **rows: list[object]) -> None:
@@ -118,7 +140,8 @@ def test_a_bert_and_a_bilstm_share_a_report(finished: World, tmkd: Call) -> None
     tiny.change(finished.recipe, "rows.bi-lstm", {"stages": stages, "student": student})
     said = tmkd("run", finished.recipe, "--runs", finished.runs)
     assert said.code == 0, said.err
-    assert steps_made(said) == ["distill/toy/bi-lstm/1", "evaluate/toy/bi-lstm", "evaluate/report"]
+    own = ["tokens/toy/train", "distill/toy/bi-lstm/1", "evaluate/toy/bi-lstm", "evaluate/report"]
+    assert steps_made(said) == own
     rows = json.loads((finished.run / "report.json").read_text())["rows"]
     sizes = {row["row"]: row["parameters"] for row in rows}
     assert sizes["bi-lstm"] != sizes["bert-3"]
