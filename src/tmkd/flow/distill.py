@@ -14,7 +14,7 @@ from tmkd.flow.step import Step, never_made
 from tmkd.recipe.parts import StudentSpec
 from tmkd.recipe.rows import StageSpec
 from tmkd.recipe.seeds import seeded
-from tmkd.store import read_manifest, verify
+from tmkd.store import digest_json, read_manifest, verify
 from tmkd.train.estimate import Estimate, Sizes, training_seconds, weight_bytes
 
 _TOKENISED_PER_SECOND = 10_000
@@ -69,6 +69,18 @@ def _refuse_gaps(run: RunFolder, row: str, planned: PlannedStage) -> None:
     refuse_gaps(row, planned, {name: found.get("missing", 0) for name, found in facts.items()}, pairs)
 
 
+def _start(run: RunFolder, first: PlannedStage) -> Path:
+    """Folder of the encoder, with its tokenizer, that a chain with this first stage begins with."""
+    return run.start_folder(first) if first.student.narrowed else run.pretrained(first.student.base).path
+
+
+def _tokens_folder(run: RunFolder, corpus: str, first: PlannedStage) -> Path:
+    """Folder of a corpus's token ids, by the tokenizer of the encoder that a chain begins with."""
+    student = first.student
+    tokenizer = run.start_folder(first).name if student.narrowed else student.base
+    return run.folder / "tokens" / digest_json([corpus, tokenizer, student.max_length])[:16]
+
+
 def _prune(run: RunFolder, name: str, first: PlannedStage) -> Step:
     student = first.student
 
@@ -105,14 +117,14 @@ def _with_tokens(run: RunFolder, stage: Step, chain: tuple[PlannedStage, ...]) -
     that was made without them, or whose tokens are removed, asks for none.
     """
     first, corpus = chain[0], chain[-1].corpus
-    folder, base = run.tokens_folder(corpus, first), first.student.base
+    folder, base = _tokens_folder(run, corpus, first), first.student.base
 
     def make(folder: Path) -> dict[str, Any]:
         from tmkd.data.text import PairTokenizer
         from tmkd.data.token_store import write_tokens
         from tmkd.progress import progress
 
-        tokenizer = PairTokenizer.load(run.start_path(first), first.student.max_length)
+        tokenizer = PairTokenizer.load(_start(run, first), first.student.max_length)
         with progress(f"tokens {corpus}", "pairs") as report:
             return dict(write_tokens(run.corpus(corpus), tokenizer, folder, report))
 
@@ -139,7 +151,7 @@ def _with_tokens(run: RunFolder, stage: Step, chain: tuple[PlannedStage, ...]) -
 def _stage(run: RunFolder, name: str, chain: tuple[PlannedStage, ...], task: str, seed: int) -> Step:
     planned, student = chain[-1], chain[0].student
     before = run.student_folder(chain[:-1], seed) if len(chain) > 1 else None
-    tokens = run.tokens_folder(planned.corpus, chain[0])
+    tokens = _tokens_folder(run, planned.corpus, chain[0])
 
     def make(folder: Path) -> dict[str, Any]:
         from tmkd.distill.stage import StageData, StudentStart, run_stage
@@ -147,7 +159,7 @@ def _stage(run: RunFolder, name: str, chain: tuple[PlannedStage, ...], task: str
         verify(tokens)
         columns = tuple(run.column(planned.corpus, teacher) for teacher in planned.teachers)
         dev = run.corpus(f"{task}/dev") if "/" in planned.corpus else None
-        start = StudentStart(student, run.start_path(chain[0]), before)
+        start = StudentStart(student, _start(run, chain[0]), before)
         data = StageData(run.corpus(planned.corpus), tokens, columns, dev)
         return with_loss_sign(run_stage(planned.stage, start, data, seed, run.hardware(), folder, name))
 

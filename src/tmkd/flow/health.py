@@ -11,6 +11,7 @@ from tmkd.flow.run_folder import RunFolder
 from tmkd.metrics.learned import loss_sign
 from tmkd.pooler import Use
 from tmkd.recipe.parts import FreshPooler
+from tmkd.recipe.seeds import seeded
 from tmkd.store import read_manifest, sealed
 
 
@@ -107,11 +108,11 @@ def stage_lines(run: RunFolder) -> Iterator[str]:
 
     And one per stage with `keep_start`: the epoch that won on dev.
     """
-    for row, task, seed in run.placed_rows():
-        for _, chain in run.row_students(row, task, seed):
+    for part, row, task, seed in ((one, *placed) for one in run.replicates for placed in one.placed_rows()):
+        for _, chain in part.row_students(row, task, seed):
             for depth, planned in enumerate(chain, 1):
-                facts = sealed(run.student_folder(chain[:depth], seed)).facts
-                where = f"{task} × {row} (seed {seed}), stage {depth}"
+                facts = sealed(part.student_folder(chain[:depth], seed)).facts
+                where = f"{task} × {seeded(row, part.teachers_seed)} (seed {seed}), stage {depth}"
                 pairs = facts.get("header_pairs", {})
                 if pairs and (facts["left_out"] or len({*pairs.values()}) > 1):
                     each = ", ".join(f"{name.partition('/')[2]} {count}" for name, count in pairs.items())

@@ -101,16 +101,6 @@ class RunFolder:
         key = digest_json([first.corpus, first.student.model_dump(mode="json")])[:16]
         return self.folder / "starts" / key
 
-    def start_path(self, first: PlannedStage) -> Path:
-        """Folder of the encoder, with its tokenizer, that a chain with this first stage begins with."""
-        return self.start_folder(first) if first.student.narrowed else self.pretrained(first.student.base).path
-
-    def tokens_folder(self, corpus: str, first: PlannedStage) -> Path:
-        """Folder of a corpus's token ids, by the tokenizer of the encoder that a chain begins with."""
-        student = first.student
-        tokenizer = self.start_folder(first).name if student.narrowed else student.base
-        return self.folder / "tokens" / digest_json([corpus, tokenizer, student.max_length])[:16]
-
     def predictions_folder(self, task: str, key: str) -> Path:
         """Folder of probabilities on a task's tests; `key` is `teacher-NAME`, a student folder's name or `bundle`."""
         return self.folder / "predictions" / task / key

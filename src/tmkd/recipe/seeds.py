@@ -10,7 +10,8 @@ from pydantic import Field, model_validator
 from tmkd.recipe.parts import Seed, Spec
 
 if TYPE_CHECKING:
-    from tmkd.recipe.schema import Recipe, RowSpec
+    from tmkd.recipe.rows import RowSpec
+    from tmkd.recipe.schema import Recipe
 
 OWN = 1  # teachers' seed with which each teacher has the seed of its entry
 _APART = 1000  # between a teacher's seeds for two teachers' seeds: teachers of other entries have other seeds then, too
