@@ -1,11 +1,11 @@
-"""Log-odds fitted to scores."""
+"""Log-odds fitted to scores, and calibration errors worked by hand."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from tmkd.metrics.calibration import fit_log_odds
+from tmkd.metrics.calibration import ReliabilityBin, calibration_error, fit_log_odds, reliability
 
 
 def test_the_log_odds_that_made_the_labels_are_found_again() -> None:
@@ -44,3 +44,17 @@ def test_labels_that_a_score_separates_have_finite_log_odds() -> None:
 def test_one_class_or_one_score_is_refused(scores: list[float], positive: list[int]) -> None:
     with pytest.raises(ValueError, match="both classes"):
         fit_log_odds(scores, positive)
+
+
+def test_calibration_error_weighs_each_bin_by_its_pairs() -> None:
+    probabilities = [[0.45, 0.55], [0.05, 0.95], [0.05, 0.95], [0.05, 0.95]]
+    # .55: right; .95: two of three right.
+    assert reliability(probabilities, [1, 1, 1, 0]) == (
+        ReliabilityBin(1, pytest.approx(0.55), 1.0),  # type: ignore[arg-type]
+        ReliabilityBin(3, pytest.approx(0.95), pytest.approx(2 / 3)),  # type: ignore[arg-type]
+    )
+    assert calibration_error(probabilities, [1, 1, 1, 0]) == pytest.approx(0.25 * 0.45 + 0.75 * (0.95 - 2 / 3))
+
+
+def test_sure_and_right_is_no_error() -> None:
+    assert calibration_error([[0.0, 1.0], [1.0, 0.0]], [1, 0]) == 0

@@ -80,6 +80,33 @@ def test_ranking_is_that_of_trec_eval() -> None:
     assert (found.questions, found.left_out) == (40, 0)
 
 
+def test_graded_ndcg_worked_by_hand() -> None:
+    # Ranked: grade 0, grade 3, grade 1; the labels are 0, 1, 0.
+    found = ranking([0.9, 0.8, 0.7], [0, 1, 0], ["q"] * 3, [0, 3, 1])
+    assert found.ndcg_10_graded == pytest.approx((3 / log2(3) + 1 / log2(4)) / (3 / log2(2) + 1 / log2(3)))
+    assert found.ndcg_10 == pytest.approx(1 / log2(3))
+    assert ranking([0.9, 0.8, 0.7], [0, 1, 0], ["q"] * 3).ndcg_10_graded is None
+
+
+def test_graded_ndcg_is_that_of_trec_eval() -> None:
+    # 600 pairs, 15 passages a question, ties ranked with the lowest grade first; expected: ir-measures 0.4.3.
+    pair = np.arange(600)
+    grades = pair * pair * 3 % 13 % 4
+    found = ranking(pair * pair % 11 / 8, grades >= 2, [f"q{index % 40}" for index in pair], grades)
+    assert found.ndcg_10_graded == pytest.approx(0.47297198038536636, rel=1e-12)
+    assert found.questions == 40
+
+
+def test_labels_as_grades_give_the_binary_ndcg() -> None:
+    labels = [0, 1, 0, 1, 1, 0]
+    found = ranking([6, 5, 4, 3, 2, 1], labels, ["q"] * 6, labels)
+    assert found.ndcg_10_graded == found.ndcg_10
+
+
+def test_a_question_whose_grades_are_all_zero_earns_nothing() -> None:
+    assert ranking([2, 1], [1, 0], ["q", "q"], [0, 0]).ndcg_10_graded == 0
+
+
 def test_ten_ranks_count_for_ndcg_and_ten_right_passages_are_ideal() -> None:
     # Twelve right passages at ranks 2 to 13: nine of them count, of ten that could.
     found = ranking(range(13, 0, -1), [0] + [1] * 12, ["q"] * 13)

@@ -1,4 +1,4 @@
-"""Calibration of one score: its log-odds, fitted to labels (Platt scaling)."""
+"""Calibration: one score → log-odds (Platt scaling), and how far probabilities are from the shares that are right."""
 
 from __future__ import annotations
 
@@ -16,6 +16,14 @@ class LogOdds(NamedTuple):
 
     slope: float
     offset: float
+
+
+class ReliabilityBin(NamedTuple):
+    """Pairs whose confidence lies in one tenth of [0, 1]: their number, mean confidence, share that is right."""
+
+    pairs: int
+    confidence: float
+    accuracy: float
 
 
 def fit_log_odds(scores: npt.ArrayLike, positive: npt.ArrayLike) -> LogOdds:
@@ -42,3 +50,25 @@ def fit_log_odds(scores: npt.ArrayLike, positive: npt.ArrayLike) -> LogOdds:
             break
     slope = float(np.clip(line[0], -_MOST_SPREADS, _MOST_SPREADS)) / spread
     return LogOdds(slope, float(line[1]) - slope * centre)
+
+
+def reliability(probabilities: npt.ArrayLike, labels: npt.ArrayLike, bins: int = 10) -> tuple[ReliabilityBin, ...]:
+    """Confidence (the likeliest class's probability) against accuracy, in bins of equal width; empty ones left out.
+
+    probabilities: (pairs, classes); labels: int (pairs,), all known.
+    """
+    values, golden = np.asarray(probabilities, np.float64), np.asarray(labels)
+    confidence, right = values.max(axis=1), values.argmax(axis=1) == golden
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    return tuple(
+        ReliabilityBin(int(own.sum()), float(confidence[own].mean()), float(right[own].mean()))
+        for number in range(bins)
+        if (own := place == number).any()
+    )
+
+
+def calibration_error(probabilities: npt.ArrayLike, labels: npt.ArrayLike, bins: int = 10) -> float:
+    """Expected calibration error: mean |confidence − accuracy| over bins, weighted by pairs (Guo et al., 2017)."""
+    found = reliability(probabilities, labels, bins)
+    pairs = sum(one.pairs for one in found)
+    return sum(one.pairs * abs(one.confidence - one.accuracy) for one in found) / max(pairs, 1)

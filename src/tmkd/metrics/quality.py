@@ -1,4 +1,4 @@
-"""Quality of scores, given the labels: accuracy, AUC, MRR, MAP and nDCG@10 as pure functions of arrays."""
+"""Quality of scores, given the labels or grades: accuracy, AUC, MRR, MAP and nDCG@10 as pure functions of arrays."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ class Ranking:
     """Ranking measures, each a mean over `questions`; None when no question could be ranked.
 
     `left_out` counts the questions without both a right and a wrong passage: nothing can be ranked there.
+    `ndcg_10` takes a label as its gain, `ndcg_10_graded` a grade; None without grades.
     """
 
     mrr: float | None
@@ -21,6 +22,7 @@ class Ranking:
     ndcg_10: float | None
     questions: int
     left_out: int
+    ndcg_10_graded: float | None = None
 
 
 def accuracy(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> float:
@@ -55,25 +57,32 @@ def auc(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float | None:
     return float((ranks[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
-def ranking(scores: npt.ArrayLike, labels: npt.ArrayLike, groups: Sequence[str] | npt.NDArray[np.str_]) -> Ranking:
+def ranking(
+    scores: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    groups: Sequence[str] | npt.NDArray[np.str_],
+    grades: npt.ArrayLike | None = None,
+) -> Ranking:
     """MRR, MAP and nDCG@10 over the questions that have both a right and a wrong passage, as trec_eval defines them.
 
-    scores: (pairs,) float; labels: (pairs,), 1 or True = positive; groups: (pairs,) question ids.
-    Of equal scores the wrong passages come first, so that a constant score earns nothing.
+    scores: (pairs,) float; labels: (pairs,), 1 or True = positive; groups: (pairs,) question ids; grades: (pairs,)
+    numbers of at least 0, which are the gains of the graded nDCG@10 (linear gain).
+    Of equal scores the wrong passages come first, of the lowest grade, so that a constant score earns nothing.
     Raises: ValueError on differing lengths or NaN.
     """
-    measured = question_measures(scores, labels, groups)
+    measured = question_measures(scores, labels, groups, grades)
     if not len(measured.mrr):
         return Ranking(None, None, None, 0, measured.left_out)
     mrr, mean_ap, ndcg_10 = (float(values.mean()) for values in (measured.mrr, measured.map, measured.ndcg_10))
-    return Ranking(mrr, mean_ap, ndcg_10, len(measured.mrr), measured.left_out)
+    graded = None if measured.ndcg_10_graded is None else float(measured.ndcg_10_graded.mean())
+    return Ranking(mrr, mean_ap, ndcg_10, len(measured.mrr), measured.left_out, graded)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QuestionMeasures:
     """Ranking measures of each question that can be ranked, float64 (questions,), and the index of its first pair.
 
-    `left_out` counts the others.
+    `left_out` counts the others; `ndcg_10_graded` is None without grades.
     """
 
     mrr: npt.NDArray[np.float64]
@@ -81,10 +90,14 @@ class QuestionMeasures:
     ndcg_10: npt.NDArray[np.float64]
     first_pairs: npt.NDArray[np.int64]
     left_out: int
+    ndcg_10_graded: npt.NDArray[np.float64] | None = None
 
 
 def question_measures(
-    scores: npt.ArrayLike, labels: npt.ArrayLike, groups: Sequence[str] | npt.NDArray[np.str_]
+    scores: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    groups: Sequence[str] | npt.NDArray[np.str_],
+    grades: npt.ArrayLike | None = None,
 ) -> QuestionMeasures:
     """Measure each question that has both a right and a wrong passage, in the order of their ids; see `ranking`.
 
@@ -97,21 +110,37 @@ def question_measures(
     _, first, group = np.unique(ids, return_index=True, return_inverse=True)
     size, right = np.bincount(group), np.bincount(group, weights=positive)
     rankable = np.flatnonzero((right > 0) & (right < size))
-    ranked = np.split(positive[np.lexsort((positive, -values, group))], size.cumsum()[:-1])
+    borders = size.cumsum()[:-1]
+    ranked = np.split(positive[np.lexsort((positive, -values, group))], borders)
     mrr, mean_ap, ndcg_10 = np.array([_of_one_question(ranked[index]) for index in rankable]).reshape(-1, 3).T
-    return QuestionMeasures(mrr, mean_ap, ndcg_10, first[rankable], len(size) - len(rankable))
+    graded = None
+    if grades is not None:
+        gains, _ = _scores_and_labels(grades, labels)
+        by_question = np.split(gains[np.lexsort((gains, -values, group))], borders)
+        graded = np.array([_ndcg_10(by_question[index]) for index in rankable], dtype=np.float64)
+    return QuestionMeasures(mrr, mean_ap, ndcg_10, first[rankable], len(size) - len(rankable), graded)
 
 
 def _of_one_question(relevant: npt.NDArray[np.bool_]) -> tuple[float, float, float]:
     """Reciprocal rank, average precision and nDCG@10 of one ranked list that has a relevant passage.
 
-    relevant: (passages,), best score first. A gain is 1, its discount log2(rank + 1).
+    relevant: (passages,), best score first.
     """
     ranks = np.flatnonzero(relevant) + 1
     precisions = np.arange(1, len(ranks) + 1) / ranks
-    gains = 1 / np.log2(ranks[ranks <= 10] + 1)
-    ideal = 1 / np.log2(np.arange(1, min(len(ranks), 10) + 1) + 1)
-    return 1 / ranks[0], precisions.mean(), gains.sum() / ideal.sum()
+    return 1 / ranks[0], precisions.mean(), _ndcg_10(relevant.astype(np.float64))
+
+
+def _ndcg_10(gains: npt.NDArray[np.float64]) -> float:
+    """nDCG@10 of one ranked list: gains (passages,) of at least 0, best score first; a discount is log2(rank + 1).
+
+    Without any gain it is 0, as in trec_eval.
+    """
+    discounts = np.log2(np.arange(2, 12))
+    found, ideal = (
+        float((ordered[:10] / discounts[: len(ordered)]).sum()) for ordered in (gains, np.sort(gains)[::-1])
+    )
+    return found / ideal if ideal else 0.0
 
 
 def _scores_and_labels(
