@@ -50,6 +50,15 @@ def test_each_part_becomes_a_corpus(tmp_path: Path) -> None:
     assert facts["train"] == {"duplicates": 1, "conflicts": 0, "rows": 4, "unlabelled": 1, "weak": 0}
 
 
+def test_grades_of_one_of_two_files_are_kept_in_the_test_set(tmp_path: Path) -> None:
+    lines = [{"question": "t2", "passage": "u3", "label": 1, "rel": 3}]
+    (tmp_path / "graded.jsonl").write_text(json.dumps(lines[0]) + "\n")
+    tests = {"test": ["test.jsonl", {"file": "graded.jsonl", "columns": {"grade": "rel"}}]}
+    collect(tmp_path, {"train": TRAIN, "dev": DEV, "test": TEST}, tests=tests)
+    assert Corpus.open(tmp_path / "out" / "test").table()["grade"].to_pylist() == [None, None, 3.0]
+    assert "grade" not in Corpus.open(tmp_path / "out" / "train").table().column_names
+
+
 def test_votes_become_labels_and_the_judges_agreement_is_reported(tmp_path: Path) -> None:
     votes = [
         {"question": question, "passage": passage, "judge": judge, "vote": label}

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tmkd.data.labels import LabelSet
-from tmkd.data.pairs import SCHEMA, Corpus, Pair, pair_id, pair_table, question_group, write_corpus
+from tmkd.data.pairs import GRADE, SCHEMA, Corpus, Pair, pair_id, pair_table, question_group, write_corpus
 from tmkd.errors import TmkdError
 
 LABELS = LabelSet("demo", ("no", "yes"), "yes")
@@ -95,6 +95,13 @@ def test_where_a_passage_was_found_is_kept_and_other_columns_are_not(tmp_path: P
     corpus = write_corpus(tmp_path, LABELS, [found, table(2, 3)])
     assert corpus.table().column_names == [*SCHEMA.names, "rank"]
     assert corpus.table()["rank"].to_pylist() == [1, 2, None]
+
+
+def test_grades_are_kept(tmp_path: Path) -> None:
+    graded = table(0, 2).append_column("grade", pa.array([3, 0]))
+    kept = write_corpus(tmp_path, LABELS, [graded]).table()
+    assert kept.column_names == [*SCHEMA.names, GRADE.name]
+    assert kept["grade"].to_pylist() == [3.0, 0.0]
 
 
 def test_a_shorter_corpus_leaves_nothing_of_the_longer_one_before_it(tmp_path: Path) -> None:

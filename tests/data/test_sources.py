@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tmkd.data.labels import LabelSet
-from tmkd.data.pairs import SCHEMA, pair_table, question_group
+from tmkd.data.pairs import GRADE, SCHEMA, pair_table, question_group
 from tmkd.data.sources import read_columns, read_source
 from tmkd.errors import TmkdError
 from tmkd.recipe.parts import SourceSpec
@@ -373,3 +373,27 @@ def test_a_where_that_matches_no_row_is_an_error(tmp_path: Path, where: dict[str
     path = write_parquet(tmp_path / "log.parquet", question=["a"], market=["en"])
     with pytest.raises(TmkdError, match=told):
         read(path, need=("question",), where=where)
+
+
+GRADED = "question\tpassage\tlabel\trel\nq\tp\t1\t3\nq\tr\t0\t1\n"
+
+
+def test_grades_are_read_from_the_column_that_the_recipe_names_and_no_other(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.tsv", GRADED)
+    table = read(path, columns={"grade": "rel"})
+    assert table["grade"].to_pylist() == [3.0, 1.0]
+    assert table.schema.field("grade") == GRADE
+    assert read(path).schema == SCHEMA
+    assert read(path, columns={"grade": "rel"}, label="none").schema == SCHEMA
+
+
+@pytest.mark.parametrize(("grade", "shown"), [("-1", "-1.0"), ("", "nan"), ("inf", "inf")])
+def test_a_grade_that_is_no_amount_is_refused_with_its_row(tmp_path: Path, grade: str, shown: str) -> None:
+    path = write(tmp_path / "rows.tsv", GRADED.replace("\t1\n", f"\t{grade}\n"))
+    with pytest.raises(TmkdError, match=rf"rows.tsv: row 2: column rel has {shown}, not a grade"):
+        read(path, columns={"grade": "rel"})
+
+
+def test_a_column_of_grades_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TmkdError, match="no column 'relevance'"):
+        read(write(tmp_path / "rows.tsv", GRADED), columns={"grade": "relevance"})

@@ -26,7 +26,7 @@ from tmkd.store import digest_bytes
 
 @dataclass(frozen=True)
 class TaskParts:
-    """Tables of a task's parts (pairs.SCHEMA), by name: train, dev, then the tests; and counts per part."""
+    """Tables of a task's parts (pairs.SCHEMA, some with GRADE), by name: train, dev, the tests; counts per part."""
 
     tables: dict[str, pa.Table]
     facts: dict[str, Any]
@@ -106,7 +106,7 @@ def _guard(task: TaskSpec, held_out: Iterable[pa.Table]) -> Guard:
 
 
 def _concat(tables: Iterable[pa.Table]) -> pa.Table:
-    return pa.concat_tables([SCHEMA.empty_table(), *tables])
+    return pa.concat_tables([SCHEMA.empty_table(), *tables], promote_options="default")  # some may have grades
 
 
 def _count(facts: dict[str, Any], part: str, counts: dict[str, int]) -> None:

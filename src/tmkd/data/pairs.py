@@ -32,6 +32,8 @@ SCHEMA: pa.Schema = pa.schema(
         pa.field("group", pa.string()),
     ]
 )
+# Relevance grade of a judged pair, at least 0: only where its source names such a column.
+GRADE: pa.Field = pa.field("grade", pa.float32())
 EXTRAS: pa.Schema = pa.schema(
     [pa.field("url", pa.string()), pa.field("rank", pa.int32()), pa.field("score", pa.float32())]
 )
@@ -146,7 +148,7 @@ class Corpus:
         return pa.concat_tables(tables, promote_options="default") if tables else SCHEMA.empty_table()
 
     def shard(self, index: int) -> pa.Table:
-        """Read one shard: the columns of SCHEMA, then those of EXTRAS that it has.
+        """Read one shard: the columns of SCHEMA, then those of EXTRAS and GRADE that it has.
 
         Raises: TmkdError when the file is missing or its digest differs.
         """
@@ -177,7 +179,7 @@ class Corpus:
 def write_corpus(folder: Path, labels: LabelSet, tables: Iterable[pa.Table], shard_rows: int = 8192) -> Corpus:
     """Write pairs as shards of `shard_rows`, `corpus.json` last; the same pairs in the same order give the same bytes.
 
-    Tables have the columns of SCHEMA and optionally those of EXTRAS; how pairs are split into tables has no effect.
+    Tables have the columns of SCHEMA and optionally EXTRAS and GRADE; how pairs are split into tables has no effect.
     Raises: TmkdError when a file cannot be written.
     """
     return seal_corpus(folder, labels, write_shards(folder, "shard", tables, shard_rows))
@@ -226,8 +228,8 @@ def _cut(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
 
 
 def _in_schema(table: pa.Table) -> pa.Table:
-    """Select the columns of SCHEMA and EXTRAS, in order, cast to their types, without other metadata."""
-    schema = pa.schema([*SCHEMA, *(field for field in EXTRAS if field.name in table.column_names)])
+    """Select the columns of SCHEMA, EXTRAS and GRADE, in order, cast to their types, without other metadata."""
+    schema = pa.schema([*SCHEMA, *(field for field in (*EXTRAS, GRADE) if field.name in table.column_names)])
     return table.select(schema.names).replace_schema_metadata(None).cast(schema)
 
 

@@ -13,7 +13,7 @@ from tmkd.data.columns import CellError, numbers, strings
 from tmkd.data.labels import LabelSet
 from tmkd.data.layouts import read_layout
 from tmkd.data.messages import short
-from tmkd.data.pairs import pair_table, question_group
+from tmkd.data.pairs import GRADE, pair_table, question_group
 from tmkd.data.tables import read_rows, rows_where
 from tmkd.data.words import visible
 from tmkd.errors import TmkdError
@@ -46,7 +46,8 @@ def read_source(
 ) -> pa.Table:
     """Read a file of pairs, or of questions or passages alone (`need`), in the file's order.
 
-    Pairs are a table of pairs.SCHEMA. Single texts have columns `need` and source; passages also url (or null),
+    Pairs are a table of pairs.SCHEMA, with pairs.GRADE where labels are read and the recipe names a column of grades.
+    Single texts have columns `need` and source; passages also url (or null),
     questions also group and count (float64, frequency; 1 without such a column), and may be empty. Labels are
     read by `LabelSet.read`. With a threshold the label column is a score, and the positive of the two classes is a
     score above it. Texts are stripped, without invisible characters. Raises: TmkdError naming file and row.
@@ -55,7 +56,10 @@ def read_source(
     texts = {name: file.texts(name, need) for name in need}
     word = source.source or Path(source.file).name
     if len(need) == 2:
-        return pair_table(texts["question"], texts["passage"], file.labels(labels, label), word, file.optional("group"))
+        found = file.labels(labels, label)
+        table = pair_table(texts["question"], texts["passage"], found, word, file.optional("group"))
+        graded = "grade" in source.columns and label != "none"
+        return table.append_column(GRADE, pa.array(file.grades(), GRADE.type)) if graded else table
     (name,) = need
     columns: dict[str, Sequence[str | None]] = {name: texts[name], "source": [word] * len(texts[name])}
     if name == "question":
@@ -158,13 +162,19 @@ class _File:
     def counts(self) -> np.ndarray:
         """Frequency of each question, float64 (rows,); 1 without such a column."""
         column = self.column("count")
-        if column is None:
-            return np.ones(self.rows.num_rows)
-        counts = self.numbers(column)
-        wrong = np.flatnonzero(~(counts >= 0) | np.isinf(counts))
+        return np.ones(self.rows.num_rows) if column is None else self._amounts(column, "frequency")
+
+    def grades(self) -> np.ndarray:
+        """Relevance grade of each pair, float64 (rows,)."""
+        return self._amounts(self.source.columns["grade"], "grade")
+
+    def _amounts(self, column: str, what: str) -> np.ndarray:
+        """Read a column of finite numbers of at least 0, float64 (rows,)."""
+        amounts = self.numbers(column)
+        wrong = np.flatnonzero(~(amounts >= 0) | np.isinf(amounts))
         if len(wrong):
-            raise self.error(int(wrong[0]), f"column {column} has {counts[wrong[0]]}, not a frequency")
-        return counts
+            raise self.error(int(wrong[0]), f"column {column} has {amounts[wrong[0]]}, not a {what}")
+        return amounts
 
     def numbers(self, column: str) -> np.ndarray:
         """Read a column of numbers, float64 (rows,); NaN for missing values."""

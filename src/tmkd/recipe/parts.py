@@ -20,7 +20,7 @@ Pool = Literal["pooler", "first"]
 
 
 # Meanings of a file's columns: of pairs, of documents, of a query log, of judges' votes.
-ColumnName = Literal["question", "passage", "label", "group", "url", "title", "text", "count", "judge", "vote"]
+ColumnName = Literal["question", "passage", "label", "grade", "group", "url", "title", "text", "count", "judge", "vote"]
 
 # Layouts of scored pairs: ours, a pair a row; or as another tool has them, several pairs a row (data/layouts.py).
 SourceLayout = Literal["rows", "hofstaetter", "triples", "flagembedding", "tevatron"]
@@ -220,7 +220,7 @@ class ExportSpec(Spec):
     frontier: tuple[Name, ...] = ()
     """Rows that `tmkd frontier` compares in accuracy, pairs/s and latency."""
     budget_ms: float | None = Field(None, gt=0)
-    """Latency budget in ms: marks the most accurate of those rows that ranks ten passages in it in 99 of 100 cases."""
+    """Latency budget in ms: marks the best of those rows by dev that ranks ten passages in it in 99 of 100 cases."""
 
     @property
     def named(self) -> list[tuple[str, str]]:
