@@ -13,7 +13,11 @@ from typing import Any, get_type_hints
 import pytest
 import yaml
 
-from tmkd.data.pairs import EXTRAS, SCHEMA
+from tmkd.collect.overlaps import Overlap
+from tmkd.data.pairs import EXTRAS, GRADE, SCHEMA
+from tmkd.evaluate.comparisons import Comparison
+from tmkd.evaluate.results import Result
+from tmkd.evaluate.shares import Share
 from tmkd.evaluate.speed import Speed
 from tmkd.recipe.parts import Spec
 from tmkd.recipe.reader import read_recipe
@@ -151,8 +155,10 @@ def test_the_readme_fits_on_a_screen_or_two() -> None:
 
 def test_every_key_on_disk_is_in_the_page_on_data() -> None:
     page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
-    keys = {*ROW_KEYS, *SCHEMA.names, *EXTRAS.names, "rows", "details"} | {
-        field.name for kind in (Manifest, Report, DataSet, Speed) for field in fields(kind)
+    keys = {*ROW_KEYS, *SCHEMA.names, *EXTRAS.names, GRADE.name, "rows", "details"} | {
+        field.name
+        for kind in (Manifest, Report, Result, Comparison, Share, Overlap, DataSet, Speed)
+        for field in fields(kind)
     }
     assert {key for key in keys - {"results"} if not re.search(rf"\b{key}\b", page)} == set()
 

@@ -15,8 +15,11 @@ from tmkd.evaluate import frontier as measured
 from tmkd.evaluate.frontier import FrontierPoint, frontier_json, measure_points, on_the_frontier, pick, read_points
 
 
-def point(row: str, accuracy: float, speed: float, p99: float, **more: Any) -> FrontierPoint:
-    return FrontierPoint(row, more.pop("precision", "int8"), accuracy, speed, 0.8 * p99, p99, 1_000_000, **more)
+def point(row: str, dev: float, speed: float, p99: float, **more: Any) -> FrontierPoint:
+    accuracy = more.pop("accuracy", dev)
+    return FrontierPoint(
+        row, more.pop("precision", "int8"), accuracy, speed, 0.8 * p99, p99, 1_000_000, dev=dev, **more
+    )
 
 
 THREE = point("tmkd", 0.70, 1300, 11.0)
@@ -36,6 +39,11 @@ def test_the_most_accurate_point_within_the_budget_is_picked_and_never_one_that_
     assert pick(POINTS, budget_ms) == picked
 
 
+def test_the_pick_goes_by_dev_and_not_by_the_test_set() -> None:
+    lucky = point("lucky", 0.60, 2400, 6.0, accuracy=0.99)
+    assert pick([*POINTS, lucky], 10.0) == TWO
+
+
 def test_a_point_that_another_beats_in_both_is_not_on_the_frontier() -> None:
     assert on_the_frontier([SLOW, THREE, TWO, ONE]) == [THREE, TWO, ONE]
     assert on_the_frontier([]) == []
@@ -49,9 +57,10 @@ def test_a_written_frontier_is_read_back(tmp_path: Path) -> None:
 
 
 def test_bundles_are_measured_in_each_precision(made: tuple[Path, Path]) -> None:
-    points = measure_points({"it": made[1]}, PAIRS, repeats=2)
+    points = measure_points({"it": made[1]}, PAIRS, 2, {"it": 0.75})
     assert [(one.row, one.precision) for one in points] == [("it", "fp32"), ("it", "int8")]
     for one in points:
+        assert one.dev == 0.75
         assert one.pairs_per_second > 0
         assert 0 < one.p50_ms <= one.p99_ms
         assert one.bytes == (made[1] / ("model.onnx" if one.precision == "fp32" else "model.int8.onnx")).stat().st_size
@@ -77,8 +86,8 @@ def test_a_points_accuracy_and_faults_are_those_of_the_engine_that_serves(
     report["faults"] = {"onnxruntime, 1 byte": ["too far"], "kernel, 2 bytes": []}
     (bundle / "parity.json").write_text(json.dumps(report))
     told = report["fp32"][0]["accuracy_after"], of_onnxruntime["accuracy_after"]
-    points = measure_points({"it": bundle}, PAIRS, 1)
+    points = measure_points({"it": bundle}, PAIRS, 1, {})
     assert [(one.accuracy, one.faults) for one in points] == [(told[0], ()), (told[1], ("too far",))]
     monkeypatch.setattr(measured, "Ranker", ByKernel)
-    points = measure_points({"it": bundle}, PAIRS, 1)
+    points = measure_points({"it": bundle}, PAIRS, 1, {})
     assert [(one.accuracy, one.faults) for one in points] == [(told[0], ()), (0.123, ())]

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from tmkd.evaluate.results import Result, Stat, best_student, best_teacher, lines, split_lines
+from tmkd.evaluate.results import Result, Stat, best_student, best_teacher, lines, ranked_split, split_lines
 
-TEACHER = Result("T1", "teacher", "webqa", "test", 0.80, 0.85, None, None, None, 333_580_000, 1_340_000_000, 16, 1, 60)
+TEACHER = Result(
+    "T1", "teacher", "webqa", "test", 0.80, 0.85, None, None, None, 333_580_000, 1_340_000_000, 16, 1, 60, dev=0.9
+)
 STUDENT = replace(
     TEACHER, row="TMKD", kind="student", accuracy=0.79, parameters=45_700_000, bytes=183_000_000, pairs_per_second=217
 )
@@ -48,9 +50,9 @@ def test_a_row_without_the_first_split_is_only_among_every_split() -> None:
     assert [(line.row, line.split) for line in split_lines([STUDENT, other])] == [("TMKD", "test"), ("1-o-1", "dl20")]
 
 
-def test_speed_up_is_over_the_teacher_with_the_best_accuracy() -> None:
-    slow = replace(TEACHER, row="T2", accuracy=0.81, pairs_per_second=10)
-    ensemble = replace(TEACHER, row="teachers", kind="ensemble", accuracy=0.9, pairs_per_second=5)
+def test_speed_up_is_over_the_best_teacher_by_dev() -> None:
+    slow = replace(TEACHER, row="T2", accuracy=0.7, dev=0.91, pairs_per_second=10)
+    ensemble = replace(TEACHER, row="teachers", kind="ensemble", dev=0.99, pairs_per_second=5)
     found = lines([TEACHER, slow, ensemble, STUDENT])
     best = best_teacher(found)
     assert best is not None
@@ -63,11 +65,32 @@ def test_without_teacher_or_speed_there_is_no_speed_up() -> None:
     assert [line.speed_up for line in lines([TEACHER, replace(STUDENT, pairs_per_second=None)])] == [1.0, None]
 
 
-def test_the_best_student_of_each_task_is_marked_and_no_teacher_is() -> None:
-    worse = replace(STUDENT, row="BERT-3", accuracy=0.7)
+def test_the_best_student_by_dev_of_each_task_is_marked_and_no_teacher_is() -> None:
+    worse = replace(STUDENT, row="BERT-3", accuracy=0.99, dev=0.89)
     other = replace(STUDENT, row="BERT-3", task="rte", accuracy=0.6)
     found = lines([TEACHER, worse, STUDENT, other])
     assert [(line.task, line.row) for line in found if line.best] == [("webqa", "TMKD"), ("rte", "BERT-3")]
+
+
+def test_without_a_dev_accuracy_no_row_is_best() -> None:
+    found = lines([replace(TEACHER, dev=None), replace(STUDENT, dev=None)])
+    assert (best_teacher(found), best_student(found)) == (None, None)
+    assert [(line.best, line.speed_up) for line in found] == [(False, None), (False, None)]
+
+
+def test_the_best_row_has_the_highest_mean_over_its_seeds() -> None:
+    lucky = [replace(STUDENT, row="MKD", dev=dev, seed=seed) for seed, dev in ((1, 0.99), (2, 0.7))]
+    best = best_student(lines([*lucky, *(replace(STUDENT, seed=seed) for seed in (1, 2))]))
+    assert best is not None
+    assert best.row == "TMKD"
+
+
+def test_calibration_is_of_the_first_split_and_graded_ndcg_of_the_ranked_one() -> None:
+    first = replace(STUDENT, ece=0.1, ndcg_10_graded=0.9)
+    last = replace(STUDENT, split="dl20", ece=0.3, mrr=0.5, ndcg_10_graded=0.6)
+    (line,) = lines([first, last])
+    assert (line.ece, line.ndcg_10_graded, line.dev) == (Stat(0.1), Stat(0.6), Stat(0.9))
+    assert (ranked_split([first, last]), ranked_split([first])) == ("dl20", None)
 
 
 def test_rows_stay_in_the_order_met() -> None:

@@ -68,7 +68,8 @@ def made_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
         for place, folder in enumerate(row.made_by):
             folder.mkdir(parents=True, exist_ok=True)
             seconds = {"t1": 3, "t2": 5}.get(folder.name, 10 * place + row.seed)
-            write_manifest(folder, "made", {}, {}, {}, seconds)
+            trained = {"dev": [0.5, 0.25], "best_epoch": 1} if row.kind == "student" else {}
+            write_manifest(folder, "made", {}, {}, trained, seconds)
         for key in row.keys:
             folder = run.predictions_folder("toy", key)
             folder.mkdir(parents=True, exist_ok=True)
@@ -126,7 +127,26 @@ def test_a_report_worked_by_hand(made_by_hand: RunFolder, tmp_path: Path, monkey
     assert {warning.partition(": it")[0] for warning in warnings} == {
         f"warning: toy × {row}" for row in ("t2: test", "t2: more", "ensemble: test", "two: more")
     }
-    assert "hand" in (tmp_path / "report.html").read_text()
+    assert {(one["kind"], one["dev"]) for one in told["details"]} == {
+        ("teacher", None), ("ensemble", None), ("student", 0.5),  # no teacher has scored dev
+    }  # fmt: skip
+    assert told["comparisons"] == told["shares"] == []
+    for name in ("report.html", "report.md"):
+        assert "hand" in (tmp_path / name).read_text()
+
+
+def test_rows_of_the_papers_names_are_compared_and_have_shares(finished_world: World) -> None:
+    told = report_of(finished_world)
+    primary = [(one["row"], one["other"]) for one in told["comparisons"] if one["adjusted"] is not None]
+    teacher = tiny.opened(finished_world).best(tiny.TEACHERS)
+    assert primary == [
+        ("tmkd", "bert-3"), ("tmkd", "1-o-1"), ("tmkd", "mkd"), ("tmkd", "tkd"), ("tkd", "1-o-1"), ("tmkd", teacher),
+    ]  # fmt: skip
+    accuracies = {row["row"]: row["accuracy"] for row in told["rows"]}
+    for one in told["comparisons"]:
+        if one["measure"] == "accuracy":
+            assert one["value"] == pytest.approx(accuracies[one["row"]] - accuracies[one["other"]])
+    assert [(one["row"], one["teacher"]) for one in told["shares"]] == [(row, teacher) for row in tiny.ROWS]
 
 
 def test_the_bundle_is_the_last_row_and_timed_beside_the_teachers(finished: World, tmkd: Call) -> None:
@@ -143,7 +163,7 @@ def test_the_bundle_is_the_last_row_and_timed_beside_the_teachers(finished: Worl
     engine = report.speeds["tmkd, bundle"].precision
     assert engine == Ranker(finished.run / "bundle").engine_words
     assert f"tmkd, bundle: {finished.run / 'bundle'}, served here by {engine}" in said.err
-    assert said.out.splitlines()[-1].startswith("tmkd, bundle ")
+    assert any(line.startswith("tmkd, bundle ") for line in said.out.splitlines())
     assert "tmkd, bundle" in (finished.run / "report.html").read_text()
 
 
@@ -214,12 +234,13 @@ def test_the_first_pairs_of_the_first_test_set_are_timed(
 
 
 def test_the_best_students_folder_is_printed_below_the_table(finished: World, tmkd: Call) -> None:
-    accuracy = {row["row"]: row["accuracy"] for row in report_of(finished)["rows"]}
-    best = max(tiny.ROWS, key=lambda row: accuracy[row])  # the first of equals
+    report = report_of(finished)
+    dev = {row["row"]: more["dev"] for row, more in zip(report["rows"], report["details"], strict=True)}
+    best = max(tiny.ROWS, key=lambda row: dev[row])  # the first of equals
     said = tmkd("run", finished.recipe, "--runs", finished.runs)
     (line,) = [line for line in said.err.splitlines() if line.startswith("best student")]
     start, folder, call = re.split(r": (?=/)|; in Python: ", line)
-    assert start == f"best student of toy ({best})"
+    assert start == f"best student of toy by dev ({best})"
     assert call == f"tmkd.Student.from_pretrained('{folder}')"
     (row,) = [row for row in measured_rows(tiny.opened(finished)) if row.row == best]
     assert folder == str(finished.run / "students" / row.keys[0])
@@ -233,8 +254,8 @@ def test_of_a_row_with_several_students_all_folders_are_named(finished: World, t
     said = tmkd("run", finished.recipe, "--runs", finished.runs)
     (row,) = [row for row in measured_rows(tiny.opened(finished)) if row.row == "m-o-m"]
     one, two = (finished.run / "students" / key for key in row.keys)
-    told = f"best student of toy (m-o-m): the mean of {one}, {two}; in Python: tmkd.Student.from_pretrained('{one}')"
-    assert told in said.err.splitlines()
+    call = f"tmkd.Student.from_pretrained('{one}')"
+    assert f"best student of toy by dev (m-o-m): the mean of {one}, {two}; in Python: {call}" in said.err.splitlines()
 
 
 def test_json_is_the_report_file(finished: World, tmkd: Call) -> None:

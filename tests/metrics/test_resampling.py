@@ -62,11 +62,11 @@ def _rows(right: dict[str, list[float]], pairs: int = 400) -> dict[str, np.ndarr
     return {row: np.stack([(np.arange(pairs) % 20 < share * 20) for share in shares]) for row, shares in right.items()}
 
 
-def _accuracies(right: dict[str, list[float]]) -> dict[str, tuple[tuple[int, ...], object]]:
-    found: dict[str, tuple[tuple[int, ...], object]] = {}
+def _accuracies(right: dict[str, list[float]]) -> dict[str, tuple[tuple[tuple[int, ...], ...], object]]:
+    found: dict[str, tuple[tuple[tuple[int, ...], ...], object]] = {}
     for row, hits in _rows(right).items():
         probabilities = np.stack([~hits, hits], axis=2).astype(np.float64)
-        seeds = tuple(range(1, len(hits) + 1))
+        seeds = tuple((seed,) for seed in range(1, len(hits) + 1))
         found[row] = seeds, accuracy_measure(probabilities, np.ones(hits.shape[1], int))
     return found
 
@@ -96,6 +96,37 @@ def test_seeds_that_differ_widen_the_interval() -> None:
     assert widths[1] > 1.5 * widths[0]
 
 
+def test_teachers_and_students_are_drawn_apart() -> None:
+    # Two teachers' seeds, three students' of each: all noise lies between the teachers. As six seeds of one source it
+    # would be drawn six times instead of twice.
+    hits = _rows({"a": [0.5, 0.5, 0.5, 0.9, 0.9, 0.9], "b": [0.5]})
+    groups = [str(number) for number in range(400)]
+    ones = np.ones(400, int)
+    measures = {row: accuracy_measure(np.stack([~own, own], axis=2).astype(float), ones) for row, own in hits.items()}
+    widths = []
+    for seeds in (tuple((t, s) for t in (1, 2) for s in (1, 2, 3)), tuple((1, s) for s in range(6))):
+        rows = {"a": (seeds, measures["a"]), "b": (((1, 1),), measures["b"])}
+        (found,) = differences(rows, groups, [("a", "b")], draws=500)
+        assert found.value == pytest.approx(0.2)
+        widths.append(found.high - found.low)
+    assert widths[0] > 1.3 * widths[1]
+
+
+def test_rows_that_share_their_students_seeds_share_the_draw_of_them() -> None:
+    # The student's seed decides both rows alike, so that their difference has no noise of seeds.
+    hits = _rows({"a": [0.5, 0.9, 0.5, 0.9], "b": [0.4, 0.8]})
+    groups = [str(number) for number in range(400)]
+    ones = np.ones(400, int)
+    measures = {row: accuracy_measure(np.stack([~own, own], axis=2).astype(float), ones) for row, own in hits.items()}
+    rows = {
+        "a": (((1, 1), (1, 2), (2, 1), (2, 2)), measures["a"]),
+        "b": (((1, 1), (1, 2)), measures["b"]),
+    }
+    (found,) = differences(rows, groups, [("a", "b")], draws=500)
+    assert found.value == pytest.approx(0.1)
+    assert 0.05 < found.low < found.high < 0.15
+
+
 def test_questions_are_drawn_whole() -> None:
     # One question of 200 alike pairs and 200 of one: as many pairs, but hardly more than half the information.
     together = ["same"] * 200 + [str(number) for number in range(200)]
@@ -103,8 +134,8 @@ def test_questions_are_drawn_whole() -> None:
     hits = np.concatenate([np.ones(200, bool), np.arange(200) % 2 == 0])[None]
     probabilities = np.stack([~hits, hits], axis=2).astype(np.float64)
     rows = {
-        "a": ((1,), accuracy_measure(probabilities, np.ones(400, int))),
-        "b": ((1,), accuracy_measure(probabilities[:, ::-1], np.ones(400, int))),
+        "a": (((1,),), accuracy_measure(probabilities, np.ones(400, int))),
+        "b": (((1,),), accuracy_measure(probabilities[:, ::-1], np.ones(400, int))),
     }
     wide, narrow = (differences(rows, groups, [("a", "b")], draws=500)[0] for groups in (together, alone))
     assert wide.high - wide.low > 2 * (narrow.high - narrow.low)
@@ -128,7 +159,7 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
     for _ in range(60):
         hits = np.stack([rng.random(200) < 0.7, rng.random(200) < 0.6])
         rows = {
-            name: ((1,), accuracy_measure(np.stack([~own, own], axis=1)[None].astype(float), np.ones(200, int)))
+            name: (((1,),), accuracy_measure(np.stack([~own, own], axis=1)[None].astype(float), np.ones(200, int)))
             for name, own in zip("ab", hits, strict=True)
         }
         (found,) = differences(rows, groups, [("a", "b")], draws=200)

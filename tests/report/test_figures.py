@@ -11,9 +11,10 @@ import pytest
 
 from tmkd.errors import TmkdError
 from tmkd.evaluate.results import Result
-from tmkd.report.figures import accuracy_against_speed, accuracy_per_row
+from tmkd.metrics.calibration import ReliabilityBin
+from tmkd.report.figures import accuracy_against_speed, accuracy_per_row, reliability_of
 
-STUDENT = Result("TMKD", "student", "demo", "test", 0.79, 0.85, None, None, None, 1, 1, 217.0, 1, 60.0)
+STUDENT = Result("TMKD", "student", "demo", "test", 0.79, 0.85, None, None, None, 1, 1, 217.0, 1, 60.0, dev=0.8)
 RESULTS = [
     replace(STUDENT, row="T1", kind="teacher", accuracy=0.81, pairs_per_second=16.0),
     replace(STUDENT, row="$x$ <b>&", accuracy=0.75),
@@ -52,6 +53,21 @@ def test_a_row_without_speed_is_left_out_of_the_speed_plot() -> None:
     svg = accuracy_against_speed([STUDENT, replace(STUDENT, row="slow", pairs_per_second=None)])
     assert ">TMKD<" in svg
     assert ">slow<" not in svg
+
+
+def test_reliability_has_a_point_for_each_bin_of_each_seed() -> None:
+    bins = (ReliabilityBin(10, 0.55, 0.4), ReliabilityBin(90, 0.95, 0.9))
+    seeds = [
+        replace(STUDENT, reliability=bins),
+        replace(STUDENT, seed=2, reliability=(*bins, ReliabilityBin(1, 0.6, 0))),
+    ]
+    svg = reliability_of(seeds, "r-0")
+    assert svg == reliability_of(seeds, "r-0")
+    tree = ElementTree.fromstring(svg)
+    groups = [element for element in tree.iter() if (element.get("id") or "").startswith("r-0-PathCollection")]
+    points = [sum(one.tag.endswith("path") for one in group.iter()) for group in groups]
+    assert points == [2, 3]
+    assert {"confidence", "share right"} <= {element.text for element in tree.iter()}
 
 
 def test_a_missing_matplotlib_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -19,7 +20,7 @@ def point(
     precision: Precision = "int8",
     faults: tuple[str, ...] = (),
 ) -> FrontierPoint:
-    return FrontierPoint(row, precision, accuracy, speed, 0.8 * p99, p99, 1_000_000, faults)
+    return FrontierPoint(row, precision, accuracy, speed, 0.8 * p99, p99, 1_000_000, faults, accuracy)
 
 
 TWO = point("thin", 0.68, 2400, 6.0)
@@ -47,9 +48,10 @@ def test_the_budget_is_put_in_words() -> None:
 
 
 def test_cells_are_in_the_order_of_the_columns() -> None:
-    assert cells(TWO) == ["thin", "int8", "68.0", "2,400", "4.8", "6.0", "1.0 MB"]
+    assert cells(TWO) == ["thin", "int8", "68.0", "68.0", "2,400", "4.8", "6.0", "1.0 MB"]
     assert len(cells(TWO)) == len(COLUMNS)
-    assert cells(point("unlabelled", None, 1, 1))[2] == "–"
+    assert cells(point("unlabelled", None, 1, 1))[2:4] == ["–", "–"]
+    assert cells(replace(TWO, dev=0.712))[2] == "71.2"
 
 
 def test_the_page_shows_points_pick_and_faults(tmp_path: Path) -> None:

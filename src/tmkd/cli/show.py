@@ -26,19 +26,20 @@ from tmkd.store import read_manifest, sealed, verify, versions, write_atomic
 if TYPE_CHECKING:
     from tmkd.evaluate.bench import BenchPoint
     from tmkd.evaluate.results import Result
+    from tmkd.report.report_json import Report
 
 
 def show_report(run: RunFolder, as_json: bool) -> None:
-    """Print the report's table (or report.json) on stdout and put report.json and report.html into the run folder.
+    """Print the report's tables (or report.json) on stdout and put the report's files into the run folder.
 
-    Beside the table, on stderr: where the best students and the page lie.
+    Beside the tables, on stderr: where the best students by dev and the page lie.
     """
+    from tmkd.report.files import REPORT_FILES
     from tmkd.report.report_json import read_report
-    from tmkd.report.terminal import table
 
     folder = run.folder / "report"
     verify(folder)
-    for name in ("report.json", "report.html"):
+    for name in REPORT_FILES:
         data = (folder / name).read_bytes()
         copy = run.folder / name
         if not copy.is_file() or copy.read_bytes() != data:
@@ -46,15 +47,9 @@ def show_report(run: RunFolder, as_json: bool) -> None:
     if as_json:
         print_json((folder / "report.json").read_text(encoding="utf-8"))
         return
-    results = read_report(folder / "report.json").results
-    shown, console = table(results), Console()
-    # A narrow terminal wraps lines; numbers cut short would be worse.
-    console.width = max(console.width, console.measure(shown).maximum)
-    console.print(shown)
-    print(file=sys.stderr)
-    for one in results:
-        for line in one.warnings:
-            print(f"warning: {one.task} × {one.row}: {line}", file=sys.stderr)
+    report = read_report(folder / "report.json")
+    results = report.results
+    print_tables(report)
     for task in run.recipe.tasks:
         print(_best_student(run, task, results), file=sys.stderr)
     for one in {one.row: one for one in results if one.kind == "bundle"}.values():
@@ -63,18 +58,36 @@ def show_report(run: RunFolder, as_json: bool) -> None:
     print(run.folder / "report.html", file=sys.stderr)
 
 
+def print_tables(report: Report) -> None:
+    """Print a report's tables on stdout, its rows' warnings on stderr."""
+    from tmkd.report.terminal import tables
+
+    console = Console()
+    for shown in tables(report):
+        if isinstance(shown, Table):
+            # A narrow terminal wraps lines; numbers cut short would be worse.
+            console.width = max(console.width, console.measure(shown).maximum)
+        console.print(shown)
+    print(file=sys.stderr)
+    for one in report.results:
+        for line in one.warnings:
+            print(f"warning: {one.task} × {one.row}: {line}", file=sys.stderr)
+
+
 def _best_student(run: RunFolder, task: str, results: Sequence[Result]) -> str:
-    """The student with the highest accuracy on a task's first test set, where it lies, and how to open it."""
-    first = next(iter(run.recipe.tasks[task].tests))
-    measured = [one for one in results if (one.task, one.split) == (task, first)]
-    accuracy = {(one.row, one.seed, one.teachers_seed): one.accuracy for one in measured}
-    rows = [row for row in measured_rows(run) if row.kind == "student" and row.task == task]
-    if not rows:
+    """The student of the best row by dev, of its best seed by dev: where it lies, and how to open it."""
+    from tmkd.evaluate.results import best_student, lines
+
+    best_row = best_student(lines([one for one in results if one.task == task]))
+    if best_row is None:
         return f"no student of {task}: the recipe has no rows for it"
-    best = max(rows, key=lambda row: accuracy[row.row, row.seed, row.teachers_seed])
+    own = [one for one in results if (one.task, one.row) == (task, best_row.row)]
+    dev = {(one.teachers_seed, one.seed): one.dev or 0.0 for one in own}
+    rows = [row for row in measured_rows(run) if (row.task, row.row) == (task, best_row.row)]
+    best = max(rows, key=lambda row: dev[row.teachers_seed, row.seed])
     mean = "the mean of " if len(best.models) > 1 else ""
     return (
-        f"best student of {task} ({best.row}): {mean}{', '.join(map(str, best.models))}; "
+        f"best student of {task} by dev ({best.row}): {mean}{', '.join(map(str, best.models))}; "
         f"in Python: tmkd.Student.from_pretrained('{best.models[0]}')"
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +26,8 @@ Pairs = Sequence[tuple[str, str]]
 class FrontierPoint:
     """One row in one precision: accuracy in [0, 1] on the task's first test set, pairs/s, latency of ten passages (ms).
 
-    `bytes` is the size of the graph's file; `faults` are the limits that an int8 graph exceeds, in words.
+    `bytes` is the size of the graph's file; `faults` are the limits that an int8 graph exceeds, in words; `dev` is the
+    accuracy of the row's student on dev, by which the budget's point is picked.
     """
 
     row: str
@@ -37,10 +38,16 @@ class FrontierPoint:
     p99_ms: float
     bytes: int
     faults: tuple[str, ...] = ()
+    dev: float | None = None
 
 
-def measure_points(bundles: Mapping[str, Path], pairs: Pairs, repeats: int) -> list[FrontierPoint]:
-    """Measure every bundle (by row) in each of its precisions on the same (question, passage) pairs, in turns."""
+def measure_points(
+    bundles: Mapping[str, Path], pairs: Pairs, repeats: int, dev: Mapping[str, float | None]
+) -> list[FrontierPoint]:
+    """Measure every bundle (by row) in each of its precisions on the same (question, passage) pairs, in turns.
+
+    `dev` has the accuracy of each row's student on dev.
+    """
     rankers = {
         (row, precision): Ranker(folder, precision)
         for row, folder in bundles.items()
@@ -49,7 +56,7 @@ def measure_points(bundles: Mapping[str, Path], pairs: Pairs, repeats: int) -> l
     for ranker in rankers.values():  # the warm-up
         ranker.predict_proba(pairs)
     times = in_turns({key: partial(ranker.predict_proba, pairs) for key, ranker in rankers.items()}, repeats)
-    return [_point(*key, ranker, pairs, times[key]) for key, ranker in rankers.items()]
+    return [replace(_point(*key, ranker, pairs, times[key]), dev=dev.get(key[0])) for key, ranker in rankers.items()]
 
 
 def _point(row: str, precision: Precision, ranker: Ranker, pairs: Pairs, times: Sequence[float]) -> FrontierPoint:
@@ -82,14 +89,14 @@ def _latencies(ranker: Ranker, pairs: Pairs) -> list[float]:
 
 
 def pick(points: Sequence[FrontierPoint], budget_ms: float | None) -> FrontierPoint | None:
-    """The most accurate point whose p99 is within the budget, the fastest of equals; None without one.
+    """The best point by dev whose p99 is within the budget, the fastest of equals; None without one.
 
     An int8 graph that fails its check is never picked.
     """
     if budget_ms is None:
         return None
     fitting = [point for point in points if point.p99_ms <= budget_ms and not point.faults]
-    return max(fitting, key=lambda point: (point.accuracy or 0.0, point.pairs_per_second), default=None)
+    return max(fitting, key=lambda point: (point.dev or 0.0, point.pairs_per_second), default=None)
 
 
 def on_the_frontier(points: Sequence[FrontierPoint]) -> list[FrontierPoint]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from statistics import mean, stdev
 from typing import Literal, TypeVar
 
+from tmkd.metrics.calibration import ReliabilityBin
+
 Kind = Literal["yardstick", "teacher", "ensemble", "student", "bundle"]
 Read = Callable[["Result"], "float | None"]
 Item = TypeVar("Item")
@@ -18,7 +20,9 @@ class Result:
 
     Measures are shares in [0, 1], None where they mean nothing; `parameters` and `bytes` (on disk) count all members of
     a row; `questions` were ranked and `left_out` could not be; `seconds_to_make` is the wall time of all its steps;
-    `warnings` say that its model has learned nothing, or that its classes cannot be read.
+    `warnings` say that its model has learned nothing, or that its classes cannot be read. `dev` is the row's accuracy
+    on its task's dev set, None where it has none; `ndcg_10` takes labels as gains, `ndcg_10_graded` grades; `ece` is
+    the expected calibration error, `reliability` its bins.
     """
 
     row: str
@@ -39,6 +43,10 @@ class Result:
     left_out: int = 0
     warnings: tuple[str, ...] = ()
     teachers_seed: int = 1
+    dev: float | None = None
+    ndcg_10_graded: float | None = None
+    ece: float | None = None
+    reliability: tuple[ReliabilityBin, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +63,10 @@ class Stat:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a table: a row of one task, over all its seeds; `speed_up` is over the task's best teacher.
+    """One line of a table: a row of one task, over all its seeds; `speed_up` is over the task's best teacher by dev.
 
-    Accuracy and AUC are of `split`, the ranking measures of `ranked_split`, None where the row was not ranked; `warned`
-    is true where one of its results has warnings.
+    Accuracy, AUC and ECE are of `split`, the ranking measures of `ranked_split`, None where the row was not ranked;
+    `warned` is true where one of its results has warnings.
     """
 
     row: str
@@ -81,20 +89,26 @@ class Line:
     left_out: int
     warned: bool = False
     best: bool = False
+    dev: Stat | None = None
+    ndcg_10_graded: Stat | None = None
+    ece: Stat | None = None
 
 
 def lines(results: Sequence[Result]) -> list[Line]:
-    """One line per task and row, in the order met: accuracy and AUC of the task's first split, MRR, MAP and nDCG@10 of
-    its last split that can be ranked. The student with the highest accuracy in its task is marked `best`.
+    """One line per task and row, in the order met: accuracy, AUC and ECE of the task's first split, ranking measures of
+    its last split that can be ranked. The student with the highest accuracy on its task's dev set is marked `best`.
     """
     found: list[Line] = []
     for task in distinct(result.task for result in results):
         own = [result for result in results if result.task == task]
-        ranked = [result.split for result in own if result.mrr is not None]
-        splits = distinct(result.split for result in own)
-        last = max(ranked, key=splits.index) if ranked else splits[0]
-        found += _lines(own, splits[0], last)
+        found += _lines(own, own[0].split, ranked_split(own) or own[0].split)
     return found
+
+
+def ranked_split(results: Sequence[Result]) -> str | None:
+    """The last split, in the order met, on which a row of one task was ranked; None without one."""
+    ranked = {result.split for result in results if result.mrr is not None}
+    return next((split for split in reversed(distinct(result.split for result in results)) if split in ranked), None)
 
 
 def split_lines(results: Sequence[Result]) -> list[Line]:
@@ -108,13 +122,18 @@ def split_lines(results: Sequence[Result]) -> list[Line]:
 
 
 def best_teacher(of: Iterable[Line]) -> Line | None:
-    """The single teacher with the highest accuracy, the first of equals; None without teachers."""
-    return max((line for line in of if line.kind == "teacher"), key=lambda line: line.accuracy.mean, default=None)
+    """The single teacher with the highest accuracy on dev, the first of equals; None without one measured there."""
+    return _best(of, "teacher")
 
 
 def best_student(of: Iterable[Line]) -> Line | None:
-    """The student with the highest accuracy, the first of equals; None without students."""
-    return max((line for line in of if line.kind == "student"), key=lambda line: line.accuracy.mean, default=None)
+    """The student with the highest accuracy on dev, the first of equals; None without one measured there."""
+    return _best(of, "student")
+
+
+def _best(of: Iterable[Line], kind: Kind) -> Line | None:
+    own = [(line.dev.mean, line) for line in of if line.kind == kind and line.dev is not None]
+    return max(own, key=lambda one: one[0])[1] if own else None
 
 
 def _lines(own: Sequence[Result], first: str, last: str) -> list[Line]:
@@ -148,13 +167,16 @@ def _lines(own: Sequence[Result], first: str, last: str) -> list[Line]:
                 questions=max((result.questions for result in of_row if result.split == last), default=0),
                 left_out=max((result.left_out for result in of_row if result.split == last), default=0),
                 warned=any(result.warnings for result in of_row),
+                dev=_stat(judged, lambda result: result.dev),
+                ndcg_10_graded=_stat(ranked, lambda result: result.ndcg_10_graded),
+                ece=_stat(judged, lambda result: result.ece),
             )
         )
     return _compared(found)
 
 
 def _compared(found: Sequence[Line]) -> list[Line]:
-    """The lines of one task with speed-ups over its best teacher, and its best student marked."""
+    """The lines of one task with speed-ups over its best teacher by dev, and its best student by dev marked."""
     teacher, student = best_teacher(found), best_student(found)
     base = teacher.pairs_per_second if teacher else None
     return [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -82,7 +82,7 @@ def _bundle(run: RunFolder, settings: ExportSpec, row: str, verb: Literal["expor
         tables = {split: run.corpus(f"{task}/{split}").table() for split in run.recipe.tasks[task].tests}
         for check, sources in settings.checks.items():
             read = [read_labelled(source, run.base, run.labels(task))[0] for source in sources]
-            tables[check] = pa.concat_tables(read)
+            tables[check] = pa.concat_tables(read, promote_options="default")
         tables |= {name: _ranked(run.corpus(name).table(), ENOUGH) for name in stage_1}
         checks = [check_set(split, table) for split, table in tables.items()]
         some = _pairs(run.corpus(f"{task}/train").table().slice(0, settings.pairs))
@@ -153,7 +153,8 @@ def _frontier(run: RunFolder, settings: ExportSpec) -> Step:
 
         split = next(iter(run.recipe.tasks[task].tests))
         pairs = _pairs(run.corpus(f"{task}/{split}").table().slice(0, measured.pairs))
-        points, machine = measure_points(bundles, pairs, measured.repeats), machine_line()
+        points = measure_points(bundles, pairs, measured.repeats, _dev_accuracies(run, task, settings.frontier))
+        machine = machine_line()
         write_atomic(folder / FRONTIER, frontier_json(points, settings.budget_ms, machine))
         date = time.strftime("%Y-%m-%d")
         write_frontier_html(folder / FRONTIER_PAGE, run.recipe.name, points, settings.budget_ms, date, machine)
@@ -171,6 +172,16 @@ def _frontier(run: RunFolder, settings: ExportSpec) -> Step:
 
     chosen = {"budget_ms": settings.budget_ms, "evaluate": measured.model_dump(mode="json")}
     return Step("frontier/report", "frontier", run.folder / "frontier", needs, chosen, make, estimate=estimate)
+
+
+def _dev_accuracies(run: RunFolder, task: str, rows: Container[str]) -> dict[str, float | None]:
+    """Accuracy on dev of each row's exported student."""
+    from tmkd.flow.measure import dev_accuracy
+    from tmkd.flow.measured import measured_rows
+
+    first = run.teachers_seed, run.seeds.students[0]
+    exported = [one for one in measured_rows(run) if one.kind == "student" and (one.teachers_seed, one.seed) == first]
+    return {one.row: dev_accuracy(run, one) for one in exported if one.task == task and one.row in rows}
 
 
 def _ranked(corpus: pa.Table, most: int) -> pa.Table:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tmkd.evaluate.results import Kind
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Measured:
     """Row of the report: the predictions that it averages, and the artifacts made on the way to it.
 

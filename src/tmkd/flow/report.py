@@ -4,44 +4,37 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from tmkd.flow.evaluate import (
-    BUNDLE,
-    PROBABILITIES,
-    bundle_scorer,
-    student_scorer,
-    teacher_scorer,
-    tested_pairs,
-)
+from tmkd.distill.rows import declared
+from tmkd.flow.evaluate import BUNDLE, tested_pairs
 from tmkd.flow.export import exported_task
 from tmkd.flow.health import notes
+from tmkd.flow.measure import comparisons, labelled_sets, members, predictions, results
 from tmkd.flow.measured import Measured, measured_rows
 from tmkd.flow.run_folder import NotYet, RunFolder
 from tmkd.flow.step import Step
-from tmkd.flow.yardsticks import yardstick_key, yardstick_scorer, yardsticks
-from tmkd.store import digest_json, sealed, verify
+from tmkd.flow.yardsticks import yardstick_key, yardsticks
+from tmkd.store import digest_json
 from tmkd.train.estimate import Estimate, Sizes, scoring_seconds
 
 if TYPE_CHECKING:
-    from tmkd.evaluate.results import Result
-    from tmkd.evaluate.scorers import Scorer
+    from collections.abc import Sequence
 
 
 def report(run: RunFolder, folder: Path) -> dict[str, Any]:
-    """Measure every row, time them side by side, and write report.json and report.html."""
+    """Measure every row, compare them, time them side by side, and write report.json, report.html and report.md."""
+    from tmkd.evaluate.results import lines
+    from tmkd.evaluate.shares import shares
     from tmkd.machine import machine_line
-    from tmkd.report.report_json import Report, data_set, write_report_json
-    from tmkd.report.results_page import write_report_html
+    from tmkd.report.files import write_report
+    from tmkd.report.report_json import Report, data_set
 
-    rows = list(measured_rows(run))
-    speeds = _speeds(run, rows)
-    results = [result for row in rows for result in _measure(run, row, speeds)]
-    warnings = [f"warning: {one.task} × {one.row}: {line}" for one in results for line in one.warnings]
+    rows, tests = list(measured_rows(run)), labelled_sets(run)
+    predicted, speeds = predictions(run, rows), _speeds(run, rows)
+    found = results(run, predicted, tests, speeds)
+    warnings = [f"warning: {one.task} × {one.row}: {line}" for one in found for line in one.warnings]
     names = [f"{task}/{split}" for task, entry in run.recipe.tasks.items() for split in ("train", "dev", *entry.tests)]
     whole = Report(
         name=run.recipe.name,
@@ -49,7 +42,9 @@ def report(run: RunFolder, folder: Path) -> dict[str, Any]:
         machine=machine_line(),
         seeds=run.seeds.students,
         teachers_seeds=run.seeds.teachers,
-        results=tuple(results),
+        results=tuple(found),
+        comparisons=tuple(comparisons(predicted, tests, found)),
+        shares=tuple(shares(lines(found), {task: sets[0].base_rate for task, sets in tests.items()})),
         data=tuple(data_set(name, run.corpus(name)) for name in (*names, *run.recipe.collect)),
         speeds={
             f"{row.task}: {row.row}" if len(run.recipe.tasks) > 1 else row.row: speeds[row.task, row.keys]
@@ -57,12 +52,11 @@ def report(run: RunFolder, folder: Path) -> dict[str, Any]:
         },
         notes=(*notes(run), *warnings),
     )
-    write_report_json(folder / "report.json", whole)
-    write_report_html(folder / "report.html", whole)
-    return {"rows": len(results)}
+    write_report(folder, whole)
+    return {"rows": len(found)}
 
 
-def _speeds(run: RunFolder, rows: list[Measured]) -> dict[tuple[str, tuple[str, ...]], Any]:
+def _speeds(run: RunFolder, rows: Sequence[Measured]) -> dict[tuple[str, tuple[str, ...]], Any]:
     """Pairs/s of every row on its task's first test set, by (task, keys): rows of one shape are timed once."""
     from tmkd.evaluate.scorers import MeanScorer
     from tmkd.evaluate.speed import measure
@@ -76,7 +70,7 @@ def _speeds(run: RunFolder, rows: list[Measured]) -> dict[tuple[str, tuple[str, 
             shapes.setdefault(_shape(run, row), row)
         if not shapes:
             continue
-        scorers = [MeanScorer(shape, _members(run, row)) for shape, row in shapes.items()]
+        scorers = [MeanScorer(shape, members(run, row)) for shape, row in shapes.items()]
         table = run.corpus(f"{task}/{next(iter(entry.tests))}").table().slice(0, settings.pairs)
         print(f"timing {len(scorers)} kinds of row on {table.num_rows} pairs", file=sys.stderr)
         timed = measure(
@@ -96,80 +90,20 @@ def _shape(run: RunFolder, row: Measured) -> str:
     return str((len(row.keys), run.recipe.student_of(row.row)))
 
 
-def _members(run: RunFolder, row: Measured) -> tuple[Scorer, ...]:
-    """Models of a row, checked byte by byte."""
-    for model in row.models:
-        verify(model)
-    if row.kind == "yardstick":
-        return (yardstick_scorer(run, row.task, row.row, row.encoder),)
-    if row.kind == "bundle":
-        parameters = sealed(run.predictions_folder(row.task, BUNDLE)).facts["parameters"]
-        return (bundle_scorer(run, row.row, parameters),)
-    if row.teachers:
-        return tuple(teacher_scorer(run, one, one.name) for one in row.teachers)
-    return tuple(student_scorer(run, model, model.name) for model in row.models)
-
-
-def _measure(run: RunFolder, row: Measured, speeds: dict[tuple[str, tuple[str, ...]], Any]) -> Iterator[Result]:
-    """Measure a row on every test set of its task: the mean of its members' probabilities (Eq. 6 is inside each)."""
-    from tmkd.evaluate.results import Result
-    from tmkd.metrics.learned import class_signs, loss_sign
-    from tmkd.metrics.quality import accuracy, auc, ranking
-
-    losses = [sealed(folder).facts.get("losses", ()) for folder in row.made_by]
-    trained = [sign for sign in map(loss_sign, losses) if sign is not None]
-    manifests = [sealed(run.predictions_folder(row.task, key)) for key in row.keys]
-    positive, names = run.labels(row.task).positive_index, run.labels(row.task).names
-    for split in run.recipe.tasks[row.task].tests:
-        pairs = run.corpus(f"{row.task}/{split}")
-        labels = pairs.label_array()
-        probabilities = np.mean(
-            [_probabilities(run.predictions_folder(row.task, key), split) for key in row.keys], axis=0
-        )
-        positives = (labels == positive).astype(np.int64)
-        scores = probabilities[:, positive]
-        signs = [] if row.kind == "yardstick" else class_signs(probabilities, labels, names)
-        ranked = ranking(scores, positives, pairs.table()["group"].to_pylist())
-        yield Result(
-            row=row.row,
-            kind=row.kind,
-            task=row.task,
-            split=split,
-            accuracy=accuracy(probabilities, labels),
-            auc=auc(scores, positives),
-            mrr=ranked.mrr,
-            map=ranked.map,
-            ndcg_10=ranked.ndcg_10,
-            parameters=sum(manifest.facts["parameters"] for manifest in manifests),
-            bytes=sum(manifest.facts["bytes"] for manifest in manifests),
-            pairs_per_second=speeds[row.task, row.keys].pairs_per_second,
-            seed=row.seed,
-            teachers_seed=row.teachers_seed,
-            seconds_to_make=round(sum(sealed(folder).seconds for folder in row.made_by), 1),
-            questions=ranked.questions,
-            left_out=ranked.left_out,
-            warnings=(*trained, *(f"{split}: {sign}" for sign in signs)),
-        )
-        trained = []  # reported once
-
-
-def _probabilities(folder: Path, split: str) -> np.ndarray:
-    from safetensors.numpy import load_file
-
-    return np.asarray(load_file(folder / f"{split}.safetensors")[PROBABILITIES])
-
-
 def report_step(run: RunFolder) -> Step:
-    """Step that writes report.json and report.html."""
+    """Step that writes report.json, report.html and report.md."""
 
     needs: dict[str, Path] = {
         f"evaluate/{task}/{row}": run.predictions_folder(task, yardstick_key(encoder))
         for task in run.recipe.tasks
         for row, encoder in yardsticks(run, task).items()
     }
-    for name, teacher in ((name, teacher) for part in run.replicates for name, teacher in part.teachers.items()):
+    for part, name, teacher in ((one, *known) for one in run.replicates for known in one.teachers.items()):
         if teacher.pretrained is not None:
-            needs[f"evaluate/teacher {name}"] = run.predictions_folder(teacher.spec.task, f"teacher-{name}")
+            task = teacher.spec.task
+            needs[f"evaluate/teacher {name}"] = run.predictions_folder(task, f"teacher-{name}")
+            if name in declared(part.recipe, f"{task}/dev"):  # the best teacher is the best by dev
+                needs[f"score/{task}/dev/{name}"] = run.soft_folder(f"{task}/dev", name)
     waits = ""
     rows: list[list[object]] = []
     for part, row, task, seed in ((one, *placed) for one in run.replicates for placed in one.placed_rows()):

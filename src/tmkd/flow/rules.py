@@ -33,8 +33,10 @@ RULES: dict[str, Rules] = {
     "teach": Rules(3, f"{_SPECIALS}, {_PIECES}; a model is opened whole or refused; {_IDS}"),
     "start": Rules(3, f"{_SPECIALS}, {_PIECES}; {_IDS}"),
     "distill": Rules(3, f"{_SPECIALS}, {_PIECES}; {_IDS}"),
+    "evaluate/report": Rules(1, "the best row is the best by dev; calibration, shares, differences with intervals"),
     "export/bundle": Rules(1, _BUNDLES),
     "frontier": Rules(1, _BUNDLES),
+    "frontier/report": Rules(2, f"{_BUNDLES}; the pick is the best by dev"),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from tmkd.metrics.quality import question_measures
 Floats = npt.NDArray[np.float64]
 Weights = npt.NDArray[np.int64]  # (draws, pairs): how often a draw holds the pair's question
 Measure = Callable[[Weights], Floats]  # → (draws, seeds)
+Seeds = tuple[tuple[int, ...], ...]  # one tuple for each of a row's members: the seed of each source of noise
 
 DRAWS = 10_000
 _AT_ONCE = 256  # draws: bounds memory to some 100 MB at 20,000 pairs
@@ -83,7 +84,7 @@ def ranking_measure(
 
 
 def differences(
-    measures: Mapping[str, tuple[tuple[Hashable, ...], Measure]],
+    measures: Mapping[str, tuple[Seeds, Measure]],
     groups: Sequence[str],
     comparisons: Sequence[tuple[str, str]],
     draws: int = DRAWS,
@@ -91,8 +92,9 @@ def differences(
 ) -> list[Difference]:
     """Compare rows: `measures` maps a row to its seeds and its measure, `comparisons` names (row, other).
 
-    A draw takes as many questions as there are, with replacement, and as many seeds; rows with the same seeds get the
-    same draw of them, and all rows the same questions. groups: (pairs,) question ids. The p-value is twice the smaller
+    A draw takes as many questions as there are, with replacement, and of each source of noise (the teachers, the
+    student) as many seeds; rows with the same seeds of a source get the same draw of them, and all rows the same
+    questions. A row has every combination of its seeds. groups: (pairs,) question ids. The p-value is twice the smaller
     share of draws on one side of 0, the value itself counted as a draw (Davison and Hinkley, Bootstrap Methods, 1997).
     An interval of rows with one seed holds the noise of the questions alone, none of training.
     """
@@ -101,13 +103,9 @@ def differences(
     whole = {row: float(measure(ones).mean()) for row, (_, measure) in used.items()}
     drawn: dict[str, list[Floats]] = {row: [] for row in used}
     for weights, rng in _draws(groups, draws, seed):
-        shares: dict[tuple[Hashable, ...], Floats] = {}
+        counts: dict[tuple[int, tuple[int, ...]], Floats] = {}
         for row, (seeds, measure) in used.items():
-            if seeds not in shares:
-                shares[seeds] = rng.multinomial(len(seeds), np.full(len(seeds), 1 / len(seeds)), len(weights)) / len(
-                    seeds
-                )
-            drawn[row].append((measure(weights) * shares[seeds]).sum(axis=1))
+            drawn[row].append((measure(weights) * _shares(seeds, len(weights), counts, rng)).sum(axis=1))
     found = []
     for row, other in comparisons:
         values = np.concatenate(drawn[row]) - np.concatenate(drawn[other])
@@ -116,6 +114,23 @@ def differences(
         side = min((values <= 0).sum(), (values >= 0).sum())
         p = min(1.0, 2 * float(side + 1) / (len(values) + 1))
         found.append(Difference(whole[row] - whole[other], low, high, p))
+    return found
+
+
+def _shares(
+    seeds: Seeds, draws: int, counts: dict[tuple[int, tuple[int, ...]], Floats], rng: np.random.Generator
+) -> Floats:
+    """Share of each combination of seeds in each draw, float64 (draws, combinations).
+
+    `counts` has what was drawn already of each source's seeds, as shares, and gets what is drawn here.
+    """
+    found = np.ones((draws, len(seeds)))
+    for source, own in enumerate(zip(*seeds, strict=True)):
+        levels = tuple(dict.fromkeys(own))
+        if (source, levels) not in counts:
+            even = np.full(len(levels), 1 / len(levels))
+            counts[source, levels] = rng.multinomial(len(levels), even, draws) / len(levels)
+        found *= counts[source, levels][:, [levels.index(seed) for seed in own]]
     return found
 
 

@@ -1,4 +1,4 @@
-"""Plots as inline SVG: accuracy per row, accuracy against speed; text stays text, colours follow the page's theme."""
+"""Plots as inline SVG: accuracy, speed, reliability; text stays text, colours follow the page's theme."""
 
 from __future__ import annotations
 
@@ -89,6 +89,27 @@ def accuracy_against_speed(results: Sequence[Result]) -> str:
         axes.set_ylabel("accuracy (%)")
         _name_points(axes, found, names)
         return svg(figure, "speed", "Accuracy against speed")
+
+
+def reliability_of(results: Sequence[Result], name: str) -> str:
+    """Reliability of one row over its seeds, as SVG text: share right against mean confidence, bin by bin.
+
+    A larger point is more pairs; on the dashed line confidence and share are equal. `name` begins the drawing's ids.
+    """
+    with drawing(2.5, 2.5) as (figure, axes):
+        axes.plot([0, 1], [0, 1], "--", color=MUTED, lw=1)
+        for result in results:
+            pairs = sum(one.pairs for one in result.reliability)
+            at = [one.confidence for one in result.reliability], [one.accuracy for one in result.reliability]
+            axes.plot(*at, "-", color=KIND_COLOURS[result.kind], lw=1)
+            sizes = [4 + 120 * one.pairs / pairs for one in result.reliability]
+            axes.scatter(*at, s=sizes, color=KIND_COLOURS[result.kind])
+        axes.set_xlim(0, 1.03)
+        axes.set_ylim(-0.03, 1.03)
+        axes.grid()
+        axes.set_xlabel("confidence")
+        axes.set_ylabel("share right")
+        return svg(figure, name, f"Reliability of {results[0].row}")
 
 
 def _name_points(axes: Axes, found: Sequence[Line], names: dict[Line, str]) -> None:

@@ -10,14 +10,14 @@ from tmkd.report.figures import INK, KIND_COLOURS, MUTED, drawing, svg
 from tmkd.report.formatting import megabytes, percent, rate
 from tmkd.report.html import write_page
 
-COLUMNS = ("row", "graph", "accuracy", "pairs/s", "p50 ms", "p99 ms", "bytes")
+COLUMNS = ("row", "graph", "dev", "accuracy", "pairs/s", "p50 ms", "p99 ms", "bytes")
 
 
 def cells(point: FrontierPoint) -> list[str]:
     """A point's cells in the order of COLUMNS."""
-    accuracy = "–" if point.accuracy is None else percent(point.accuracy)
+    shares = ["–" if share is None else percent(share) for share in (point.dev, point.accuracy)]
     times = [f"{milliseconds:.1f}" for milliseconds in (point.p50_ms, point.p99_ms)]
-    return [point.row, point.precision, accuracy, rate(point.pairs_per_second), *times, megabytes(point.bytes)]
+    return [point.row, point.precision, *shares, rate(point.pairs_per_second), *times, megabytes(point.bytes)]
 
 
 def budget_sentence(points: Sequence[FrontierPoint], budget_ms: float | None) -> str:

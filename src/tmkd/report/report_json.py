@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tmkd.collect.overlaps import Overlap
 from tmkd.data.words import count_words
 from tmkd.errors import TmkdError
+from tmkd.evaluate.comparisons import Comparison
 from tmkd.evaluate.results import Result
+from tmkd.evaluate.shares import Share
 from tmkd.evaluate.speed import Speed
-from tmkd.store import write_atomic
+from tmkd.metrics.calibration import ReliabilityBin
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from tmkd.data.labels import LabelSet
     from tmkd.data.pairs import Corpus
 
 ROW_KEYS = (
@@ -25,7 +31,10 @@ ROW_KEYS = (
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """One set of pairs as in Table 3: counts of pairs, labels and questions, mean words (split at white space)."""
+    """One set of pairs as in Table 3: counts of pairs, labels and questions, mean words (split at white space).
+
+    `classes` counts the labels of each class, in the task's order.
+    """
 
     name: str
     pairs: int
@@ -34,6 +43,7 @@ class DataSet:
     questions: int
     question_words: float
     passage_words: float
+    classes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,41 +55,52 @@ class Report:
     machine: str
     seeds: tuple[int, ...]
     results: tuple[Result, ...]
+    comparisons: tuple[Comparison, ...] = ()
+    shares: tuple[Share, ...] = ()
     data: tuple[DataSet, ...] = ()
     speeds: Mapping[str, Speed] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     teachers_seeds: tuple[int, ...] = (1,)
+    overlaps: tuple[Overlap, ...] = ()
 
 
 def data_set(name: str, corpus: Corpus) -> DataSet:
-    """Counts of a corpus, in one pass over its pairs."""
-    pairs = labelled = positive = question_words = passage_words = 0
+    """Counts of a corpus, in one pass over its shards."""
+    return data_set_of(name, corpus.labels, (corpus.shard(index) for index in range(len(corpus.shards))))
+
+
+def data_set_of(name: str, labels: LabelSet, tables: Iterable[pa.Table]) -> DataSet:
+    """Counts of tables of pairs.SCHEMA, in one pass."""
+    pairs = question_words = passage_words = 0
+    classes = dict.fromkeys(labels.names, 0)
     groups: set[str] = set()
-    for pair in corpus.pairs():
-        pairs += 1
-        labelled += pair.label is not None
-        positive += pair.label == corpus.labels.positive_index
-        question_words += count_words(pair.question)
-        passage_words += count_words(pair.passage)
-        groups.add(pair.group)
+    for table in tables:
+        pairs += table.num_rows
+        for index in table["label"].drop_null().to_pylist():
+            classes[labels.names[index]] += 1
+        question_words += sum(map(count_words, table["question"].to_pylist()))
+        passage_words += sum(map(count_words, table["passage"].to_pylist()))
+        groups.update(table["group"].to_pylist())
     each = max(pairs, 1)
-    return DataSet(name, pairs, labelled, positive, len(groups), question_words / each, passage_words / each)
+    words = question_words / each, passage_words / each
+    return DataSet(name, pairs, sum(classes.values()), classes[labels.positive], len(groups), *words, classes)
 
 
-def write_report_json(path: Path, report: Report) -> None:
-    """Write the report for programs: `rows` is a list of objects with the keys ROW_KEYS, measures in [0, 1] or null.
+def report_json(report: Report) -> bytes:
+    """JSON file of a report: `rows` is a list of objects with the keys ROW_KEYS, measures in [0, 1] or null.
 
-    `details` has, for each of `rows`, its kind, the questions ranked and left out, and warnings, if any; then data,
-    speeds, notes.
+    `details` has, for each of `rows`, its other fields, warnings only if there are some; then comparisons, shares,
+    data, speeds, notes, overlaps.
     """
     facts = asdict(report)
     results = facts.pop("results")
     facts["rows"] = [{key: result[key] for key in ROW_KEYS} for result in results]
     facts["details"] = [
         {key: value for key, value in result.items() if key not in ROW_KEYS and (key, value) != ("warnings", ())}
+        | {"reliability": [one._asdict() for one in result["reliability"]]}
         for result in results
     ]
-    write_atomic(path, (json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    return (json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def read_report(path: Path) -> Report:
@@ -87,10 +108,10 @@ def read_report(path: Path) -> Report:
     try:
         facts: dict[str, Any] = json.loads(path.read_bytes())
         rows, details = facts.pop("rows"), facts.pop("details")
-        facts["results"] = tuple(
-            Result(**row, **detail | {"warnings": tuple(detail.get("warnings", ()))})
-            for row, detail in zip(rows, details, strict=True)
-        )
+        facts["results"] = tuple(_result(row | detail) for row, detail in zip(rows, details, strict=True))
+        facts["comparisons"] = tuple(Comparison(**item) for item in facts["comparisons"])
+        facts["shares"] = tuple(Share(**item) for item in facts["shares"])
+        facts["overlaps"] = tuple(Overlap(**item) for item in facts["overlaps"])
         facts["data"] = tuple(DataSet(**item) for item in facts["data"])
         facts["speeds"] = {name: Speed(**item) for name, item in facts["speeds"].items()}
         facts |= {key: tuple(facts[key]) for key in ("seeds", "teachers_seeds", "notes") if key in facts}
@@ -99,3 +120,9 @@ def read_report(path: Path) -> Report:
         raise TmkdError(f"{path}: no report yet; make it with: tmkd evaluate RECIPE") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise TmkdError(f"{path}: not a report ({error}); remove it and run: tmkd evaluate RECIPE") from error
+
+
+def _result(fields: dict[str, Any]) -> Result:
+    """Result of its JSON fields."""
+    bins = tuple(ReliabilityBin(**one) for one in fields["reliability"])
+    return Result(**fields | {"warnings": tuple(fields.get("warnings", ())), "reliability": bins})

@@ -1,0 +1,127 @@
+"""Comparisons of rows with intervals: six named in advance, corrected for being six, and a descriptive rest."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tmkd.evaluate.measures import LabelledSet, Probabilities
+from tmkd.metrics.resampling import (
+    DRAWS,
+    Measure,
+    accuracy_measure,
+    auc_measure,
+    differences,
+    holm,
+    ranking_measure,
+)
+
+# Rows by the paper's names, in any case; BEST_TEACHER stands for the best teacher by dev.
+BEST_TEACHER = ""
+PRIMARY = (
+    ("tmkd", "bert-3"),
+    ("tmkd", "1-o-1"),
+    ("tmkd", "mkd"),
+    ("tmkd", "tkd"),
+    ("tkd", "1-o-1"),
+    ("tmkd", BEST_TEACHER),
+)
+
+Pairs = Sequence[tuple[str, str]]
+Seeds = Mapping[tuple[int, int], Mapping[str, Probabilities]]  # teachers' and student's seed → split → probabilities
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Difference `row` − `other` of a measure on one test set, its 95 % interval and two-sided p-value.
+
+    `adjusted` is the p-value after Holm's correction, None for a comparison that is descriptive. `seeds` and
+    `other_seeds` count the seeds of both rows: of a row with one seed the interval holds no training noise.
+    """
+
+    task: str
+    split: str
+    measure: str
+    row: str
+    other: str
+    value: float
+    low: float
+    high: float
+    p: float
+    seeds: int
+    other_seeds: int
+    adjusted: float | None = None
+
+
+def named_in_advance(students: Collection[str], teacher: str | None) -> list[tuple[str, str]]:
+    """The primary comparisons whose rows are there, in their order."""
+    known = {row.casefold(): row for row in students}
+    if teacher is not None:
+        known[BEST_TEACHER] = teacher
+    return [(known[row], known[other]) for row, other in PRIMARY if row in known and other in known]
+
+
+def compare(
+    rows: Mapping[str, Seeds],
+    students: Collection[str],
+    teacher: str | None,
+    first: LabelledSet,
+    ranked: LabelledSet | None,
+) -> list[Comparison]:
+    """Compare the rows of one task on its first test set, and on the one that ranking measures are of.
+
+    Primary: the accuracy of the comparisons named in advance, Holm-corrected together. Descriptive: AUC, MRR and
+    nDCG@10 of the same rows, and the accuracy of every other student against the best teacher by dev.
+    """
+    primary = named_in_advance(students, teacher)
+    found = _compared("accuracy", rows, primary, first)
+    adjusted = holm([one.p for one in found])
+    found = [replace(one, adjusted=value) for one, value in zip(found, adjusted, strict=True)]
+    if teacher is not None:
+        others = [(row, teacher) for row in students if (row, teacher) not in primary]
+        found += _compared("accuracy", rows, others, first)
+    if 0 < int(first.positives.sum()) < len(first.labels):
+        found += _compared("auc", rows, primary, first)
+    for name in ("mrr", "ndcg_10", *(("ndcg_10_graded",) if ranked is not None and ranked.grades is not None else ())):
+        found += _compared(name, rows, primary, ranked) if ranked is not None else []
+    return found
+
+
+def _compared(name: str, rows: Mapping[str, Seeds], pairs: Pairs, test: LabelledSet) -> list[Comparison]:
+    if not pairs:
+        return []
+    used = dict.fromkeys(row for pair in pairs for row in pair)
+    measures = {row: (tuple(rows[row]), _measure(name, rows[row], test)) for row in used}
+    found = differences(measures, test.groups, pairs, DRAWS)
+    return [
+        Comparison(test.task, test.split, name, row, other, *one, len(rows[row]), len(rows[other]))
+        for (row, other), one in zip(pairs, found, strict=True)
+    ]
+
+
+def _measure(name: str, seeds: Seeds, test: LabelledSet) -> Measure:
+    probabilities = np.stack([splits[test.split] for splits in seeds.values()])
+    if name == "accuracy":
+        return accuracy_measure(probabilities, test.labels)
+    scores = probabilities[:, :, test.positive]
+    if name == "auc":
+        return auc_measure(scores, test.positives)
+    return ranking_measure(scores, test.positives, test.groups, name, test.grades)
+
+
+def remarks(of: Sequence[Comparison]) -> Iterator[str]:
+    """Sentences on what the intervals of one task's comparisons hold; none without comparisons."""
+    primary = sum(one.adjusted is not None for one in of)
+    if of:
+        yield (
+            f"Differences with 95 % intervals from {DRAWS:,} draws of questions and of seeds; p is Holm-corrected over "
+            f"the comparisons named in advance ({primary}), all others are descriptive."
+        )
+    single = {row for one in of for row, seeds in ((one.row, one.seeds), (one.other, one.other_seeds)) if seeds == 1}
+    every = {row for one in of for row in (one.row, one.other)}
+    if single and single == every:
+        yield "Every row has one seed: the intervals hold no training noise."
+    elif single:
+        yield f"{', '.join(sorted(single))}: one seed, so the intervals hold none of its training noise."

@@ -1,0 +1,69 @@
+"""Shares of the best teacher's accuracy that students keep: plain, above chance, of the gap from BERT-3 (Table 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from tmkd.evaluate.results import Line, best_teacher, distinct
+
+BASELINE = "bert-3"  # row of the student that learns from golden labels alone, by the paper's name in any case
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Accuracy of a student beside `teacher`, the best one by dev.
+
+    `of_teacher` is their ratio; `above_chance` the same ratio of what lies above the share of the commonest label;
+    `gap_closed` the student's part of the way from `baseline` (row BERT-3) to the teacher. None where it is undefined:
+    the teacher is not above chance or not above the baseline, or there is no such row.
+    """
+
+    task: str
+    split: str
+    row: str
+    teacher: str
+    baseline: str | None
+    of_teacher: float | None
+    above_chance: float | None
+    gap_closed: float | None
+
+
+def shares(lines: Sequence[Line], base_rates: Mapping[str, float]) -> list[Share]:
+    """The shares of every student and bundle; `base_rates` has each task's share of the commonest label."""
+    tasks = distinct(line.task for line in lines)
+    return [one for task in tasks for one in _of_task([line for line in lines if line.task == task], base_rates[task])]
+
+
+def _of_task(lines: Sequence[Line], base_rate: float) -> Iterator[Share]:
+    teacher = best_teacher(lines)
+    if teacher is None:
+        return
+    top = teacher.accuracy.mean
+    baseline = next((line for line in lines if line.row.casefold() == BASELINE), None)
+    for line in lines:
+        if line.kind in ("student", "bundle"):
+            own = line.accuracy.mean
+            yield Share(
+                line.task,
+                line.split,
+                line.row,
+                teacher.row,
+                None if baseline is None else baseline.row,
+                _part(0.0, own, top),
+                _part(base_rate, own, top),
+                None if baseline is None else _part(baseline.accuracy.mean, own, top),
+            )
+
+
+def _part(start: float, value: float, end: float) -> float | None:
+    """Part of the way from `start` to `end` that `value` has gone; None where the end is not above the start."""
+    return (value - start) / (end - start) if end > start else None
+
+
+def undefined_gap(of: Sequence[Share]) -> str:
+    """Sentence that says why the share of the gap is undefined; empty where it is not, or where there is no gap."""
+    for one in of:
+        if one.baseline is not None and one.gap_closed is None:
+            return f"The gap from {one.baseline} to {one.teacher} is not positive, so its share is undefined."
+    return ""
