@@ -17,7 +17,7 @@ import pytest
 
 import tiny
 from tiny import Call, Said, World
-from tmkd.cli import app
+from tmkd.cli import app, options
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import Corpus, pair_table, write_corpus
 
@@ -45,7 +45,7 @@ def tmkd(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
     def call(*words: object) -> Said:
         monkeypatch.setattr(sys, "argv", ["tmkd", *map(str, words)])
-        for console in (app.out, app.err):
+        for console in (options.out, options.err):
             monkeypatch.setattr(console, "width", 200)
         capsys.readouterr()
         code: object = 0

@@ -86,6 +86,12 @@ def write_tsv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) 
     path.write_text("".join("\t".join(map(str, row)) + "\n" for row in (header, *rows)))
 
 
+def new_file(path: Path, header: Sequence[str] = ("question", "passage", "label")) -> Path:
+    """A labelled file from outside: pairs on a topic of train, one of dev, and two of the stage-1 corpus."""
+    write_tsv(path, header, pairs([0, 20, 40, 41]))
+    return path
+
+
 def write_tokenizer(folder: Path) -> None:
     """A WordPiece tokenizer over WORDS, as BERT's, beside a model."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tmkd.errors import UsageError
-from tmkd.recipe.reader import read_recipe
+from tmkd.recipe.parts import SourceSpec
+from tmkd.recipe.reader import read_recipe, read_source_spec
 from tmkd.recipe.schema import Recipe
 
 RECIPE = """\
@@ -294,3 +295,29 @@ def test_the_error_on_a_wrong_value_given_by_set_names_set(tmp_path: Path, chang
 def test_a_recipe_may_begin_with_a_byte_order_mark_and_is_no_utf16(tmp_path: Path) -> None:
     assert read(tmp_path, "\ufeff" + RECIPE) == read(tmp_path, RECIPE)
     assert refused(tmp_path, RECIPE.encode("utf-16")).startswith("r.yaml: not YAML: byte 1 is not UTF-8; save the file")
+
+
+def test_an_option_names_a_file_or_a_source_as_recipes_have_it() -> None:
+    assert read_source_spec("--file", "new, file.tsv") == SourceSpec(file="new, file.tsv")
+    source = read_source_spec("--file", "{file: new.csv, columns: {question: ask}, header: [ask, passage, label]}")
+    assert (source.file, source.columns, source.header) == (
+        "new.csv", {"question": "ask"}, ("ask", "passage", "label"),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("{file: new.tsv, colums: {}}", "unknown key 'colums'; did you mean 'columns'?"),
+        ("{columns: {question: ask}}", "'file' is missing"),
+        ("{file: 3}", "file: give text; YAML reads this as 3, not as text, so put it in quotes"),
+        ("{file: new.tsv, votes: {}, threshold: 0.5}", "votes are no scores; take threshold out"),
+        ("{file: new.tsv, threshold: high}", "threshold: give a number; this is 'high'"),
+        ("{file: new.tsv", "begins with { but is not YAML"),
+    ],
+)
+def test_a_faulty_source_in_an_option_is_refused_in_a_line(text: str, wrong: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        read_source_spec("--file", text)
+    assert wrong in str(refused.value)
+    assert str(refused.value).startswith("--file")

@@ -5,22 +5,19 @@ from __future__ import annotations
 import errno
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from tmkd import process
 from tmkd.cli.bundle import Json, bench, rank
-from tmkd.cli.options import All, Changes, RecipeFile, Runs, open_run
+from tmkd.cli.evaluate import evaluate
+from tmkd.cli.options import All, Changes, RecipeFile, Runs, err, open_run, out, work_on
 from tmkd.cli.output import replace_what_cannot_be_written
 from tmkd.cli.serve import serve
 from tmkd.cli.start import init, words
 from tmkd.errors import EXTRA_OF, TmkdError, UsageError, install_hint
-
-if TYPE_CHECKING:
-    from tmkd.flow.run_folder import RunFolder
 
 app = typer.Typer(
     name="tmkd",
@@ -31,19 +28,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
 )
-out, err = Console(), Console(stderr=True)
-
 _INTERRUPTED = 130  # what typer exits with after Ctrl-C
-
-
-def _work(
-    recipe: Path, changes: list[str] | None, runs: Path, verbs: tuple[str, ...], everything: bool = False
-) -> RunFolder:
-    from tmkd.flow.runner import work
-
-    run = open_run(recipe, changes, runs, everything)
-    work(run, recipe, verbs, err, process.restart_if_old)
-    return run
 
 
 @app.command()
@@ -56,9 +41,9 @@ def run(
     from tmkd.flow.runner import NotServed
 
     try:
-        show_report(_work(recipe, set_, runs, VERBS, all_), json_)
+        show_report(work_on(recipe, set_, runs, VERBS, all_), json_)
     except NotServed:  # told below the table, which is made without the bundle
-        show_report(_work(recipe, [*(set_ or ()), "serve=null", "export=null"], runs, VERBS, all_), json_)
+        show_report(work_on(recipe, [*(set_ or ()), "serve=null", "export=null"], runs, VERBS, all_), json_)
         raise
 
 
@@ -74,7 +59,7 @@ def collect(
     from tmkd.flow.collect import write_pages
     from tmkd.flow.health import found
 
-    run = _work(recipe, set_, runs, ("collect",), all_)
+    run = work_on(recipe, set_, runs, ("collect",), all_)
     for line in found(run):
         err.print(line, highlight=False, markup=False)
     for path in write_pages(run) if report else ():
@@ -84,7 +69,7 @@ def collect(
 @app.command()
 def teach(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), all_: All = False) -> None:
     """Fine-tune or open the teachers, and read imported scores (§4.4)."""
-    _work(recipe, set_, runs, ("teach",), all_)
+    work_on(recipe, set_, runs, ("teach",), all_)
 
 
 @app.command()
@@ -92,25 +77,17 @@ def score(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), a
     """Score every corpus with every teacher declared for it (§3.1.1 step 2), and print statistics of the logits."""
     from tmkd.flow.health import health_lines
 
-    for line in health_lines(_work(recipe, set_, runs, ("score",), all_)):
+    for line in health_lines(work_on(recipe, set_, runs, ("score",), all_)):
         err.print(line, highlight=False, markup=False)
 
 
 @app.command()
 def distill(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), all_: All = False) -> None:
     """Train the students of all rows, stage by stage (§3.1)."""
-    _work(recipe, set_, runs, ("distill",), all_)
+    work_on(recipe, set_, runs, ("distill",), all_)
 
 
-@app.command()
-def evaluate(
-    recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), json_: Json = False, all_: All = False
-) -> None:
-    """Measure teachers, rows and the exported bundle on the test sets, time them, write report.json and report.html."""
-    from tmkd.cli.show import show_report
-
-    exported = open_run(recipe, set_, runs, all_).recipe.export is not None
-    show_report(_work(recipe, set_, runs, ("evaluate", "export") if exported else ("evaluate",), all_), json_)
+app.command()(evaluate)
 
 
 @app.command()
@@ -119,7 +96,7 @@ def export(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), 
     run = open_run(recipe, set_, runs, all_)
     if run.recipe.export is None:
         raise UsageError(f"{recipe} does not say what to export; add a line such as: export: {{row: tmkd}}")
-    folder = _work(recipe, set_, runs, ("export",), all_).bundle_folder
+    folder = work_on(recipe, set_, runs, ("export",), all_).bundle_folder
     out.print(str(folder), highlight=False, markup=False, soft_wrap=True)
 
 
@@ -132,7 +109,7 @@ def frontier(
 
     if not (settings := open_run(recipe, set_, runs, all_).recipe.export) or not settings.frontier:
         raise UsageError(f"{recipe} names no rows to compare; add, say: export: {{frontier: [tmkd], budget_ms: 10}}")
-    show_frontier(_work(recipe, set_, runs, ("frontier",), all_), out, json_)
+    show_frontier(work_on(recipe, set_, runs, ("frontier",), all_), out, json_)
 
 
 @app.command()
@@ -147,7 +124,7 @@ def precompute(
     run = open_run(recipe, set_, runs, all_)
     if run.recipe.serve is None:
         raise UsageError(f"{recipe} does not say what to serve; add a line such as: serve: {{collect: web}}")
-    folder = _work(recipe, set_, runs, ("precompute",), all_).lookup_folder
+    folder = work_on(recipe, set_, runs, ("precompute",), all_).lookup_folder
     if lookup is not None:
         from tmkd.serve.lookup_redis import load_redis
 

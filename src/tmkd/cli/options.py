@@ -1,4 +1,4 @@
-"""Options of the verbs that take a recipe, and the run folder that they name."""
+"""Options of the verbs that take a recipe, the run folder that they name, and its steps."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
+from tmkd import process
 from tmkd.cli.output import argument
 
 if TYPE_CHECKING:
     from tmkd.flow.run_folder import RunFolder
+
+out, err = Console(), Console(stderr=True)
 
 RecipeFile = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)]
 Changes = Annotated[
@@ -30,3 +34,14 @@ def open_run(recipe: Path, changes: list[str] | None, runs: Path, everything: bo
 
     read = read_recipe(recipe, [argument("--set", change) for change in changes or ()])
     return RunFolder(read if everything else read.without_extras(), recipe.resolve().parent, runs / read.name)
+
+
+def work_on(
+    recipe: Path, changes: list[str] | None, runs: Path, verbs: tuple[str, ...], everything: bool = False
+) -> RunFolder:
+    """Make every step of some verbs that is missing or stale; returns the run folder."""
+    from tmkd.flow.runner import work
+
+    run = open_run(recipe, changes, runs, everything)
+    work(run, recipe, verbs, err, process.restart_if_old)
+    return run

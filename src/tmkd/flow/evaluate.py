@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from tmkd.flow.run_folder import NotYet, RunFolder
 from tmkd.flow.step import Make, Step, never_made
@@ -18,10 +19,11 @@ from tmkd.teachers.teacher import Teacher
 from tmkd.train.estimate import Estimate, Sizes, scoring_seconds
 
 if TYPE_CHECKING:
-    from tmkd.evaluate.scorers import Scorer
+    from tmkd.evaluate.scorers import Probabilities, Scorer
 
 PROBABILITIES = "probabilities"
 BUNDLE = "bundle"  # key of its predictions
+_AT_ONCE = 2048  # pairs
 _BYTES_PER_PAIR = 16  # probabilities of two classes
 
 
@@ -39,12 +41,9 @@ def predict(run: RunFolder, task: str, scorer: Scorer, folder: Path) -> dict[str
             if stored.is_file():  # by an interrupted run with the same inputs
                 done += table.num_rows
                 continue
-            parts = []
-            for part in (table.slice(start, 2048) for start in range(0, table.num_rows, 2048)):
-                parts.append(scorer.probabilities(part["question"].to_pylist(), part["passage"].to_pylist()))
-                done += part.num_rows
-                report(done, total)
-            write_atomic(stored, save({PROBABILITIES: np.concatenate(parts)}))
+            found = scored(scorer, table, report, done, total)
+            done += table.num_rows
+            write_atomic(stored, save({PROBABILITIES: found}))
     facts = {"parameters": scorer.parameters, "bytes": scorer.bytes, "precision": scorer.precision, "pairs": total}
     warnings = [
         f"{split}: {sign}"
@@ -56,6 +55,18 @@ def predict(run: RunFolder, task: str, scorer: Scorer, folder: Path) -> dict[str
         )
     ]
     return facts | ({"warnings": warnings} if warnings else {})
+
+
+def scored(
+    scorer: Scorer, table: pa.Table, report: Callable[[int, int], None], before: int, total: int
+) -> Probabilities:
+    """Probabilities of a table's pairs, float64 (pairs, classes); `report` gets the pairs done, with those `before`."""
+    parts = []
+    for start in range(0, table.num_rows, _AT_ONCE):
+        part = table.slice(start, _AT_ONCE)
+        parts.append(scorer.probabilities(part["question"].to_pylist(), part["passage"].to_pylist()))
+        report(before + start + part.num_rows, total)
+    return np.concatenate(parts)
 
 
 def teacher_scorer(run: RunFolder, teacher: Teacher, name: str) -> Scorer:

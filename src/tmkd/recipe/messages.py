@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from tmkd.errors import did_you_mean
-from tmkd.recipe.parts import NAME, Spec
+from tmkd.recipe.parts import NAME, SourceSpec, Spec
 from tmkd.recipe.schema import Recipe
 
 # What to write, where pydantic only says which Python type it would have liked.
@@ -70,6 +70,20 @@ def message_of(error: ValidationError, path: Path, node: yaml.Node, changes: Ite
         return f"{where}: {key} is empty; fill it in, or remove the line"
     wanted = " or ".join(dict.fromkeys(_wanted(one) for other, one in fellows if other == location))
     return f"{where}: {key}: {wanted}; {_found(problem['input'], problem['type'])}"
+
+
+def message_of_source(error: ValidationError) -> str:
+    """Message on a source that stands alone, in an option: an unknown key if there is one, else the first problem."""
+    problems = error.errors()
+    problem = next((one for one in problems if one["type"] == "extra_forbidden"), problems[0])
+    key = ".".join(str(part) for part in problem["loc"] if not _is_branch(part))
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key '{key}'; {did_you_mean(key, SourceSpec.model_fields)}"
+    if problem["type"] == "missing":
+        return f"'{key}' is missing"
+    if problem["type"] == "value_error":
+        return ": ".join(filter(None, (key, problem["msg"].removeprefix("Value error, "))))
+    return f"{key}: {_wanted(problem)}; {_found(problem['input'], problem['type'])}"
 
 
 def short(value: object) -> str:

@@ -10,7 +10,8 @@ import yaml
 from pydantic import ValidationError
 
 from tmkd.errors import UsageError, did_you_mean, first_line
-from tmkd.recipe.messages import keys_at, line_of, message_of, short
+from tmkd.recipe.messages import keys_at, line_of, message_of, message_of_source, short
+from tmkd.recipe.parts import SourceSpec
 from tmkd.recipe.schema import Recipe
 
 _MAX_BYTES = 1 << 20
@@ -40,6 +41,21 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
         return Recipe.model_validate(_with_used_stages(raw, path, node))
     except ValidationError as error:
         raise UsageError(message_of(error, path, node, changes)) from error
+
+
+def read_source_spec(option: str, text: str) -> SourceSpec:
+    """Read an option that names a file of rows: its name, or a source as recipes have it, `{file: …, columns: {…}}`.
+
+    Raises: UsageError naming the option, the key and the near miss.
+    """
+    try:
+        value = yaml.safe_load(text) if text.lstrip().startswith("{") else text
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise UsageError(f"{option} {text}: begins with {{ but is not YAML, such as {{file: new.tsv}}") from None
+    try:
+        return SourceSpec.model_validate(value)
+    except ValidationError as error:
+        raise UsageError(f"{option}: {message_of_source(error)}") from error
 
 
 def _parsed(data: bytes, path: Path) -> tuple[yaml.Node | None, Any]:
