@@ -23,7 +23,20 @@ def words(text: str) -> list[str]:
     return re.findall(r"[a-z0-9']+", text.lower())
 
 
+def by_question(split: Rows) -> dict[str, Rows]:
+    found: dict[str, Rows] = defaultdict(list)
+    for row in split:
+        found[row["qid"]].append(row)
+    return found
+
+
 SPLITS = {name: rows(name) for name in ("train", "dev", "test")}
+TEST, TOP10 = by_question(SPLITS["test"]), rows("top10")
+PAGE_OF = {
+    paragraph: page["url"]
+    for page in map(json.loads, (DEMO / "pages.jsonl").read_text().splitlines())
+    for paragraph in page["text"].split("\n\n")
+}
 LABELLED = [row["question"] for split in SPLITS.values() for row in {row["qid"]: row for row in split}.values()]
 UNLABELLED = [row["question"] for row in rows("questions")]
 
@@ -34,7 +47,7 @@ def test_there_is_enough_of_it() -> None:
     assert all(2 <= len(page["text"].split("\n\n")) <= 4 for page in pages)
     assert len(LABELLED) >= 450
     assert len(set(UNLABELLED)) == len(UNLABELLED) >= 1000
-    assert len({row["qid"] for row in rows("top10")}) >= 150
+    assert len({row["qid"] for row in TOP10}) >= 150
     assert len(SPLITS["train"]) <= 1200
 
 
@@ -49,9 +62,40 @@ def test_every_question_has_an_answer() -> None:
 
 
 def test_passages_are_paragraphs_of_the_pages() -> None:
-    pages = [json.loads(line)["text"] for line in (DEMO / "pages.jsonl").read_text().splitlines()]
-    paragraphs = {paragraph for page in pages for paragraph in page.split("\n\n")}
-    assert {row["passage"] for split in (*SPLITS.values(), rows("top10")) for row in split} <= paragraphs
+    assert {row["passage"] for split in (*SPLITS.values(), TOP10) for row in split} <= PAGE_OF.keys()
+
+
+def test_a_third_of_the_pairs_of_every_set_are_answers() -> None:
+    for split in SPLITS.values():
+        assert sum(row["label"] == "yes" for row in split) / len(split) == pytest.approx(1 / 3, abs=0.02)
+
+
+def test_most_passages_that_do_not_answer_are_of_the_same_page_or_site() -> None:
+    for split in SPLITS.values():
+        near = [
+            one
+            for question in by_question(split).values()
+            for answering in [{PAGE_OF[row["passage"]] for row in question if row["label"] == "yes"}]
+            for one in ((PAGE_OF[row["passage"]], answering) for row in question if row["label"] == "no")
+        ]
+        own = [page in answering for page, answering in near]
+        site = [page.split("/")[2] in {one.split("/")[2] for one in answering} for page, answering in near]
+        assert sum(own) >= len(own) / 2
+        assert sum(site) >= 0.8 * len(site)
+
+
+def test_every_top_ten_has_its_answers_and_their_pages_and_a_search_alone_does_not_solve_it() -> None:
+    ranks = []
+    answers = {qid: {row["passage"] for row in test if row["label"] == "yes"} for qid, test in TEST.items()}
+    for qid, listed in by_question(TOP10).items():
+        assert {row["passage"] for row in listed if row["label"] == "yes"} == answers[qid]
+        assert 4 <= len({row["passage"] for row in listed}) == len(listed) <= 10
+        pages = {PAGE_OF[passage] for passage in answers[qid]}
+        assert sum(PAGE_OF[row["passage"]] in pages for row in listed) >= 2
+        ranks.append(1 + next(place for place, row in enumerate(listed) if row["label"] == "yes"))
+    assert len(ranks) == len(answers)
+    assert sum(1 / rank for rank in ranks) / len(ranks) == pytest.approx(0.77, abs=0.005)
+    assert sum(rank == 1 for rank in ranks) / len(ranks) == pytest.approx(0.69, abs=0.005)
 
 
 @pytest.mark.parametrize("questions", [LABELLED, UNLABELLED], ids=["labelled", "unlabelled"])
