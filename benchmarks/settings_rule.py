@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 EPOCHS = (4, 8, 16, 32)
 Setting = Mapping[str, float]  # names of a fit's settings → values
 Fit = Callable[[Setting, int], Sequence[float]]
@@ -34,7 +32,7 @@ def tries(fit: Fit, setting: Setting, epochs: Sequence[int] = EPOCHS) -> list[Tr
     made: list[Tried] = []
     for number in epochs:
         found = fit(setting, number)
-        best = int(np.argmin(found))
+        best = min(range(len(found)), key=found.__getitem__)
         made.append(Tried(setting, number, best + 1, float(found[best])))
         if best + 1 < number:
             break
@@ -44,9 +42,3 @@ def tries(fit: Fit, setting: Setting, epochs: Sequence[int] = EPOCHS) -> list[Tr
 def chosen(tried: Iterable[Tried]) -> Tried:
     """The fit with the least cross-entropy on dev, the first of equals."""
     return min(tried, key=lambda one: one.cross_entropy)
-
-
-def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Mean cross-entropy in nats of logits (pairs, classes) against labels int64 (pairs,)."""
-    of_labels = logits[np.arange(len(labels)), labels].astype(np.float64)
-    return float((np.logaddexp.reduce(logits.astype(np.float64), axis=1) - of_labels).mean())

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pytest
-from benchmarks.settings_rule import Setting, Tried, chosen, cross_entropy, tries
+from benchmarks.settings_rule import Setting, Tried, chosen, tries
 
 
 def test_epochs_are_doubled_while_the_best_is_the_last() -> None:
@@ -37,8 +35,3 @@ def test_the_fit_with_the_least_cross_entropy_is_chosen_though_a_longer_one_was_
     short, long = Tried({"learning_rate": 1e-4}, 4, 4, 0.5), Tried({"learning_rate": 1e-4}, 8, 8, 0.6)
     other = Tried({"learning_rate": 2e-4}, 4, 2, 0.5)
     assert chosen([long, short, other]) is short
-
-
-def test_cross_entropy_is_the_mean_of_minus_log_probabilities() -> None:
-    logits = np.log(np.array([[0.8, 0.2], [0.5, 0.5]])) + 3.0
-    assert cross_entropy(logits, np.array([0, 1])) == pytest.approx(-(np.log(0.8) + np.log(0.5)) / 2)

@@ -20,14 +20,14 @@ import numpy as np
 import torch
 from benchmarks.gpu.inputs import PairSet, read_pairs
 from benchmarks.gpu.pieces import write_pieces
-from benchmarks.settings_rule import Setting, Tried, cross_entropy, tries
+from benchmarks.settings_rule import Setting, Tried, tries
 from torch import nn
 
 from tmkd.data.labels import LabelSet
 from tmkd.data.text import PairTokenizer
 from tmkd.distill import rows
 from tmkd.distill.rows import PlannedStage, best_by_dev, chain_key
-from tmkd.metrics.quality import accuracy, auc, ranking, softmax
+from tmkd.metrics.quality import accuracy, auc, cross_entropy, ranking, softmax
 from tmkd.network import Student
 from tmkd.network.device import place
 from tmkd.network.encoder import fresh_pooler

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import tiny
-from tmkd.distill.rows import best_by_dev, chain_key, declared, members, refuse_gaps, stage_settings
+from tmkd.distill.rows import PlannedStage, best_by_dev, chain_key, declared, members, refuse_gaps, stage_settings
 from tmkd.errors import TmkdError, UsageError
 from tmkd.recipe.schema import Recipe
 
@@ -188,3 +188,35 @@ def test_a_students_folder_is_named_by_sixteen_digits() -> None:
 def test_a_student_of_another_corpus_is_another_one() -> None:
     stage = {"teachers": ["t1"], "alpha": 1.0}
     assert key(stage) != key({**stage, "corpus": "web"})
+
+
+LONG = {"corpus": "task", "teachers": [], "alpha": 0.0, "steps_of": "two"}
+FIRST = {"corpus": "web", "alpha": 1.0, "fit": {"epochs": 1, "batch": 8}}
+TWO: dict[str, Any] = {"stages": [FIRST, {"fit": {"epochs": 2}}]}
+
+
+def long(two: dict[str, Any] = TWO, **stage: Any) -> tuple[PlannedStage, ...]:
+    read = recipe(rows={"two": two, "long": {"stages": [LONG | stage]}})
+    return members(read, "long", read.rows["long"], "toy", best=lambda names: names[0])[0]
+
+
+def test_a_stage_has_the_steps_of_all_stages_of_another_row() -> None:
+    (planned,) = long(fit={"epochs": 99})
+    assert planned.counts == [("web", 8, 1), ("toy/train", 32, 2)]
+    assert planned.steps({"web": 100, "toy/train": 33}.__getitem__) == 13 + 2 * 2
+
+
+def test_a_stage_of_its_own_has_the_steps_of_its_epochs() -> None:
+    (planned,) = long(steps_of=None, fit={"epochs": 3, "batch": 4})
+    assert planned.counts == []
+    assert planned.steps({"toy/train": 33}.__getitem__) == 27
+
+
+def test_a_student_is_another_one_with_the_steps_of_a_row_but_not_with_its_name() -> None:
+    key = chain_key(long(), 1)
+    assert key != chain_key(long(steps_of=None), 1)
+    assert key != chain_key(long({"stages": [FIRST]}), 1)
+    renamed = recipe(rows={"three": TWO, "long": {"stages": [LONG | {"steps_of": "three"}]}})
+    assert key == chain_key(members(renamed, "long", renamed.rows["long"], "toy", best=lambda names: names[0])[0], 1)
+    other = {"stages": [{**FIRST, "teachers": ["judge"]}, TWO["stages"][1]]}
+    assert key == chain_key(long(other), 1)  # no teacher of the other row counts

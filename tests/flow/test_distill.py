@@ -163,6 +163,28 @@ def test_a_pruned_start_is_chosen_by_the_questions_and_passages_of_the_first_sta
     assert used == [(pair.question, pair.passage) for pair in run.corpus("web").pairs()]
 
 
+def test_a_control_has_as_many_steps_as_both_stages_of_another_row(finished: World, tmkd: Call) -> None:
+    for row in ("tkd", "1avg-o-1", "m-o-m", "mkd"):
+        tiny.change(finished.recipe, f"rows.{row}", None)
+    stage = {"use": "finetune", "steps_of": "tmkd", "fit": {"epochs": 1}}
+    for row, own in (("bert-3-long", {"teachers": [], "alpha": 0.0}), ("1-o-1-long", {"teachers": "best"})):
+        tiny.change(finished.recipe, f"rows.{row}", {"stages": [{**stage, **own}]})
+    said = tmkd("run", finished.recipe, "--runs", finished.runs)
+    made = ["distill/toy/bert-3-long/1", "distill/toy/1-o-1-long/1"]
+    assert [step for step in steps_made(said) if step.startswith("distill")] == made
+    run = tiny.opened(finished)
+    steps = {
+        row: sum(sealed(run.student_folder(chain[:depth], 1)).facts["steps"] for depth in range(1, len(chain) + 1))
+        for row in ("tmkd", "bert-3-long", "1-o-1-long")
+        for _, chain in run.row_students(row, "toy", 1)
+    }
+    assert len({*steps.values()}) == 1
+    assert steps["tmkd"] > 2 * 5  # more than the epochs of either control
+    tiny.change(finished.recipe, "stages.pretrain.fit.epochs", 2)
+    again = tmkd("show", finished.recipe, "--runs", finished.runs)
+    assert again.out.count("missing") >= 4  # both stages and both controls are others now
+
+
 def test_a_row_whose_best_teacher_is_unknown_is_one_step_that_waits(world: World) -> None:
     waiting = {step.title: step for step in distill_steps(tiny.opened(world)) if step.waits}
     assert {*waiting} == {"distill/toy/1-o-1/1", "distill/toy/tkd/1"}

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tmkd.metrics.quality import Ranking, accuracy, auc, ranking
+from tmkd.metrics.quality import Ranking, accuracy, auc, cross_entropy, ranking
 
 SCORED = st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=1, max_size=30)
 
@@ -159,3 +159,8 @@ def test_the_measures_need_neither_torch_nor_scipy() -> None:
         "assert not {'torch', 'scipy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_cross_entropy_is_the_mean_of_minus_log_probabilities() -> None:
+    logits = np.log(np.array([[0.8, 0.2], [0.5, 0.5]])) + 3.0
+    assert cross_entropy(logits, np.array([0, 1])) == pytest.approx(-(np.log(0.8) + np.log(0.5)) / 2)

@@ -150,3 +150,30 @@ def test_a_threshold_found_on_dev_is_for_train(key: str) -> None:
     place[last] = {"file": "weak.tsv", "threshold": {"prior": "dev"}}
     with pytest.raises(ValueError, match=key.replace(".", r"\.") + r": a threshold \{prior: dev\} gives weak labels"):
         Recipe.model_validate(values)
+
+
+STAGE = {"teachers": [], "alpha": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (
+            {"a": {"stages": [{**STAGE, "steps_of": "tmdk"}]}},
+            r"rows\.a\.stages\.0\.steps_of: no row 'tmdk'; there is a",
+        ),
+        ({"a": {"stages": [{**STAGE, "steps_of": "a"}]}}, r"rows\.a\.stages\.0\.steps_of: 'a' takes the steps of an"),
+        (
+            {"a": {"stages": [STAGE], "extra": True}, "b": {"stages": [{**STAGE, "steps_of": "a"}]}},
+            r"rows\.b\.stages\.0\.steps_of: 'a' is extra, so this row has to be extra too",
+        ),
+        (
+            {"a": {"stages": [STAGE], "tasks": ["toy"]}, "b": {"stages": [{**STAGE, "steps_of": "a"}]}},
+            r"rows\.b\.stages\.0\.steps_of: 'a' is not trained on every task of this row",
+        ),
+    ],
+)
+def test_steps_of_a_row_that_cannot_be_counted_are_refused(rows: dict[str, Any], message: str) -> None:
+    tasks = tiny.recipe()["tasks"]
+    with pytest.raises(ValidationError, match=message):
+        recipe(rows=rows, tasks={**tasks, "other": tasks["toy"]})

@@ -63,3 +63,13 @@ def test_an_epoch_is_numpys_permutation_of_its_seed(pairs: int) -> None:
 def test_there_is_no_step_after_the_last() -> None:
     with pytest.raises(IndexError):
         BatchPlan(4, 2, 1, 0)[2]
+
+
+def test_a_number_of_steps_ends_the_last_epoch_early() -> None:
+    whole, cut = BatchPlan(10, 4, 3, seed=1), BatchPlan(10, 4, 99, seed=1, steps=7)
+    assert (whole.epochs, len(whole), cut.epochs, len(cut)) == (3, 9, 3, 7)
+    assert [cut[step].tolist() for step in range(7)] == [whole[step].tolist() for step in range(7)]
+    assert [step for step in range(1, 8) if cut.ended(step) is not None] == [3, 6, 7]
+    assert [cut.ended(step) for step in (3, 6, 7)] == [1, 2, 3]
+    with pytest.raises(IndexError):
+        cut[7]

@@ -5,12 +5,13 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
+import pytest
 import torch
 
 from tmkd.data.pairs import Corpus
 from tmkd.data.text import PairTokenizer
 from tmkd.data.tokens import TokenIds
-from tmkd.train.dev import dev_accuracy
+from tmkd.train.dev import dev_score
 from tmkd.train.hardware import Hardware
 
 
@@ -35,8 +36,13 @@ def test_accuracy_is_measured_anew_at_each_call_and_tokenised_once(corpus: Calla
         long = batch["attention_mask"].sum(dim=1) > limit
         return torch.stack([~long, long], dim=1).float()
 
-    measure = dev_accuracy(logits, dev, cast(PairTokenizer, cast(Any, tokenizer)), Hardware("cpu", "fp32"))
+    given = dev, cast(PairTokenizer, cast(Any, tokenizer)), Hardware("cpu", "fp32")
+    measure = dev_score(logits, *given, "accuracy")
     assert measure() == 0.75
     limit = 1
     assert measure() == 1.0
     assert tokenizer.calls == 1
+    # By cross-entropy: three pairs are right by a logit of 1, one is wrong by it.
+    limit = 2
+    right, wrong = np.log1p(np.exp(-1.0)), np.log1p(np.exp(1.0))
+    assert dev_score(logits, *given, "cross_entropy")() == pytest.approx(-(3 * right + wrong) / 4)

@@ -300,6 +300,20 @@ def test_the_epoch_best_on_dev_is_kept(tmp_path: Path) -> None:
     assert not model.training
 
 
+def test_a_number_of_steps_is_taken_whatever_the_epochs_are(tmp_path: Path) -> None:
+    model, scores = student(3), iter([0.5, 0.75])
+    report = train(model, tmp_path / "cut", BOTH, steps=6, dev=lambda: next(scores))  # 4 steps an epoch
+    assert (report.steps, report.dev, report.best_epoch) == (6, [0.5, 0.75], 2)
+    assert train(student(3), tmp_path / "last", BOTH, steps=13).best_epoch == 4  # the last one, without dev
+    killed = student(3)
+    with pytest.raises(Killed):
+        train(killed, tmp_path / "killed", BOTH, steps=6, forward=killing_after(12))
+    scores = iter([0.5, 0.75])
+    again = student(3)
+    train(again, tmp_path / "killed", BOTH, steps=6, dev=lambda: next(scores))
+    assert same(model, again)
+
+
 def test_measuring_dev_does_not_move_the_training(tmp_path: Path) -> None:
     measured, unmeasured = student(1), student(1)
     rising = iter([1.0, 2.0, 3.0])

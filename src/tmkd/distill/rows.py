@@ -20,13 +20,25 @@ BestOf = Callable[[tuple[str, ...]], str]
 class PlannedStage:
     """Stage with its words resolved: `corpus` is `TASK/train` or a stage-1 corpus, `teachers` are names.
 
-    `student` is the row's.
+    `student` is the row's. Where `counted` has stages, this one takes as many optimiser steps as they do together.
     """
 
     corpus: str
     teachers: tuple[str, ...]
     stage: StageSpec
     student: StudentSpec
+    counted: tuple[PlannedStage, ...] = ()
+
+    def steps(self, pairs: Callable[[str], int]) -> int:
+        """Number of optimiser steps; `pairs` gives a corpus's size, pairs that a stage leaves out included."""
+        if self.counted:
+            return sum(one.steps(pairs) for one in self.counted)
+        return -(-pairs(self.corpus) // self.stage.fit.batch) * self.stage.fit.epochs
+
+    @property
+    def counts(self) -> list[tuple[str, int, int]]:
+        """Settings that decide the number of steps where other stages do: their corpora, batches and epochs."""
+        return [(one.corpus, one.stage.fit.batch, one.stage.fit.epochs) for one in self.counted]
 
 
 def declared(recipe: Recipe, corpus: str) -> tuple[str, ...]:
@@ -91,7 +103,10 @@ def _planned(recipe: Recipe, name: str, stage: StageSpec, task: str, best: BestO
             raise UsageError(f"rows.{name}: teacher '{teacher}' does not score {corpus}; add it to its scores")
     if stage.alpha > 0 and not teachers:
         raise UsageError(f"rows.{name}: alpha is {stage.alpha} but no teacher is declared for {corpus}")
-    return PlannedStage(corpus, teachers, stage, recipe.student_of(name))
+    counted: tuple[PlannedStage, ...] = ()
+    if stage.steps_of is not None:
+        counted = members(recipe, stage.steps_of, recipe.rows[stage.steps_of], task, best)[0]
+    return PlannedStage(corpus, teachers, stage, recipe.student_of(name), counted)
 
 
 def refuse_gaps(row: str, planned: PlannedStage, missing: Mapping[str, int], pairs: int) -> None:
@@ -118,13 +133,13 @@ def refuse_gaps(row: str, planned: PlannedStage, missing: Mapping[str, int], pai
 
 def chain_key(chain: tuple[PlannedStage, ...], seed: int) -> str:
     """The digest of (stage chain, seed) under which a student is stored: rows share what they have in common."""
-    stages = [[planned.corpus, planned.teachers, stage_settings(planned.stage)] for planned in chain]
+    stages = [[planned.corpus, planned.teachers, stage_settings(planned.stage), *planned.counts] for planned in chain]
     return digest_json([stages, chain[0].student.model_dump(mode="json"), seed])[:16]
 
 
 def stage_settings(stage: StageSpec) -> dict[str, object]:
     """Settings of a stage that decide its result: not how often it is saved or logged."""
-    left_out: Any = {"fit": {"checkpoint_steps", "tensorboard"}, "teachers": True, "corpus": True}
+    left_out: Any = {"fit": {"checkpoint_steps", "tensorboard"}, "teachers": True, "corpus": True, "steps_of": True}
     return stage.model_dump(mode="json", exclude=left_out)
 
 

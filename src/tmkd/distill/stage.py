@@ -20,10 +20,11 @@ from tmkd.network.device import place
 from tmkd.network.encoder import fresh_pooler
 from tmkd.network.headers import Header
 from tmkd.network.student import Student
+from tmkd.recipe.fit import Keep
 from tmkd.recipe.parts import StudentSpec
 from tmkd.recipe.rows import StageSpec
 from tmkd.store import WORK
-from tmkd.train.dev import dev_accuracy
+from tmkd.train.dev import dev_score
 from tmkd.train.hardware import Hardware
 from tmkd.train.loop import FitReport, fit
 from tmkd.train.trainer import Training
@@ -71,15 +72,24 @@ def run_stage(
     hardware: Hardware,
     folder: Path,
     title: str,
+    steps: int | None = None,
 ) -> dict[str, Any]:
     """Train one stage, save the student as a normal transformers folder, and return the fit's facts.
+
+    `steps` are optimiser steps, taken instead of the epochs of the stage's fit.
 
     A golden header exists when α < 1, a soft one per teacher when α > 0. With golden labels the weights best on dev are
     kept, else the last ones; with `keep_start` the student of the stage before, if no epoch is better on dev than it.
     Raises: TmkdError as `write_targets` and `fit`.
     """
     training = Training(
-        stage.fit, stage.alpha, seed, hardware, soft_only=stage.unlabelled == "soft_only", masked=stage.gaps == "mask"
+        stage.fit,
+        stage.alpha,
+        seed,
+        hardware,
+        soft_only=stage.unlabelled == "soft_only",
+        masked=stage.gaps == "mask",
+        steps=steps,
     )
     corpus, scratch = data.corpus, folder / SCRATCH
     tokenizer = PairTokenizer.load(start.base, start.student.max_length)
@@ -88,7 +98,7 @@ def run_stage(
     model = start.open(corpus.labels, targets.headers, seed)
     dev = None
     if training.golden and data.dev is not None:
-        dev = dev_accuracy(lambda inputs: model(**inputs).logits, data.dev, tokenizer, hardware)
+        dev = dev_score(lambda inputs: model(**inputs).logits, data.dev, tokenizer, hardware, stage.fit.keep)
     report = fit(
         model,
         lambda network, inputs: network(**inputs).header_logits,
@@ -101,7 +111,7 @@ def run_stage(
     shutil.rmtree(scratch)
     facts = asdict(report)
     if stage.keep_start and data.dev is not None:
-        model, compared = _better(model, start, report, data.dev, tokenizer, hardware)
+        model, compared = _better(model, start, report, data.dev, tokenizer, hardware, stage.fit.keep)
         facts |= compared
     model.to("cpu").save(folder, start.base)
     return {
@@ -115,17 +125,23 @@ def run_stage(
 
 
 def _better(
-    model: Student, start: StudentStart, report: FitReport, dev: Corpus, tokenizer: PairTokenizer, hardware: Hardware
+    model: Student,
+    start: StudentStart,
+    report: FitReport,
+    dev: Corpus,
+    tokenizer: PairTokenizer,
+    hardware: Hardware,
+    by: Keep,
 ) -> tuple[Student, dict[str, Any]]:
     """The student of the stage before, unless the trained one is better on dev or it has another task; and the facts.
 
-    `best_epoch` is 0 where it is kept; `dev_start` is its accuracy.
+    `best_epoch` is 0 where it is kept; `dev_start` is its score.
     """
     earlier = None if start.before is None else Student.from_pretrained(start.before)
     if earlier is None or earlier.labels != model.labels:
         return model, {}
     place(earlier.eval(), hardware.device)
-    accuracy = dev_accuracy(lambda inputs: earlier(**inputs).logits, dev, tokenizer, hardware)()
-    if report.dev[report.best_epoch - 1] > accuracy:
-        return model, {"dev_start": accuracy}
-    return earlier, {"dev_start": accuracy, "best_epoch": 0}
+    score = dev_score(lambda inputs: earlier(**inputs).logits, dev, tokenizer, hardware, by)()
+    if report.dev[report.best_epoch - 1] > score:
+        return model, {"dev_start": score}
+    return earlier, {"dev_start": score, "best_epoch": 0}

@@ -7,12 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tmkd.distill.rows import PlannedStage, chain_key, refuse_gaps, stage_settings
+from tmkd.distill.rows import PlannedStage, chain_key, members, refuse_gaps, stage_settings
 from tmkd.flow.health import with_loss_sign
 from tmkd.flow.run_folder import NotYet, RunFolder
 from tmkd.flow.step import Step, never_made
 from tmkd.recipe.parts import StudentSpec
-from tmkd.recipe.rows import StageSpec
 from tmkd.recipe.seeds import seeded
 from tmkd.store import digest_json, read_manifest, verify
 from tmkd.train.estimate import Estimate, Sizes, training_seconds, weight_bytes
@@ -161,9 +160,10 @@ def _stage(run: RunFolder, name: str, chain: tuple[PlannedStage, ...], task: str
         dev = run.corpus(f"{task}/dev") if "/" in planned.corpus else None
         start = StudentStart(student, _start(run, chain[0]), before)
         data = StageData(run.corpus(planned.corpus), tokens, columns, dev)
-        return with_loss_sign(run_stage(planned.stage, start, data, seed, run.hardware(), folder, name))
+        steps = planned.steps(lambda corpus: len(run.corpus(corpus))) if planned.counted else None
+        return with_loss_sign(run_stage(planned.stage, start, data, seed, run.hardware(), folder, name, steps))
 
-    needs = {f"collect/{planned.corpus}": run.corpus_artifact(planned.corpus)}
+    needs = {f"collect/{one.corpus}": run.corpus_artifact(one.corpus) for one in (planned, *planned.counted)}
     for teacher in planned.teachers:
         needs[f"score/{planned.corpus}/{teacher}"] = run.soft_folder(planned.corpus, teacher)
     if student.narrowed:
@@ -177,6 +177,7 @@ def _stage(run: RunFolder, name: str, chain: tuple[PlannedStage, ...], task: str
         "student": student.model_dump(mode="json"),
         "seed": seed,
         **run.demanded_precision(),
+        **({"steps of": planned.counts} if planned.counted else {}),
     }
     # A row's name may change without its student: the step is named after the digest of its chain.
     known = "distill/" + chain_key(chain, seed)
@@ -190,21 +191,18 @@ def _stage(run: RunFolder, name: str, chain: tuple[PlannedStage, ...], task: str
         make,
         outside,
         shown=name,
-        estimate=lambda sizes: _stage_estimate(run, student, planned.stage, sizes[planned.corpus]),
+        estimate=lambda sizes: _stage_estimate(run, planned, student, sizes),
     )
 
 
-def _stage_estimate(run: RunFolder, student: StudentSpec, stage: StageSpec, pairs: int) -> Estimate:
-    base = run.pretrained(student.base).path
-    return Estimate(pairs, training_seconds(base, student.layers, pairs, stage.fit), weight_bytes(base))
+def _stage_estimate(run: RunFolder, planned: PlannedStage, student: StudentSpec, sizes: Sizes) -> Estimate:
+    base, batch, pairs = run.pretrained(student.base).path, planned.stage.fit.batch, sizes[planned.corpus]
+    seconds = training_seconds(base, student.layers, planned.steps(sizes.__getitem__) * batch)
+    return Estimate(pairs, seconds, weight_bytes(base))
 
 
 def _row_estimate(run: RunFolder, row: str, task: str, sizes: Sizes) -> Estimate:
     """Estimate of a row whose teachers are not known yet: all its stages."""
-    each = [
-        _stage_estimate(
-            run, run.recipe.student_of(row), stage, sizes[f"{task}/train" if stage.corpus == "task" else stage.corpus]
-        )
-        for stage in run.recipe.rows[row].stages
-    ]
+    chains = members(run.recipe, row, run.recipe.rows[row], task, run.best_possible)
+    each = [_stage_estimate(run, planned, planned.student, sizes) for chain in chains for planned in chain]
     return Estimate(*(sum(getattr(one, name) for one in each) for name in ("pairs", "seconds", "bytes")))

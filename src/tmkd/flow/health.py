@@ -10,6 +10,7 @@ from tmkd.distill.rows import declared
 from tmkd.flow.run_folder import RunFolder
 from tmkd.metrics.learned import loss_sign
 from tmkd.pooler import Use
+from tmkd.recipe.fit import Keep
 from tmkd.recipe.parts import FreshPooler
 from tmkd.recipe.seeds import seeded
 from tmkd.store import read_manifest, sealed
@@ -118,12 +119,13 @@ def stage_lines(run: RunFolder) -> Iterator[str]:
                     each = ", ".join(f"{name.partition('/')[2]} {count}" for name, count in pairs.items())
                     yield f"{where}: pairs per header: {each}; {facts['left_out']} pairs left out"
                 if planned.stage.keep_start:
-                    yield f"{where}: {_won(facts)}"
+                    yield f"{where}: {_won(facts, planned.stage.fit.keep)}"
 
 
-def _won(facts: Mapping[str, Any]) -> str:
+def _won(facts: Mapping[str, Any], by: Keep) -> str:
     """The epoch that a stage with `keep_start` kept, in words."""
     if "dev_start" not in facts:
         return "the stage before has another task, so its student was no candidate"
-    start, trained = 100 * facts["dev_start"], 100 * max(facts["dev"])
-    return f"epoch {facts['best_epoch']} won: dev {start:.2f} before the stage, {trained:.2f} after its best epoch"
+    scores = facts["dev_start"], max(facts["dev"])
+    start, trained = (f"{100 * one:.2f}" if by == "accuracy" else f"cross-entropy {-one:.4f}" for one in scores)
+    return f"epoch {facts['best_epoch']} won: dev {start} before the stage, {trained} after its best epoch"

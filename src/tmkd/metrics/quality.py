@@ -41,6 +41,15 @@ def accuracy(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     return float((values.argmax(axis=1) == golden).mean())
 
 
+def cross_entropy(logits: npt.ArrayLike, labels: npt.ArrayLike) -> float:
+    """Mean cross-entropy in nats: of each pair the negative log-probability of its golden class.
+
+    logits: (pairs, classes) float, log-probabilities or any others; labels: (pairs,) class indices.
+    """
+    values, golden = np.asarray(logits, np.float64), np.asarray(labels)
+    return float((np.logaddexp.reduce(values, axis=1) - values[np.arange(len(golden)), golden]).mean())
+
+
 def auc(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float | None:
     """Chance that a positive pair scores above a negative one, a tie counting half; None when one class is absent.
 

@@ -52,6 +52,8 @@ def check(recipe: Recipe) -> None:
                     f"rows.{name}.stages.{place}: {option} is not the paper's, and the row has a name of the paper; "
                     "give it a name of its own"
                 )
+            if stage.steps_of is not None:
+                _check_steps(recipe, f"rows.{name}.stages.{place}.steps_of", name, stage.steps_of)
     for name, teacher in recipe.teachers.items():
         own = recipe.tasks[teacher.task]
         if teacher.similarity is not None and (len(own.labels) != 2 or own.positive != own.labels[1]):
@@ -74,6 +76,19 @@ def check(recipe: Recipe) -> None:
         _check_serving(recipe, recipe.serve)
     if recipe.seeds.teachers != (OWN,) and all(teacher.base is None for teacher in recipe.teachers.values()):
         raise ValueError("seeds.teachers: no teacher has a base to be fine-tuned, so none has a seed; take it out")
+
+
+def _check_steps(recipe: Recipe, key: str, name: str, other: str) -> None:
+    """Raises: ValueError where the steps of another row are not to be counted."""
+    row, counted = recipe.rows[name], recipe.rows.get(other)
+    if counted is None:
+        raise ValueError(f"{key}: no row '{other}'; there is {', '.join(recipe.rows)}")
+    if any(stage.steps_of is not None for stage in counted.stages):
+        raise ValueError(f"{key}: '{other}' takes the steps of another row itself; name a row with epochs of its own")
+    if counted.extra and not row.extra:
+        raise ValueError(f"{key}: '{other}' is extra, so this row has to be extra too")
+    if counted.tasks is not None and not {*(row.tasks or recipe.tasks)} <= {*counted.tasks}:
+        raise ValueError(f"{key}: '{other}' is not trained on every task of this row; set tasks in both")
 
 
 def _refuse_prior(key: str, source: SourceSpec) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from tmkd.recipe.parts import Probability, Spec
+
+Keep = Literal["accuracy", "cross_entropy"]
 
 
 class FitSpec(Spec):
@@ -16,6 +20,9 @@ class FitSpec(Spec):
     """Pairs per optimiser step."""
     epochs: int = Field(3, ge=1)
     """Passes over the pairs."""
+    # Left out of settings while it is the default, as a source's layout.
+    keep: Keep = Field("accuracy", exclude_if=lambda keep: keep == "accuracy")
+    """Measure on dev whose best epoch is kept."""
     warmup: Probability = 0.1
     """Share of all optimiser steps in which the learning rate rises."""
     weight_decay: float = Field(0.01, ge=0)

@@ -71,6 +71,8 @@ class StageSpec(Spec):
     """Pairs that a teacher has no score for: `drop` leaves them out, `mask` averages Eq. 4 over the pair's teachers."""
     keep_start: bool = Field(False, exclude_if=lambda value: not value)
     """Compares the student of the stage before with each epoch on dev, and keeps it unless one is better."""
+    steps_of: Name | None = Field(None, exclude_if=lambda row: row is None)
+    """Row whose optimiser steps, of all its stages together, this stage takes instead of its epochs."""
     fit: FitSpec = FitSpec()
     """Settings of its training."""
 
@@ -102,6 +104,7 @@ class StageSpec(Spec):
             "unlabelled: soft_only": self.unlabelled == "soft_only",
             "gaps: mask": self.gaps == "mask",
             "keep_start: true": self.keep_start,
+            f"steps_of: {self.steps_of}": self.steps_of is not None,
         }
         return [words for words, chosen in options.items() if chosen]
 

@@ -18,7 +18,7 @@ from tmkd.recipe import schema
 from tmkd.store import WORK
 from tmkd.teachers.network import TeacherNetwork, forward, in_own_order, open_model
 from tmkd.train.batches import examples
-from tmkd.train.dev import dev_accuracy
+from tmkd.train.dev import dev_score
 from tmkd.train.hardware import Hardware
 from tmkd.train.loop import fit
 from tmkd.train.trainer import Training
@@ -35,8 +35,8 @@ def finetune(
 ) -> dict[str, Any]:
     """Train T_i from a pretrained folder; write a normal transformers folder and return the fit's facts.
 
-    The weights with the best dev accuracy are kept. Raises: TmkdError when a training pair has no golden label, unless
-    the teacher's entry drops it.
+    The weights of the epoch that is best on dev are kept. Raises: TmkdError when a training pair has no golden label,
+    unless the teacher's entry drops it.
     """
     table = train.table()
     if teacher.unlabelled == "drop":
@@ -50,7 +50,7 @@ def finetune(
         examples(table, tokenizer, None),
         Training(teacher.fit, alpha=0.0, seed=teacher.seed, hardware=hardware),
         work=folder / WORK,
-        dev=dev_accuracy(lambda inputs: forward(model, inputs), dev, tokenizer, hardware),
+        dev=dev_score(lambda inputs: forward(model, inputs), dev, tokenizer, hardware, teacher.fit.keep),
         title=f"teach {name}",
     )
     try:

@@ -91,7 +91,7 @@ class FineTuned:
 
     def making(self, run: Run, sizes: Sizes) -> Estimate:
         pairs, base = sizes[f"{self.spec.task}/train"], run.pretrained(self.pretrained).path
-        return Estimate(pairs, training_seconds(base, None, pairs, self.spec.fit), weight_bytes(base))
+        return Estimate(pairs, training_seconds(base, None, pairs * self.spec.fit.epochs), weight_bytes(base))
 
     def scoring(self, run: Run, pairs: int) -> Estimate:
         return scoring_by_network(run, self.pretrained, pairs)

@@ -45,18 +45,28 @@ def examples(table: pa.Table, tokenizer: PairTokenizer, soft: npt.NDArray[np.flo
 class BatchPlan:
     """The pairs of every optimiser step of a fit: for each epoch a permutation of its own, cut into batches.
 
-    Item i is the int64 row numbers of step i; the last batch of an epoch may be smaller. A function of (pairs, batch,
-    epochs, seed) alone, so that a resumed fit goes on with the same pairs. An epoch's permutation is all of a corpus
-    that a fit holds in memory: 4 bytes a pair.
+    Item i is the int64 row numbers of step i; the last batch of an epoch may be smaller. `steps` replaces `epochs`: the
+    last epoch may then end early. A function of these numbers alone, so that a resumed fit goes on with the same pairs.
+    An epoch's permutation is all of a corpus that a fit holds in memory: 4 bytes a pair.
     """
 
-    def __init__(self, pairs: int, batch: int, epochs: int, seed: int) -> None:
-        self.pairs, self.batch, self.epochs, self.seed = pairs, batch, epochs, seed
+    def __init__(self, pairs: int, batch: int, epochs: int, seed: int, steps: int | None = None) -> None:
+        self.pairs, self.batch, self.seed = pairs, batch, seed
         self.per_epoch = -(-pairs // batch)
+        self.steps = self.per_epoch * epochs if steps is None else steps
         self._epoch, self._order = -1, np.empty(0, dtype=np.uint32)
 
     def __len__(self) -> int:
-        return self.per_epoch * self.epochs
+        return self.steps
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs, the last one whole or not."""
+        return -(-self.steps // self.per_epoch)
+
+    def ended(self, step: int) -> int | None:
+        """Number of the epoch, from 1, that ends after this many steps; None within an epoch."""
+        return -(-step // self.per_epoch) if step % self.per_epoch == 0 or step == self.steps else None
 
     def __getitem__(self, step: int) -> Ints:
         if not 0 <= step < len(self):

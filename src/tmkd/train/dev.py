@@ -1,4 +1,4 @@
-"""Accuracy on a dev set, measured between two epochs."""
+"""Score of a model on a dev set, measured between two epochs."""
 
 from __future__ import annotations
 
@@ -8,23 +8,26 @@ from torch import Tensor
 
 from tmkd.data.pairs import Corpus
 from tmkd.data.text import PairTokenizer
-from tmkd.metrics.quality import accuracy
+from tmkd.metrics.quality import accuracy, cross_entropy
 from tmkd.network.scoring import batched_logits
+from tmkd.recipe.fit import Keep
 from tmkd.train.hardware import Hardware
 
 
-def dev_accuracy(
-    logits: Callable[[dict[str, Tensor]], Tensor], dev: Corpus, tokenizer: PairTokenizer, hardware: Hardware
+def dev_score(
+    logits: Callable[[dict[str, Tensor]], Tensor], dev: Corpus, tokenizer: PairTokenizer, hardware: Hardware, by: Keep
 ) -> Callable[[], float]:
-    """Function that measures a model's accuracy on `dev`, which is tokenised here, once.
+    """Function that measures a model on `dev`, which is tokenised here, once: the higher its score, the better.
 
-    `logits` maps a batch (input_ids, attention_mask, token_type_ids: int64 (pairs, longest)) to (pairs, classes).
+    `logits` maps a batch (input_ids, attention_mask, token_type_ids: int64 (pairs, longest)) to (pairs, classes). The
+    score is the accuracy, a share, or the negative of the mean cross-entropy in nats.
     """
     table, labels = dev.table(), dev.label_array()
     tokens = tokenizer.encode(table["question"].to_pylist(), table["passage"].to_pylist())
     pad_id = tokenizer.settings.pad_id
 
     def measure() -> float:
-        return accuracy(batched_logits(logits, tokens, pad_id, hardware.device, hardware.precision), labels)
+        found = batched_logits(logits, tokens, pad_id, hardware.device, hardware.precision)
+        return accuracy(found, labels) if by == "accuracy" else -cross_entropy(found, labels)
 
     return measure

@@ -9,7 +9,6 @@ from typing import Any
 
 from tmkd.machine import cores
 from tmkd.pretrained import model_config
-from tmkd.recipe.fit import FitSpec
 
 # Pairs/s of a 12-layer, 768-wide encoder on one modern core at 64 token ids; other models are scaled from it.
 _TRAINED_PER_CORE = 1.1
@@ -28,9 +27,9 @@ class Estimate:
     bytes: int
 
 
-def training_seconds(model: Path, layers: int | None, pairs: int, fit: FitSpec) -> float:
-    """Seconds to train a model folder, or its bottom `layers`, on so many pairs."""
-    return pairs * fit.epochs / _TRAINED_PER_CORE / cores() * _work(model, layers)
+def training_seconds(model: Path, layers: int | None, pairs: int) -> float:
+    """Seconds to train a model folder, or its bottom `layers`, on so many pairs, each epoch's counted."""
+    return pairs / _TRAINED_PER_CORE / cores() * _work(model, layers)
 
 
 def scoring_seconds(model: Path, layers: int | None, pairs: int) -> float:

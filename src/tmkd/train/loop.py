@@ -70,7 +70,7 @@ def fit(
     claim_workdir(work, _fingerprint(model, examples, training))
     checkpoint, seconds = newest(work) or (None, 0.0)
     started = time.monotonic() - seconds
-    steps = BatchPlan(len(examples), settings.batch, settings.epochs, training.seed)
+    steps = BatchPlan(len(examples), settings.batch, settings.epochs, training.seed, training.steps)
     best = Best(work)
     arguments = _arguments(training, len(steps), work)
     with _dropout(model, settings.dropout), StepQueue(examples, steps, training.hardware.device) as queue:
@@ -90,7 +90,7 @@ def fit(
     if dev is not None:
         best.load_into(model)
     model.eval()
-    epoch = settings.epochs if dev is None else best.epoch
+    epoch = steps.epochs if dev is None else best.epoch
     seconds = time.monotonic() - started
     losses = mean_losses(trainer.state.log_history)
     return FitReport(best.scores, epoch, trainer.state.global_step, seconds, training.hardware.precision, losses)
@@ -123,7 +123,7 @@ def _fingerprint(model: nn.Module, examples: Examples, training: Training) -> st
         content.update(name.encode())
         content.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     chosen = training.settings.model_dump(exclude={"checkpoint_steps", "tensorboard"})
-    own = [chosen, training.golden, training.alpha, training.seed, training.hardware.precision]
+    own = [chosen, training.golden, training.alpha, training.seed, training.hardware.precision, training.steps]
     return digest_json([*own, content.hexdigest()])
 
 

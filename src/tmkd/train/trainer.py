@@ -31,6 +31,7 @@ class Training:
     """Choices of one fit beside its model and its examples: settings, α of Eq. 5, seed, device and precision.
 
     `soft_only`: a pair without a golden label has the teachers' loss alone; `masked`: a teacher may lack a score.
+    `steps` are optimiser steps, taken instead of the settings' epochs.
     """
 
     settings: FitSpec
@@ -39,6 +40,7 @@ class Training:
     hardware: Hardware
     soft_only: bool = False
     masked: bool = False
+    steps: int | None = None
 
     @property
     def golden(self) -> bool:

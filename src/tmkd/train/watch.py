@@ -53,11 +53,11 @@ class Watch(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         step = state.global_step
-        epoch, within = divmod(step, self.steps.per_epoch)
+        epoch = self.steps.ended(step)
         print_now = time.monotonic() - self.printed >= EVERY or step == len(self.steps)
-        if len(self.losses) >= READ_EVERY or print_now or within == 0 or control.should_save:
+        if len(self.losses) >= READ_EVERY or print_now or epoch is not None or control.should_save:
             self._read_losses(state)
-        if self.dev is not None and within == 0 and len(self.best.scores) < epoch:
+        if self.dev is not None and epoch is not None and len(self.best.scores) < epoch:
             self._measure(self.dev)
         if print_now:
             self._print_progress(step)
