@@ -1,0 +1,149 @@
+"""Settings of each row's last stage, chosen on dev by one rule for all rows (settings_rule.py).
+
+    python -m benchmarks.settings recipes/webqa.yaml --rows bert-3 tmkd
+
+The run's teachers, their scores and the first stages are taken as they are: `tmkd score` comes first. Each fit that is
+tried becomes a student of the run folder, so a stopped search goes on, and the chosen fits are made when the printed
+lines stand in the recipe; `tmkd clean` removes the others. A row with `steps_of` is tried with each rate alone, after
+the row that it names. Test sets are not read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from benchmarks.settings_rule import EPOCHS, Fit, Setting, Tried, chosen, tries
+
+from tmkd.errors import TmkdError, UsageError, did_you_mean
+from tmkd.flow.distill import distill_steps
+from tmkd.flow.run_folder import RunFolder
+from tmkd.flow.runner import lock_run
+from tmkd.process import tune_process
+from tmkd.recipe.reader import read_recipe
+from tmkd.recipe.schema import Recipe
+from tmkd.recipe.seeds import SeedsSpec
+from tmkd.store import sealed
+
+RATES = (5e-5, 1e-4, 2e-4)
+
+
+def with_setting(recipe: Recipe, row: str, setting: Setting, epochs: int) -> Recipe:
+    """The recipe with one row, its last stage trained with this setting, and with its first seeds alone."""
+    *first, last = recipe.rows[row].stages
+    fit = last.fit.model_copy(update={**setting, "epochs": epochs, "keep": "cross_entropy"})
+    stages = (*first, last.model_copy(update={"fit": fit}))
+    counted = {stage.steps_of: recipe.rows[stage.steps_of] for stage in stages if stage.steps_of is not None}
+    rows = {**counted, row: recipe.rows[row].model_copy(update={"stages": stages})}
+    seeds = SeedsSpec(students=recipe.seeds.students[:1], teachers=recipe.seeds.teachers[:1])
+    return recipe.model_copy(update={"rows": rows, "seeds": seeds, "export": None, "serve": None})
+
+
+def trained(recipe: Recipe, base: Path, folder: Path, row: str, setting: Setting, epochs: int) -> list[float]:
+    """Train a row's students where they are not there yet: their mean cross-entropy on dev after each epoch.
+
+    `base` is the recipe's own folder, `folder` the run's. Raises: TmkdError when a teacher has not scored what the row
+    learns from.
+    """
+    run = RunFolder(with_setting(recipe, row, setting, epochs), base, folder)
+    placed = [(task, seed) for name, task, seed in run.placed_rows() if name == row]
+    chains = [(chain, seed) for task, seed in placed for _, chain in run.row_students(row, task, seed)]
+    needed = {run.student_folder(chain[:depth], seed) for chain, seed in chains for depth in range(1, len(chain) + 1)}
+    for step in distill_steps(run):
+        counted = step.folder.parent == run.folder / "students" and step.folder not in needed
+        if not counted and step.state().kind != "done":
+            step.execute()
+    scores = [sealed(run.student_folder(chain, seed)).facts["dev"] for chain, seed in chains]
+    return [-float(score) for score in np.mean(scores, axis=0)]
+
+
+def _trained_afresh(given: argparse.Namespace, row: str, setting: Setting, epochs: int) -> list[float]:
+    """As `trained`, in a process of its own: one that has trained for long is slower."""
+    tune_process()
+    return trained(*_opened(given), row, setting, epochs)
+
+
+def _opened(given: argparse.Namespace) -> tuple[Recipe, Path, Path]:
+    """The recipe, its own folder and the run's."""
+    recipe = read_recipe(given.recipe, given.changes)
+    return recipe, given.recipe.resolve().parent, given.runs / recipe.name
+
+
+def search(
+    recipe: Recipe, row: str, fit: Fit, rates: Iterable[float] = RATES, epochs: Sequence[int] = EPOCHS
+) -> list[Tried]:
+    """All fits of a row that the rule tries; a line on stderr for each rate."""
+    last = recipe.rows[row].stages[-1]
+    found: list[Tried] = []
+    for rate in rates:
+        found += tries(fit, {"learning_rate": rate}, epochs if last.steps_of is None else (last.fit.epochs,))
+        one = found[-1]
+        best = f"best after {one.best_epoch}: cross-entropy on dev {one.cross_entropy:.4f}"
+        print(f"{row}: rate {rate:.0e}, {one.epochs} epochs, {best}", file=sys.stderr, flush=True)
+    return found
+
+
+def fit_line(one: Tried) -> str:
+    """The keys of a stage's `fit` that were chosen, as a recipe has them."""
+    return f"fit: {{learning_rate: {one.setting['learning_rate']:.1e}, epochs: {one.epochs}, keep: cross_entropy}}"
+
+
+def table(tried: Mapping[str, Sequence[Tried]]) -> str:
+    """Markdown table of all fits, those chosen in bold."""
+    lines = ["| row | rate | epochs | best epoch | cross-entropy on dev |", "|---|---|---|---|---|"]
+    for row, found in tried.items():
+        best = chosen(found)
+        for one in found:
+            rate, cost = f"{one.setting['learning_rate']:.0e}", f"{one.cross_entropy:.4f}"
+            cells = [row, rate, str(one.epochs), str(one.best_epoch), cost]
+            lines.append(f"| {' | '.join(f'**{cell}**' if one is best else cell for cell in cells)} |")
+    return "\n".join(lines)
+
+
+def searched_rows(recipe: Recipe, named: Sequence[str]) -> list[str]:
+    """The rows named, or all that take part in `tmkd run`: those whose last stage dev can choose.
+
+    Raises: UsageError for a name that is no row's.
+    """
+    for name in named:
+        if name not in recipe.rows:
+            raise UsageError(f"--rows: no row '{name}'; {did_you_mean(name, recipe.rows)}")
+    rows = named or list(recipe.without_extras().rows)
+    return [row for row in rows if recipe.rows[row].stages[-1].alpha < 1]
+
+
+def main() -> None:
+    """Read the options, search, and print the lines for the recipe and the table."""
+    options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    options.add_argument("recipe", type=Path)
+    options.add_argument("--rows", nargs="+", default=[], help="without it: all rows that are not extra")
+    options.add_argument("--runs", type=Path, default=Path("runs"))
+    options.add_argument("--set", dest="changes", action="append", default=[], help="a change of the recipe")
+    given = options.parse_args()
+    tried = {}
+    try:
+        recipe, _, folder = _opened(given)
+        rows = searched_rows(recipe, given.rows)
+        with (
+            lock_run(folder, given.recipe),
+            ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool,
+        ):
+            for row in rows:
+
+                def fit(setting: Setting, epochs: int, row: str = row) -> list[float]:
+                    return pool.submit(_trained_afresh, given, row, setting, epochs).result()
+
+                tried[row] = search(recipe, row, fit)
+                print(f"{row}: {fit_line(chosen(tried[row]))}", flush=True)
+    except TmkdError as error:
+        sys.exit(f"error: {error}")
+    print(f"\n{table(tried)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""The search for settings on dev, whole, at tiny size."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import yaml
+from benchmarks import settings
+from benchmarks.settings_rule import Setting, Tried, chosen
+
+import tiny
+from finished_steps import steps_made
+from tiny import Call, World
+from tmkd.errors import UsageError
+from tmkd.recipe.reader import read_recipe
+
+
+def test_a_setting_changes_the_last_stage_of_its_row_alone(world: World) -> None:
+    recipe = read_recipe(world.recipe, ["seeds={students: [3, 4], teachers: [2, 1]}"])
+    changed = settings.with_setting(recipe, "tmkd", {"learning_rate": 5e-5}, 16)
+    assert list(changed.rows) == ["tmkd"]
+    assert changed.rows["tmkd"].stages[0] == recipe.rows["tmkd"].stages[0]
+    fit = changed.rows["tmkd"].stages[1].fit
+    assert (fit.learning_rate, fit.epochs, fit.keep) == (5e-5, 16, "cross_entropy")
+    assert fit.batch == recipe.rows["tmkd"].stages[1].fit.batch
+    assert (changed.seeds.students, changed.seeds.teachers) == ((3,), (2,))
+
+
+def test_rows_are_those_that_dev_can_choose(world: World) -> None:
+    tiny.change(world.recipe, "rows.first", {"stages": ["pretrain"]})
+    tiny.change(world.recipe, "rows.mkd.extra", True)
+    recipe = read_recipe(world.recipe)
+    assert settings.searched_rows(recipe, []) == ["bert-3", "1-o-1", "1avg-o-1", "m-o-m", "tkd", "tmkd"]
+    assert settings.searched_rows(recipe, ["mkd", "first"]) == ["mkd"]
+    with pytest.raises(UsageError, match="no row 'tmdk'; did you mean 'tmkd'"):
+        settings.searched_rows(recipe, ["tmdk"])
+
+
+def test_the_table_has_every_fit_and_marks_the_chosen() -> None:
+    rate = {"learning_rate": 5e-5}
+    tried = [Tried(rate, 4, 4, 0.61), Tried(rate, 8, 5, 0.52)]
+    assert settings.table({"bert-3": tried}).splitlines()[2:] == [
+        "| bert-3 | 5e-05 | 4 | 4 | 0.6100 |",
+        "| **bert-3** | **5e-05** | **8** | **5** | **0.5200** |",
+    ]
+    assert settings.fit_line(chosen(tried)) == "fit: {learning_rate: 5.0e-05, epochs: 8, keep: cross_entropy}"
+
+
+def test_a_control_is_tried_with_each_rate_alone(world: World) -> None:
+    stage = {"use": "finetune", "teachers": [], "alpha": 0.0, "steps_of": "tmkd"}
+    tiny.change(world.recipe, "rows.long", {"stages": [stage]})
+    asked: list[tuple[float, int]] = []
+
+    def fit(setting: Setting, epochs: int) -> list[float]:
+        asked.append((setting["learning_rate"], epochs))
+        return [0.5, 0.4, 0.3]
+
+    found = settings.search(read_recipe(world.recipe), "long", fit, (1e-4, 2e-4))
+    assert asked == [(1e-4, 5), (2e-4, 5)]
+    assert [one.best_epoch for one in found] == [3, 3]
+
+
+def test_what_the_search_trained_is_done_when_its_line_stands_in_the_recipe(finished: World, tmkd: Call) -> None:
+    recipe = read_recipe(finished.recipe)
+    fit = partial(settings.trained, recipe, finished.recipe.parent, finished.run, "tmkd")
+    before = {path.name for path in (finished.run / "students").iterdir()}
+    found = settings.search(recipe, "tmkd", fit, (1e-2, 1e-3), (1, 2))
+    assert {(one.setting["learning_rate"], one.epochs) for one in found} >= {(1e-2, 1), (1e-3, 1)}
+    assert all(0 < one.cross_entropy < 2 for one in found)
+    made = {path.name for path in (finished.run / "students").iterdir()} - before
+    assert len(made) == len(found)  # a student for each fit, and no other first stage
+    assert fit({"learning_rate": 1e-2}, 1)[0] == found[0].cross_entropy
+    key, _, line = settings.fit_line(chosen(found)).partition(": ")
+    values = {**yaml.safe_load(line)}
+    tiny.change(finished.recipe, "rows.tmkd.stages", ["pretrain", {"use": "finetune", key: values}])
+    said = tmkd("run", finished.recipe, "--runs", finished.runs)
+    assert steps_made(said) == ["evaluate/toy/tmkd", "evaluate/report"]
