@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,6 +150,25 @@ def target(what: str, reached: float, limit: float, unit: str, most: bool = True
 def asked(question: str, **more: object) -> dict[str, Any]:
     """Request of /answer."""
     return {"path": f"/answer?q={quote_plus(question)}" + "".join(f"&{name}={value}" for name, value in more.items())}
+
+
+@contextmanager
+def sampled(measure: Callable[[], float], seconds: float) -> Iterator[list[float]]:
+    """Call a function every so many seconds; the list has what it gave."""
+    values: list[float] = []
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(seconds):
+            values.append(measure())
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield values
+    finally:
+        ended.set()
+        thread.join()
 
 
 class Bench:
@@ -308,8 +327,10 @@ class Bench:
             alone = load(server, requests, times=poisson(0.1 * rate, self.given.seconds))
             warm = load(server, requests, times=poisson(2 * rate, 10), connections=512)
             before = server.memory()
-            some = load(server, requests, times=poisson(2 * rate, self.given.soak), connections=512)
+            with sampled(server.memory, self.given.soak / 10) as memory:
+                some = load(server, requests, times=poisson(2 * rate, self.given.soak), connections=512)
             some.told("overload")
+            print(f"  memory, MiB: {before:.1f}, " + ", ".join(f"{one:.1f}" for one in memory))
             warm.told("its first 10 s")
             info = server.info()
             bound = 1000 * info["max_batch_tokens"] / info["tokens_per_second"] + 1.5 * alone.p(99)
