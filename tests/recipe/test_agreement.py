@@ -44,6 +44,16 @@ def test_votes_are_for_a_tasks_files_only(changes: dict[str, Any], key: str) -> 
     assert recipe(tasks={"toy": sets}).tasks["toy"].dev[0].votes is not None
 
 
+@pytest.mark.parametrize(
+    "more", [{"imported": "logits"}, {"score_columns": ["a"]}, {"repeated": "mean"}, {"file": {"where": {"a": "b"}}}]
+)
+def test_a_fragment_says_itself_what_it_holds(more: dict[str, Any]) -> None:
+    file = {"file": "t1.npz", **more.get("file", {})}
+    with pytest.raises(ValidationError, match=r"teachers\.t1\.file: t1\.npz holds a teacher's logits by pair; name it"):
+        recipe(teachers={"t1": {"task": "toy", **more, "file": file}, "t2": {"task": "toy", "base": "b"}})
+    assert recipe(teachers={"t1": {"task": "toy", "file": "t1.npz", "missing": "drop"}}).teachers["t1"].file is not None
+
+
 @pytest.mark.parametrize("part", ["documents", "run"])
 def test_a_layout_is_for_pairs(part: str) -> None:
     lists = {"file": "a.jsonl", "layout": "flagembedding"}

@@ -12,6 +12,7 @@ import pytest
 
 import tiny
 from tmkd.data.labels import LabelSet
+from tmkd.data.logit_fragment import write_logits
 from tmkd.data.pairs import Corpus
 from tmkd.data.softlabels import SoftLabels, TeacherColumn
 from tmkd.errors import TmkdError
@@ -192,3 +193,32 @@ def test_pairs_without_text_are_left_out_on_request_and_counted(tmp_path: Path) 
     (tmp_path / "scores.tsv").write_text("1\t2\t7\t98\t99\n")
     with pytest.raises(TmkdError, match=r"scores\.tsv: none of its pairs has both texts and a score"):
         read(tmp_path, file=HOFSTAETTER, **told)
+
+
+def fragment(folder: Path, of: Corpus, logits: np.ndarray) -> None:
+    """Write the logits of a corpus as another machine's teacher gave them."""
+    write_logits(folder / "results", "t1", LABELS, {"web": (of.id_array(), logits)}, {})
+
+
+def test_logits_of_another_machine_are_matched_by_pair(tmp_path: Path, corpus: Callable[..., Corpus]) -> None:
+    theirs = corpus([(*pair, None) for pair in PAIRS], name="theirs")
+    logits = np.random.default_rng(0).normal(size=(len(PAIRS), 2)).astype(np.float32)
+    fragment(tmp_path, theirs, logits)
+    assert read(tmp_path, file="results/teachers/t1.npz") == {"scores": len(PAIRS)}
+    ours = corpus([(*pair, None) for pair in PAIRS[::-1]], shard_rows=4)
+    values, gaps = matched(tmp_path, ours)
+    assert gaps == 0
+    np.testing.assert_array_equal(values, logits[::-1].astype(np.float16))
+
+
+def test_a_pair_that_the_other_machine_has_not_is_an_error_or_dropped(
+    tmp_path: Path, corpus: Callable[..., Corpus]
+) -> None:
+    fragment(tmp_path, corpus([(*PAIRS[0], None)], name="theirs"), np.array([[1.0, 2.0]], np.float32))
+    read(tmp_path, file="results/teachers/t1.npz")
+    ours = corpus([(*pair, None) for pair in PAIRS[:2]])
+    with pytest.raises(TmkdError, match=r"teacher judge: no imported score for the pair"):
+        matched(tmp_path, ours)
+    values, gaps = matched(tmp_path, ours, missing="drop")
+    assert gaps == 1
+    np.testing.assert_array_equal(values, [[1, 2], [np.nan, np.nan]])

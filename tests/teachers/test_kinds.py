@@ -28,13 +28,14 @@ from tmkd.train.hardware import Hardware
         ({"model": "it"}, ReadyMade, "it"),
         ({"similarity": "it"}, Similarity, "it"),
         ({"file": "s.tsv"}, Imported, None),
+        ({"file": "t1.npz"}, Imported, None),
     ],
 )
 def test_a_recipes_entry_becomes_one_kind(entry: dict[str, Any], kind: type, pretrained: str | None) -> None:
     teacher = teacher_of("t", TeacherSpec.model_validate({"task": "toy", **entry}))
     assert type(teacher) is kind
     assert (teacher.name, teacher.pretrained) == ("t", pretrained)
-    assert teacher.scores_by_default == (kind is not Imported)
+    assert teacher.scores_by_default == (entry.get("file") != "s.tsv")  # a fragment has all that its teacher scored
 
 
 def test_a_teacher_is_made_from_its_tasks_pairs_a_model_or_a_file(world: World) -> None:

@@ -10,10 +10,11 @@ from tmkd.recipe.rows import is_papers
 from tmkd.recipe.seeds import OWN
 
 if TYPE_CHECKING:
-    from tmkd.recipe.schema import Recipe
+    from tmkd.recipe.schema import Recipe, TeacherSpec
     from tmkd.recipe.serving import ServeSpec
 
 BM25 = "bm25"  # row of the report, as "ensemble" is
+FRAGMENT = ".npz"  # ending of the logits that another run's teacher gave
 
 
 def check(recipe: Recipe) -> None:
@@ -58,6 +59,8 @@ def check(recipe: Recipe) -> None:
         own = recipe.tasks[teacher.task]
         if teacher.similarity is not None and (len(own.labels) != 2 or own.positive != own.labels[1]):
             raise ValueError(f"teachers.{name}.similarity: fits two classes, the positive one last; give another kind")
+        if teacher.file is not None and teacher.file.file.endswith(FRAGMENT):
+            _check_fragment(name, teacher, teacher.file)
         for corpus in teacher.scores or ():
             if corpus not in (*recipe.collect, teacher.task):
                 known = ", ".join([*recipe.collect, teacher.task])
@@ -127,3 +130,11 @@ def _beside_tasks(recipe: Recipe) -> Iterator[tuple[str, SourceSpec]]:
     if recipe.serve is not None and isinstance(recipe.serve.questions, SourceSpec):
         yield "serve.questions", recipe.serve.questions
     yield from ((f"teachers.{name}.file", one.file) for name, one in recipe.teachers.items() if one.file is not None)
+
+
+def _check_fragment(name: str, teacher: TeacherSpec, file: SourceSpec) -> None:
+    if {"imported", "score_columns", "repeated"} & teacher.model_fields_set or file.model_fields_set != {"file"}:
+        raise ValueError(
+            f"teachers.{name}.file: {file.file} holds a teacher's logits by pair; name it alone, without columns, "
+            "layout, imported, score_columns and repeated"
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,12 +12,14 @@ import pyarrow.parquet as pq
 
 from tmkd.data.labels import LabelSet
 from tmkd.data.layouts import read_layout
+from tmkd.data.logit_fragment import read_logits
 from tmkd.data.pairs import Corpus, pair_id
 from tmkd.data.softlabels import logits_from, shard_path, write_shard
 from tmkd.data.sources import read_columns
 from tmkd.data.words import visible
 from tmkd.errors import TmkdError
 from tmkd.recipe import schema
+from tmkd.recipe.agreement import FRAGMENT
 from tmkd.recipe.parts import SourceSpec
 
 STORED = "scores.parquet"
@@ -29,11 +31,16 @@ def read_scores(
 ) -> tuple[list[str], np.ndarray, dict[str, int]]:
     """Read a file of pairs and scores, in any layout: pair ids, each once, and logits float32 (pairs, classes).
 
+    A fragment (.npz) has logits by the first digits of the pairs' ids.
+
     A score s is the pair (0, s), a probability p is (0, log p/(1-p)); C columns may hold logits or probabilities.
     Counts: `scores`, `duplicates` (rows whose pair was there already), `left_out` (pairs without text or score).
     Raises: TmkdError naming file and row for NaN, a wrong number of columns, or a pair scored twice differently, unless
     the teacher takes the mean of these.
     """
+    if source.file.endswith(FRAGMENT):
+        known, logits = read_logits(base / Path(source.file).expanduser(), labels)
+        return known, logits, {"scores": len(known)}
     if source.layout == "rows":
         table, left_out = read_columns(source, base, teacher.score_columns), 0
         rows = np.arange(1, table.num_rows + 1)
@@ -115,13 +122,13 @@ def match_scores(name: str, stored: Path, corpus: Corpus, folder: Path, teacher_
     """
     table = pq.read_table(stored / STORED)
     logits = np.stack(table["logits"].to_numpy()).astype(np.float32)
-    place = {key: row for row, key in enumerate(table["id"].to_pylist())}
+    row_of = rows_by_id(table["id"].to_pylist())
     gaps = 0
     for index, entry in enumerate(corpus.shards):
         shard = corpus.shard(index)
         if missing == "error":
-            require_scores(name, place, shard)
-        rows = np.array([place.get(key, -1) for key in shard["id"].to_pylist()])
+            require_scores(name, row_of, shard)
+        rows = np.array([row_of(key) for key in shard["id"].to_pylist()])
         absent = rows < 0
         scores = logits[rows]
         scores[absent] = np.nan
@@ -131,10 +138,17 @@ def match_scores(name: str, stored: Path, corpus: Corpus, folder: Path, teacher_
     return gaps
 
 
-def require_scores(name: str, known: Container[str], table: pa.Table) -> None:
-    """Check that all pairs have a score, `known` by their ids. Raises: TmkdError naming the first pair without one."""
+def rows_by_id(ids: Sequence[str]) -> Callable[[str], int]:
+    """Function from a pair's id to its row among `ids`, −1 without one; `ids` may be cut to their first digits."""
+    place = {key: row for row, key in enumerate(ids)}
+    digits = len(next(iter(ids), ""))
+    return lambda key: place.get(key[:digits], -1)
+
+
+def require_scores(name: str, row_of: Callable[[str], int], table: pa.Table) -> None:
+    """Check that all pairs have a score; `row_of` is `rows_by_id`'s. Raises: TmkdError naming the first without one."""
     for row, key in enumerate(table["id"].to_pylist()):
-        if key not in known:
+        if row_of(key) < 0:
             pair = table.slice(row, 1).to_pylist()[0]
             raise TmkdError(
                 f"teacher {name}: no imported score for the pair '{pair['question'][:60]}' / '{pair['passage'][:60]}' "

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from tmkd.errors import TmkdError
+from tmkd.recipe.agreement import FRAGMENT
 from tmkd.recipe.parts import SourceSpec
 from tmkd.recipe.schema import Recipe, TeacherSpec
 from tmkd.store import digest_file, digest_json
@@ -204,7 +205,10 @@ class Imported:
     file: SourceSpec
 
     pretrained = None
-    scores_by_default = False
+
+    @property
+    def scores_by_default(self) -> bool:
+        return self.file.file.endswith(FRAGMENT)  # it has all that its teacher scored
 
     def folder(self, run: Run) -> Path:
         return run.teacher_folder(self.name)
@@ -219,13 +223,12 @@ class Imported:
         return settings_of(self.spec)
 
     def check(self, run: Run, pairs: Mapping[str, pa.Table]) -> None:
-        from tmkd.teachers.imported import read_scores, require_scores
+        from tmkd.teachers.imported import read_scores, require_scores, rows_by_id
 
         ids, _, _ = read_scores(self.file, self.spec, run.labels(self.spec.task), run.base)
-        if self.spec.missing == "error":
-            known = frozenset(ids)
-            for table in pairs.values():
-                require_scores(self.name, known, table)
+        row_of = rows_by_id(ids)
+        for table in pairs.values() if self.spec.missing == "error" else ():
+            require_scores(self.name, row_of, table)
 
     def make(self, run: Run, folder: Path) -> Facts:
         from tmkd.teachers.imported import store_scores
@@ -255,5 +258,4 @@ def _open(teacher: FineTuned | ReadyMade, run: Run, hardware: Hardware) -> Netwo
     from tmkd.teachers.network import load
 
     spec = teacher.spec
-    labels = run.labels(spec.task)
-    return load(teacher.folder(run), labels, spec.classes, spec.max_length, hardware, teacher.name)
+    return load(teacher.folder(run), run.labels(spec.task), spec.classes, spec.max_length, hardware, teacher.name)
