@@ -72,3 +72,10 @@ def test_threads_are_torchs_where_it_is_loaded() -> None:
     import torch
 
     assert machine.threads() == torch.get_num_threads()
+
+
+@pytest.mark.parametrize(("share", "expected"), [("1", 1), ("0", 1), ("3", 3), ("100", 4), ("", 4), ("two", 4)])
+def test_a_process_uses_its_share_of_the_cores(monkeypatch: pytest.MonkeyPatch, share: str, expected: int) -> None:
+    monkeypatch.setattr(machine, "_available_cores", lambda: 4)
+    monkeypatch.setenv(machine.SHARE, share)
+    assert machine.cores() == expected

@@ -11,10 +11,17 @@ from pathlib import Path
 CPUINFO = Path("/proc/cpuinfo")
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_CGROUP = Path("/proc/self/cgroup")
+SHARE = "TMKD_CORES"  # in the environment: most cores that a process may use, where several share the machine
 
 
 def cores() -> int:
-    """Number of cores this process may use, at least 1: its affinity, and a container's limit on processor time."""
+    """Number of cores this process may use, at least 1: its share, its affinity, and a container's processor time."""
+    share = os.environ.get(SHARE, "")
+    available = _available_cores()
+    return min(available, max(1, int(share))) if share.isdecimal() else available
+
+
+def _available_cores() -> int:
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limit = cgroup_limit(CGROUPS, OWN_CGROUP)
     # A container with the time of 1.5 cores keeps two threads busy most of the time.

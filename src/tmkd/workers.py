@@ -50,12 +50,16 @@ def map_in_processes(
 
 def _begin(parent: int, make: Callable[..., Callable[[Any], Any]], given: tuple[Any, ...]) -> None:
     global _work
-    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    end_with(parent)
     _work = make(*given)
 
 
+def end_with(parent: int) -> None:
+    """End this process with the one that began it, also when that one was killed and could not say so."""
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+
+
 def _follow(parent: int) -> None:
-    """End with the process that began this one, also when that one was killed and could not say so."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)

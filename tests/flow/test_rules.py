@@ -10,10 +10,9 @@ import pytest
 
 from tiny import World
 from tmkd.flow import rules
-from tmkd.flow.plan import steps
+from tmkd.flow.plan import states, steps
 from tmkd.flow.rules import Rules, rules_of
 from tmkd.flow.run_folder import RunFolder
-from tmkd.flow.runner import states
 from tmkd.flow.step import KEPT_UNDER, RULES, Step
 from tmkd.recipe.reader import read_recipe
 from tmkd.store import json_bytes, read_manifest, sealed

@@ -13,7 +13,19 @@ from rich.text import Text
 from tmkd import process
 from tmkd.cli.bundle import Json, bench, rank
 from tmkd.cli.evaluate import evaluate
-from tmkd.cli.options import All, Changes, RecipeFile, Runs, err, open_run, out, work_on
+from tmkd.cli.options import (
+    All,
+    Changes,
+    JobCount,
+    RecipeFile,
+    Runs,
+    WorkerCount,
+    err,
+    open_run,
+    out,
+    share_cores,
+    work_on,
+)
 from tmkd.cli.output import replace_what_cannot_be_written
 from tmkd.cli.serve import serve
 from tmkd.cli.start import init, words
@@ -33,17 +45,24 @@ _INTERRUPTED = 130  # what typer exits with after Ctrl-C
 
 @app.command()
 def run(
-    recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), json_: Json = False, all_: All = False
+    recipe: RecipeFile,
+    set_: Changes = None,
+    runs: Runs = Path("runs"),
+    json_: Json = False,
+    all_: All = False,
+    jobs: JobCount = 1,
+    workers: WorkerCount = None,
 ) -> None:
     """Do all that is missing or stale, from pairs to report, and print the table."""
     from tmkd.cli.show import show_report
     from tmkd.flow.plan import VERBS
     from tmkd.flow.runner import NotServed
 
+    share = share_cores(jobs, workers)
     try:
-        show_report(work_on(recipe, set_, runs, VERBS, all_), json_)
+        show_report(work_on(recipe, set_, runs, VERBS, all_, share), json_)
     except NotServed:  # told below the table, which is made without the bundle
-        show_report(work_on(recipe, [*(set_ or ()), "serve=null", "export=null"], runs, VERBS, all_), json_)
+        show_report(work_on(recipe, [*(set_ or ()), "serve=null", "export=null"], runs, VERBS, all_, share), json_)
         raise
 
 

@@ -16,9 +16,8 @@ from tmkd.cli.output import print_json
 from tmkd.flow.evaluate import BUNDLE
 from tmkd.flow.export import FRONTIER, FRONTIER_PAGE
 from tmkd.flow.measured import measured_rows
-from tmkd.flow.plan import seeds_line
+from tmkd.flow.plan import seeds_line, states
 from tmkd.flow.run_folder import RunFolder
-from tmkd.flow.runner import states
 from tmkd.machine import machine_line
 from tmkd.progress import clock
 from tmkd.store import read_manifest, sealed, verify, versions, write_atomic

@@ -15,8 +15,8 @@ from tmkd.errors import TmkdError, UsageError
 from tmkd.flow.evaluate import scored
 from tmkd.flow.measure import comparisons, measured_on, members
 from tmkd.flow.measured import measured_rows
+from tmkd.flow.plan import states
 from tmkd.flow.run_folder import RunFolder
-from tmkd.flow.runner import states
 from tmkd.recipe.parts import SourceSpec
 from tmkd.store import verify
 

@@ -171,7 +171,9 @@ def _frontier(run: RunFolder, settings: ExportSpec) -> Step:
         return Estimate(measured.pairs, 1 + seconds, 1 << 20)
 
     chosen = {"budget_ms": settings.budget_ms, "evaluate": measured.model_dump(mode="json")}
-    return Step("frontier/report", "frontier", run.folder / "frontier", needs, chosen, make, estimate=estimate)
+    return Step(
+        "frontier/report", "frontier", run.folder / "frontier", needs, chosen, make, alone=True, estimate=estimate
+    )
 
 
 def _dev_accuracies(run: RunFolder, task: str, rows: Container[str]) -> dict[str, float | None]:

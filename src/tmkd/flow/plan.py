@@ -16,6 +16,7 @@ from tmkd.flow.run_folder import RunFolder
 from tmkd.flow.step import Step
 from tmkd.flow.teach import score_step, teach_step
 from tmkd.flow.yardsticks import yardstick_steps
+from tmkd.store import State
 
 VERBS = ("collect", "teach", "score", "distill", "evaluate", "export", "frontier", "precompute")
 
@@ -74,3 +75,19 @@ def seeds_line(run: RunFolder) -> str:
     """Number of students, and the seeds that they are made with."""
     students, teachers = (", ".join(map(str, seeds)) for seeds in (run.seeds.students, run.seeds.teachers))
     return f"students of the rows: {trained_students(run)} (students' seeds {students}; teachers' seeds {teachers})"
+
+
+def states(run: RunFolder) -> Iterator[tuple[Step, State, str]]:
+    """Iterate over every step with its state and the undone step it depends on: then it is stale or missing itself.
+
+    A step that is made before the next one is asked for counts as done.
+    """
+    undone: dict[Path, str] = {}
+    for step in steps(run):
+        now = step.state()
+        waiting = next((undone[folder] for folder in step.needs.values() if folder in undone), "")
+        if now.kind == "done" and waiting:
+            now = State("stale", f"needs {waiting}", now.seconds)
+        yield step, now, waiting
+        if waiting or (now.kind != "done" and step.state().kind != "done"):
+            undone[step.folder] = step.title

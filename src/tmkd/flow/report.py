@@ -128,6 +128,7 @@ def report_step(run: RunFolder) -> Step:
         settings,
         lambda folder: report(run, folder),
         waits=waits,
+        alone=True,
         estimate=lambda sizes: _estimate(run, sizes),
     )
 

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,78 +17,105 @@ from tmkd.data.utf8 import without_mark
 from tmkd.errors import TmkdError
 from tmkd.flow.check import check_bodies
 from tmkd.flow.health import drawn_poolers
-from tmkd.flow.plan import steps
+from tmkd.flow.plan import states, steps
 from tmkd.flow.run_folder import RunFolder
+from tmkd.flow.side_by_side import StepFailed, work_side_by_side
 from tmkd.flow.step import KEY, Step
 from tmkd.process import earlier_steps
 from tmkd.progress import clock
-from tmkd.store import MANIFEST, State
+from tmkd.store import MANIFEST, Manifest, State
 
 
 class NotServed(TmkdError):
     """Failure of the export or of what is made of the bundle; all else can be made without it."""
 
 
-def work(run: RunFolder, recipe: Path, verbs: Container[str], console: Console, between: Callable[[int], None]) -> None:
-    """Make every step of some verbs that is missing or stale, in order, and print each.
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    """Steps made at once, and the cores that each of them has for its processes and threads."""
 
-    `recipe` is the file that `run` was read from; `between` is called after each step made, with their number so far.
+    steps: int
+    cores: int
+
+
+def work(
+    run: RunFolder,
+    recipe: Path,
+    verbs: Container[str],
+    console: Console,
+    between: Callable[[int], None],
+    jobs: Jobs | None = None,
+) -> None:
+    """Make every step of some verbs that is missing or stale, in order, and print each; with `jobs` side by side.
+
+    `recipe` is the file that `run` was read from; `between` is called after each step made, with their number so far,
+    unless steps have processes of their own.
     Raises: NotServed when the export or the precomputation fails; TmkdError for another step, or a missing input.
     """
     for _ in steps(run):  # a name in the recipe that leads nowhere raises here, before hours of work
         pass
     check_bodies(run)
-    poolers = list(drawn_poolers(run))
+    lines = _Lines(console, list(drawn_poolers(run)), with_titles=jobs is not None)
     with lock_run(run.folder, recipe):
-        made = skipped = 0
-        for step, now, waiting in states(run):
-            if step.verb not in verbs:
-                continue
-            if waiting:
-                raise TmkdError(
-                    f"{step.title}: {waiting} is not done; run that verb first, or all with: tmkd run {recipe}"
-                )
-            if now.kind == "done":
-                skipped += 1
-                continue
-            reason = f" ({now.kind}: {now.why})" if now.kind == "stale" else ""
-            if step.verb in ("teach", "distill"):
-                for line in poolers:
-                    console.print(line, highlight=False, markup=False, soft_wrap=True)
-                poolers = []
-            console.print(f"[bold]{step.title}[/]{reason}", highlight=False, soft_wrap=True)
-            try:
-                manifest = step.execute()
-            except TmkdError as error:
-                if step.verb in ("export", "precompute"):
-                    raise NotServed(str(error)) from error
-                raise
-            made += 1
-            console.print(
-                f"  done in {clock(manifest.seconds)}{_fact_words(manifest.facts)}", highlight=False, markup=False
-            )
-            for line in manifest.facts.get("warnings", ()):
-                console.print(f"  warning: {line}", highlight=False, markup=False, soft_wrap=True)
-            between(made)
+        try:
+            if jobs is None:
+                _work_in_turn(run, recipe, verbs, lines, between)
+            else:
+                work_side_by_side(run, verbs, jobs.steps, jobs.cores, lines.begun, lines.ended)
+        except StepFailed as failure:
+            if failure.step.verb in ("export", "precompute") and isinstance(failure.__cause__, TmkdError):
+                raise NotServed(str(failure.__cause__)) from failure
+            raise failure.__cause__ or failure from None
         # Steps that this command made in an earlier process count as made now.
-        earlier = earlier_steps()
-        console.print(f"{made + earlier} steps done now, {skipped - earlier} were done already", highlight=False)
+        made = lines.made + earlier_steps()
+        every = sum(step.verb in verbs for step in steps(run))
+        console.print(f"{made} steps done now, {every - made} were done already", highlight=False)
 
 
-def states(run: RunFolder) -> Iterator[tuple[Step, State, str]]:
-    """Iterate over every step with its state and the undone step it depends on: then it is stale or missing itself.
+def _work_in_turn(
+    run: RunFolder, recipe: Path, verbs: Container[str], lines: _Lines, between: Callable[[int], None]
+) -> None:
+    """Make the steps in this process, one after the other. Raises: StepFailed from a step's TmkdError."""
+    for step, now, waiting in states(run):
+        if step.verb not in verbs:
+            continue
+        if waiting:
+            raise TmkdError(f"{step.title}: {waiting} is not done; run that verb first, or all with: tmkd run {recipe}")
+        if now.kind == "done":
+            continue
+        lines.begun(step, now)
+        try:
+            manifest = step.execute()
+        except TmkdError as error:
+            raise StepFailed(step) from error
+        lines.ended(step, manifest)
+        between(lines.made)
 
-    A step that is made before the next one is asked for counts as done.
-    """
-    undone: dict[Path, str] = {}
-    for step in steps(run):
-        now = step.state()
-        waiting = next((undone[folder] for folder in step.needs.values() if folder in undone), "")
-        if now.kind == "done" and waiting:
-            now = State("stale", f"needs {waiting}", now.seconds)
-        yield step, now, waiting
-        if waiting or (now.kind != "done" and step.state().kind != "done"):
-            undone[step.folder] = step.title
+
+class _Lines:
+    """Printed lines of a command: each step as it begins and ends; `made` counts those that ended."""
+
+    def __init__(self, console: Console, poolers: Sequence[str], with_titles: bool) -> None:
+        self._console, self._poolers, self._with_titles = console, poolers, with_titles
+        self.made = 0
+
+    def begun(self, step: Step, now: State) -> None:
+        """Print the step's title, and before the first training the poolers that are drawn anew."""
+        if step.verb in ("teach", "distill"):
+            for line in self._poolers:
+                self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+            self._poolers = ()
+        reason = f" ({now.kind}: {now.why})" if now.kind == "stale" else ""
+        self._console.print(f"[bold]{step.title}[/]{reason}", highlight=False, soft_wrap=True)
+
+    def ended(self, step: Step, manifest: Manifest) -> None:
+        """Print how long the step took and what it counted; with its title where others are printed between."""
+        self.made += 1
+        title = f"{step.title}:" if self._with_titles else " "
+        line = f"{title} done in {clock(manifest.seconds)}{_fact_words(manifest.facts)}"
+        self._console.print(line, highlight=False, markup=False, soft_wrap=self._with_titles)
+        for line in manifest.facts.get("warnings", ()):
+            self._console.print(f"{title} warning: {line}", highlight=False, markup=False, soft_wrap=True)
 
 
 def remove_unwanted(readings: Sequence[RunFolder], recipe: Path, console: Console) -> None:

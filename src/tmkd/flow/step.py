@@ -38,7 +38,8 @@ class Step:
 
     `make` gets the folder, with a scratch folder `.work` in it, and returns facts. `keep` are patterns of files that
     stay when the step is made anew: `make` itself finds out which of them still hold. `waits` names the step that must
-    be done before this one is even known. `estimate` gives its cost from the sizes of the corpora.
+    be done before this one is even known. A step that measures time is `alone`: no other runs beside it. `estimate`
+    gives its cost from the sizes of the corpora.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Step:
     keep: tuple[str, ...] = ()
     waits: str = ""
     shown: str = ""
+    alone: bool = False
     estimate: Callable[[Sizes], Estimate] = lambda sizes: Estimate(0, 1, 0)
 
     @property
