@@ -225,8 +225,7 @@ class Imported:
     def check(self, run: Run, pairs: Mapping[str, pa.Table]) -> None:
         from tmkd.teachers.imported import read_scores, require_scores, rows_by_id
 
-        ids, _, _ = read_scores(self.file, self.spec, run.labels(self.spec.task), run.base)
-        row_of = rows_by_id(ids)
+        row_of = rows_by_id(read_scores(self.file, self.spec, run.labels(self.spec.task), run.base)[0])
         for table in pairs.values() if self.spec.missing == "error" else ():
             require_scores(self.name, row_of, table)
 
