@@ -1,0 +1,81 @@
+"""The recipe of the paper: its settings beside the table in docs/paper.md, and its tasks in their official layouts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tmkd.collect.judgments import read_labelled
+from tmkd.data.labels import LabelSet
+from tmkd.recipe.reader import read_recipe
+from tmkd.recipe.schema import Recipe
+
+ROOT = Path(__file__).parents[2]
+LINES = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8").split("## The paper's settings")[1].splitlines()
+SETTINGS = [
+    (cells[1].strip(), cells[3].strip(), cells[4].strip().strip("`"))
+    for cells in (line.split("|") for line in LINES)
+    if len(cells) == 6 and "`" in cells[4]
+]
+
+MNLI = "index\tpromptID\tpairID\tgenre\tsentence1\tsentence2\tlabel1\tgold_label\n"
+SNLI = '{"annotator_labels": ["neutral"], "gold_label": "%s", "sentence1": "A man.", "sentence2": "%s"}\n'
+FILES = {
+    "MNLI/train.tsv": MNLI + '0\t1\t1n\tfiction\t"No, he said.\tHe "agreed".\tneutral\tneutral\n',
+    "snli_1.0/snli_1.0_train.jsonl": SNLI % ("-", "A dog.") + SNLI % ("entailment", "Somebody."),
+    "QNLI/train.tsv": "index\tquestion\tsentence\tlabel\n0\tWho won?\tThey won 3-1 in \"'94.\tentailment\n",
+    "RTE/train.tsv": "index\tsentence1\tsentence2\tlabel\n0\tIt rains.\tIt is dry.\tnot_entailment\n",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def recipe() -> Recipe:
+    return read_recipe(ROOT / "recipes" / "paper.yaml")
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of a recipe with its dotted path."""
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    if not pairs:
+        yield path, value
+    for key, one in pairs:
+        yield from leaves(one, f"{path}.{key}" if path else str(key))
+
+
+def test_the_table_has_every_setting_that_the_paper_gives() -> None:
+    assert len(SETTINGS) == 16
+
+
+@pytest.mark.parametrize(("setting", "wanted", "place"), SETTINGS, ids=[one[0] for one in SETTINGS])
+def test_a_setting_is_the_papers(recipe: Recipe, setting: str, wanted: str, place: str) -> None:
+    values = {str(value) for path, value in leaves(recipe.model_dump(mode="json")) if fnmatchcase(path, place)}
+    assert values - {"None"} == set(wanted.split(", "))
+
+
+def test_stage_2_of_a_task_with_three_teachers_has_three(recipe: Recipe) -> None:
+    count = {task: sum(one.task == task for one in recipe.teachers.values()) for task in recipe.tasks}
+    assert count == {"deepqa": 3, "mnli": 3, "snli": 3, "qnli": 3, "rte": 3, "commqa": 4}
+
+
+@pytest.mark.parametrize(
+    ("task", "pairs"),
+    [
+        ("mnli", [('"No, he said.', 'He "agreed".', 1)]),
+        ("snli", [("A man.", "Somebody.", 0)]),
+        ("qnli", [("Who won?", "They won 3-1 in \"'94.", 1)]),
+        ("rte", [("It rains.", "It is dry.", 0)]),
+    ],
+)
+def test_a_task_is_read_as_its_authors_publish_it(
+    recipe: Recipe, tmp_path: Path, task: str, pairs: list[tuple[str, str, int]]
+) -> None:
+    spec = recipe.tasks[task]
+    (source,) = spec.train
+    (tmp_path / source.file).parent.mkdir()
+    (tmp_path / source.file).write_text(FILES[source.file], encoding="utf-8")
+    table, _ = read_labelled(source, tmp_path, LabelSet(task, spec.labels, spec.positive))
+    assert [(row["question"], row["passage"], row["label"]) for row in table.to_pylist()] == pairs
