@@ -6,11 +6,14 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tiny
 from finished_steps import steps_made
 from tiny import Call, World
+from tmkd.data.text import PairTokenizer
+from tmkd.data.token_store import MappedTokens
 from tmkd.flow.distill import distill_steps
 from tmkd.network.bilstm_start import write_start
 from tmkd.store import sealed
@@ -40,11 +43,11 @@ def test_an_added_seed_trains_only_its_own_students(finished: World, tmkd: Call)
 def test_rows_of_one_pruned_student_share_its_start_and_first_stage(finished_world: World) -> None:
     small = "{student: {ffn: 8}, stages: [{use: pretrain}%s]}"
     run = tiny.opened(finished_world, f"rows={{a: {small % ''}, b: {small % ', {use: finetune}'}}}")
-    start, web, first, task, second = distill_steps(run)
-    assert [one.title for one in (start, web, first, task, second)] == [
-        "distill/toy/a/start", "tokens/web", "distill/toy/a/1", "tokens/toy/train", "distill/toy/b/1/stage 2"
+    web, start, first, task, second = distill_steps(run)
+    assert [one.title for one in (web, start, first, task, second)] == [
+        "tokens/web", "distill/toy/a/start", "distill/toy/a/1", "tokens/toy/train", "distill/toy/b/1/stage 2"
     ]  # fmt: skip
-    assert web.needs == {"collect/web": run.corpus_artifact("web"), "the narrowed start": start.folder}
+    assert web.needs == {"collect/web": run.corpus_artifact("web")}
     assert start.needs == {"collect/web": run.corpus_artifact("web")}
     assert (start.settings["corpus"], start.settings["student"]["ffn"]) == ("web", 8)
     assert first.needs["the narrowed start"] == second.needs["the narrowed start"] == start.folder
@@ -148,19 +151,33 @@ def test_a_bert_and_a_bilstm_share_a_report(finished: World, tmkd: Call) -> None
     assert all(row["pairs_per_second"] > 0 for row in rows)
 
 
+def test_fewer_word_pieces_have_token_ids_of_their_own(finished_world: World) -> None:
+    run = tiny.opened(finished_world, "rows={a: {student: {vocabulary: 60}, stages: [{use: pretrain}]}}")
+    whole, start, own, first = distill_steps(run)
+    assert [one.title for one in (whole, start, own, first)] == [
+        "tokens/web", "distill/toy/a/start", "tokens/web", "distill/toy/a/1"
+    ]  # fmt: skip
+    assert whole.folder != own.folder
+    assert own.needs == {"collect/web": run.corpus_artifact("web"), "the narrowed start": start.folder}
+
+
 def test_a_pruned_start_is_chosen_by_the_questions_and_passages_of_the_first_stage(
     finished_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    used: list[tuple[str, str]] = []
+    used: list[MappedTokens] = []
 
-    def write(base: Path, student: object, pairs: list[tuple[str, str]], folder: Path) -> dict[str, int]:
-        used.extend(pairs)
+    def write(base: Path, student: object, tokens: MappedTokens, folder: Path) -> dict[str, int]:
+        used.append(tokens)
         return {}
 
     monkeypatch.setattr("tmkd.network.prune.write_pruned", write)
     run = tiny.opened(finished_world, "rows={a: {student: {ffn: 8}, stages: [{use: pretrain}]}}")
-    next(distill_steps(run)).make(tmp_path)
-    assert used == [(pair.question, pair.passage) for pair in run.corpus("web").pairs()]
+    _, start, _ = distill_steps(run)
+    start.make(tmp_path)
+    table = run.corpus("web").table()
+    tokenizer = PairTokenizer.load(run.pretrained("bert").path, 48)
+    expected = tokenizer.encode(table["question"].to_pylist(), table["passage"].to_pylist())
+    assert np.array_equal(used[0].take(range(len(table))).flat_ids, expected.flat_ids)
 
 
 def test_a_control_has_as_many_steps_as_both_stages_of_another_row(finished: World, tmkd: Call) -> None:

@@ -11,6 +11,7 @@ from transformers import AutoTokenizer
 from tiny import WORDS, passage, question, write_encoder
 from tmkd.data.labels import LabelSet
 from tmkd.data.text import PairTokenizer
+from tmkd.data.tokens import TokenIds
 from tmkd.errors import TmkdError
 from tmkd.network import Student
 from tmkd.network.encoder import bottom_layers, represent
@@ -20,6 +21,11 @@ from tmkd.recipe.parts import StudentSpec
 
 PAIRS = [(question(topic), passage(topic, good)) for topic in range(12) for good in (True, False)]
 QUESTIONS, PASSAGES = ([pair[place] for pair in PAIRS] for place in (0, 1))
+
+
+def tokens(base: Path) -> TokenIds:
+    """The pairs as a base's own tokenizer reads them."""
+    return PairTokenizer.load(base, 48).encode(QUESTIONS, PASSAGES)
 
 
 def asked(**changes: object) -> StudentSpec:
@@ -49,7 +55,7 @@ def test_neurons_that_say_nothing_are_the_first_to_go(base: Path, tmp_path: Path
     encoder.save_pretrained(tmp_path / "idle")
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (tmp_path / "idle" / name).write_bytes((base / name).read_bytes())
-    facts = write_pruned(tmp_path / "idle", asked(ffn=16), PAIRS, tmp_path / "narrow")
+    facts = write_pruned(tmp_path / "idle", asked(ffn=16), tokens(base), tmp_path / "narrow")
     assert torch.allclose(vectors(tmp_path / "narrow"), vectors(tmp_path / "idle"), atol=1e-5)
     assert facts["word_pieces"] == len(WORDS)
     assert facts["parameters"] == encoder.num_parameters() - 2 * 16 * (2 * 16 + 1)
@@ -58,7 +64,7 @@ def test_neurons_that_say_nothing_are_the_first_to_go(base: Path, tmp_path: Path
 def test_without_the_words_of_no_pair_the_pairs_read_as_before(base: Path, tmp_path: Path) -> None:
     said = {word for pair in PAIRS for text in pair for word in text.split()}
     assert len(said) + 6 < len(WORDS)
-    facts = write_pruned(base, asked(vocabulary=len(said) + 6), PAIRS, tmp_path)
+    facts = write_pruned(base, asked(vocabulary=len(said) + 6), tokens(base), tmp_path)
     assert facts["word_pieces"] == len(said) + 6
     assert torch.allclose(vectors(tmp_path), vectors(base), atol=1e-6)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
@@ -68,7 +74,7 @@ def test_without_the_words_of_no_pair_the_pairs_read_as_before(base: Path, tmp_p
 
 
 def test_a_student_starts_from_a_narrow_folder_as_from_any_other(base: Path, tmp_path: Path) -> None:
-    write_pruned(base, asked(layers=1, ffn=5, vocabulary=40), PAIRS, tmp_path / "narrow")
+    write_pruned(base, asked(layers=1, ffn=5, vocabulary=40), tokens(base), tmp_path / "narrow")
     labels = LabelSet("toy", ("no", "yes"), "yes")
     student = Student.start(tmp_path / "narrow", 1, "pooler", labels, [Header("toy/gold", None)], 48, 1)
     student.save(tmp_path / "student", tmp_path / "narrow")
@@ -88,4 +94,4 @@ def test_an_encoder_that_is_not_built_as_bert_is_refused(pretrained: Callable[[s
 
 def test_more_neurons_than_there_are_is_an_error(base: Path, tmp_path: Path) -> None:
     with pytest.raises(TmkdError, match=r"student\.ffn is 32; the encoder has 32: set it to fewer"):
-        write_pruned(base, asked(ffn=32), PAIRS, tmp_path)
+        write_pruned(base, asked(ffn=32), tokens(base), tmp_path)

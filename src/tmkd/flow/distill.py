@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -50,10 +51,12 @@ def distill_steps(run: RunFolder) -> Iterator[Step]:
             member = f"/{place + 1}" if len(students) > 1 else ""
             for depth in range(1, len(chain) + 1):
                 stage = f"/stage {depth}" if len(chain) > 1 else ""
-                steps = (
-                    *((_prune(run, f"distill/{task}/{row}/start", chain[0]),) if chain[0].student.narrowed else ()),
-                    *_with_tokens(run, _stage(run, name + member + stage, chain[:depth], task, seed), chain[:depth]),
-                )
+                first = chain[0]
+                trained = _stage(run, name + member + stage, chain[:depth], task, seed)
+                steps = [*_with_tokens(run, trained, chain[depth - 1].corpus, first)]
+                if first.student.narrowed:
+                    start = _prune(run, f"distill/{task}/{row}/start", first)
+                    steps[:0] = _with_tokens(run, start, first.corpus, _whole(first))
                 for step in steps:
                     if step.folder not in planned:
                         planned.add(step.folder)
@@ -76,19 +79,26 @@ def _start(run: RunFolder, first: PlannedStage) -> Path:
 def _tokens_folder(run: RunFolder, corpus: str, first: PlannedStage) -> Path:
     """Folder of a corpus's token ids, by the tokenizer of the encoder that a chain begins with."""
     student = first.student
-    tokenizer = run.start_folder(first).name if student.narrowed else student.base
+    tokenizer = run.start_folder(first).name if student.vocabulary is not None else student.base
     return run.folder / "tokens" / digest_json([corpus, tokenizer, student.max_length])[:16]
+
+
+def _whole(first: PlannedStage) -> PlannedStage:
+    """The same stage of a student whose encoder keeps all neurons and word pieces."""
+    return replace(first, student=first.student.model_copy(update={"ffn": None, "vocabulary": None}))
 
 
 def _prune(run: RunFolder, name: str, first: PlannedStage) -> Step:
     student = first.student
 
     def make(folder: Path) -> dict[str, Any]:
+        from tmkd.data.token_store import open_tokens
         from tmkd.network.prune import write_pruned
 
-        table = run.corpus(first.corpus).table()
-        pairs = list(zip(table["question"].to_pylist(), table["passage"].to_pylist(), strict=True))
-        return write_pruned(run.pretrained(student.base).path, student, pairs, folder)
+        tokens = _tokens_folder(run, first.corpus, _whole(first))
+        verify(tokens)
+        used = open_tokens(tokens, run.corpus(first.corpus)).tokens
+        return write_pruned(run.pretrained(student.base).path, student, used, folder)
 
     needs = {f"collect/{first.corpus}": run.corpus_artifact(first.corpus)}
     settings = {"corpus": first.corpus, "student": student.model_dump(mode="json")}
@@ -109,13 +119,12 @@ def _prune(run: RunFolder, name: str, first: PlannedStage) -> Step:
     )
 
 
-def _with_tokens(run: RunFolder, stage: Step, chain: tuple[PlannedStage, ...]) -> Iterator[Step]:
-    """A training stage, after the step of its corpus's token ids.
+def _with_tokens(run: RunFolder, reader: Step, corpus: str, first: PlannedStage) -> Iterator[Step]:
+    """A step that reads a corpus's token ids, after the step that makes them.
 
-    A student does not depend on them beyond the corpus and the tokenizer, so they are no input of the stage: a student
-    that was made without them, or whose tokens are removed, asks for none.
+    What it makes depends on them no more than on the corpus and the tokenizer, so they are none of its inputs: a
+    student that was made without them, or whose tokens are removed, asks for none.
     """
-    first, corpus = chain[0], chain[-1].corpus
     folder, base = _tokens_folder(run, corpus, first), first.student.base
 
     def make(folder: Path) -> dict[str, Any]:
@@ -123,14 +132,15 @@ def _with_tokens(run: RunFolder, stage: Step, chain: tuple[PlannedStage, ...]) -
         from tmkd.data.token_store import write_tokens
         from tmkd.progress import progress
 
-        tokenizer = PairTokenizer.load(_start(run, first), first.student.max_length)
+        source = run.start_folder(first) if first.student.vocabulary is not None else run.pretrained(base).path
+        tokenizer = PairTokenizer.load(source, first.student.max_length)
         with progress(f"tokens {corpus}", "pairs") as report:
             return dict(write_tokens(run.corpus(corpus), tokenizer, folder, report))
 
     needs = {f"collect/{corpus}": run.corpus_artifact(corpus)}
-    if first.student.narrowed:
+    if first.student.vocabulary is not None:
         needs["the narrowed start"] = run.start_folder(first)
-    if stage.state().kind != "done" or read_manifest(folder) is not None:
+    if reader.state().kind != "done" or read_manifest(folder) is not None:
         yield Step(
             f"tokens/{folder.name}",
             "distill",
@@ -144,7 +154,7 @@ def _with_tokens(run: RunFolder, stage: Step, chain: tuple[PlannedStage, ...]) -
                 sizes[corpus], 1 + sizes[corpus] / _TOKENISED_PER_SECOND, _TOKEN_BYTES * sizes[corpus]
             ),
         )
-    yield stage
+    yield reader
 
 
 def _stage(run: RunFolder, name: str, chain: tuple[PlannedStage, ...], task: str, seed: int) -> Step:

@@ -6,7 +6,6 @@ Pruning comes before stage 1; the two stages then recover the accuracy.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from tmkd.data.text import TOKENIZER, PairTokenizer
+from tmkd.data.token_store import MappedTokens
 from tmkd.data.tokens import TokenIds
 from tmkd.errors import TmkdError
 from tmkd.network.encoder import bottom_layers, quiet, represent
@@ -31,13 +31,14 @@ from tmkd.recipe.parts import StudentSpec
 from tmkd.store import json_bytes, write_atomic
 
 SAMPLE = 2048  # pairs on which neurons' outputs are measured
+_COUNTED = 1 << 20  # token ids that are counted at once
 
 
-def write_pruned(base: Path, student: StudentSpec, pairs: Sequence[tuple[str, str]], folder: Path) -> dict[str, int]:
+def write_pruned(base: Path, student: StudentSpec, used: TokenIds | MappedTokens, folder: Path) -> dict[str, int]:
     """Write the bottom layers of the encoder in `base`, pruned to the sizes of `student`, as a pretrained folder.
 
-    Neurons and word pieces are chosen by their use in `pairs`, (question, passage). Returns the counts of word pieces
-    and parameters that remain.
+    Neurons and word pieces are chosen by their use in `used`, pairs by the encoder's own tokenizer. Returns the counts
+    of word pieces and parameters that remain.
     Raises: TmkdError as `bottom_layers`, or for an encoder or tokenizer of another kind.
     """
     encoder = bottom_layers(base, student.layers, student.pool)
@@ -46,14 +47,14 @@ def write_pruned(base: Path, student: StudentSpec, pairs: Sequence[tuple[str, st
     check_ids(base, tokenizer, str(base))
     check_vocabulary(encoder, tokenizer, str(base))
     check_sizes(encoder, tokenizer.tokenizer, student)
-    tokens = tokenizer.encode([question for question, _ in pairs], [passage for _, passage in pairs])
     if student.ffn is not None:
-        some = np.unique(np.linspace(0, len(pairs) - 1, min(SAMPLE, len(pairs))).astype(np.int64))
-        prune_ffn(encoder, student, tokens.take(some), tokenizer.settings.pad_id)
+        pairs = len(used.lengths)
+        some = np.unique(np.linspace(0, pairs - 1, min(SAMPLE, pairs)).astype(np.int64))
+        prune_ffn(encoder, student, used.take(some), tokenizer.settings.pad_id)
     words = tokenizer.tokenizer
     if student.vocabulary is not None:
         size = int(encoder.get_input_embeddings().num_embeddings)  # type: ignore[union-attr]
-        kept = kept_pieces(words, np.bincount(tokens.flat_ids, minlength=size), student.vocabulary)
+        kept = kept_pieces(words, _counts(used.flat_ids, size), student.vocabulary)
         words = cut_tokenizer(words, kept)
         _cut_embeddings(encoder, kept)
     with quiet():
@@ -66,6 +67,14 @@ def write_pruned(base: Path, student: StudentSpec, pairs: Sequence[tuple[str, st
             config.pop("added_tokens_decoder", None)  # has the old ids; tokenizer.json has the new ones
             write_atomic(folder / name, json_bytes(config))
     return {"word_pieces": words.get_vocab_size(), "parameters": encoder.num_parameters()}
+
+
+def _counts(flat_ids: np.ndarray, size: int) -> np.ndarray:
+    """Frequencies of the token ids below `size`, int64, of ids that may be mapped from disk."""
+    counts = np.zeros(size, dtype=np.int64)
+    for start in range(0, len(flat_ids), _COUNTED):
+        counts += np.bincount(flat_ids[start : start + _COUNTED], minlength=size)
+    return counts
 
 
 def check_sizes(encoder: PreTrainedModel, tokenizer: Tokenizer, student: StudentSpec) -> None:
