@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Column, Table
+from rich.text import Text
 
 from tmkd.cli.output import print_json
 from tmkd.flow.evaluate import BUNDLE
@@ -63,14 +64,19 @@ def print_tables(report: Report) -> None:
 
     console = Console()
     for shown in tables(report):
-        if isinstance(shown, Table):
-            # A narrow terminal wraps lines; numbers cut short would be worse.
-            console.width = max(console.width, console.measure(shown).maximum)
-        console.print(shown)
+        print_whole(shown, console)
     print(file=sys.stderr)
     for one in report.results:
         for line in one.warnings:
             print(f"warning: {one.task} × {one.row}: {line}", file=sys.stderr)
+
+
+def print_whole(shown: Table | Text, console: Console) -> None:
+    """Print a table or a text whole: a narrow terminal wraps its lines, for numbers cut short would be worse."""
+    if isinstance(shown, Table):
+        whole = console.options.update(max_width=1000)
+        console.width = max(console.width, console.measure(shown, options=whole).maximum)
+    console.print(shown, soft_wrap=isinstance(shown, Text))
 
 
 def _best_student(run: RunFolder, task: str, results: Sequence[Result]) -> str:
@@ -173,8 +179,5 @@ def show_points(points: list[BenchPoint], console: Console, as_json: bool) -> No
             str(one.threads),
         )
         table.add_row(*cell, f"{one.pairs_per_second:,.0f}", *latencies, spread)
-    # A narrow terminal wraps lines; numbers cut short would be worse.
-    whole = console.options.update(max_width=200)
-    console.width = max(console.width, console.measure(table, options=whole).maximum)
-    console.print(table)
+    print_whole(table, console)
     console.print(f"{machine_line()}; {kernel_line()}", highlight=False)

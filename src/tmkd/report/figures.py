@@ -96,7 +96,7 @@ def reliability_of(results: Sequence[Result], name: str) -> str:
 
     A larger point is more pairs; on the dashed line confidence and share are equal. `name` begins the drawing's ids.
     """
-    with drawing(2.5, 2.5) as (figure, axes):
+    with drawing(3.6, 3.6) as (figure, axes):
         axes.plot([0, 1], [0, 1], "--", color=MUTED, lw=1)
         for result in results:
             pairs = sum(one.pairs for one in result.reliability)
