@@ -24,6 +24,7 @@ from tmkd.recipe.reader import read_recipe
 
 CORES = cores()
 WORK = 2 * 16 * 16 / (12 * 768 * 768)  # the tiny encoder's arithmetic per token, BERT-base being 1
+WHOLE = 40  # the 36 training pairs in batches of 8, the last one counted as whole
 Check = Callable[..., str]
 
 
@@ -64,7 +65,8 @@ def test_each_step_left_has_its_pairs_time_and_disk(folder: Path, capsys: pytest
     assert found["teach/t1"]["seconds"] == pytest.approx(epochs * 36 / 1.1 / CORES * WORK)
     assert found["teach/t1"]["bytes"] == (folder / "bert" / "model.safetensors").stat().st_size
     assert found["score/web/t1"]["seconds"] == pytest.approx(120 / 5 / CORES * WORK)
-    assert found["distill/toy/bert-3/1"]["seconds"] == pytest.approx(epochs * 36 / 1.1 / CORES * WORK / 2)  # one layer
+    seconds = pytest.approx(epochs * WHOLE / 1.1 / CORES * WORK / 2)  # one layer
+    assert found["distill/toy/bert-3/1"]["seconds"] == seconds
     assert pairs["evaluate/report"] == 12
 
 
@@ -170,7 +172,7 @@ def test_exports_and_rows_whose_teacher_is_unknown_are_estimated_too(
     epochs = tiny.FIT["epochs"]
     waiting = found["distill/toy/tkd/1"]
     assert waiting["pairs"] == 120 + 36
-    assert waiting["seconds"] == pytest.approx((120 + epochs * 36) / 1.1 / CORES * WORK / 2)
+    assert waiting["seconds"] == pytest.approx((120 + epochs * WHOLE) / 1.1 / CORES * WORK / 2)
     assert found["export/bundle"] == {**found["frontier/mkd"], "step": "export/bundle"}
     assert found["export/bundle"]["pairs"] == 12
     assert found["export/bundle"]["seconds"] > 20
@@ -342,6 +344,19 @@ def test_best_of_teachers_that_do_not_score_dev_is_found(folder: Path) -> None:
     judge = JUDGE.replace(", toy]", "]")
     row = "rows={1-o-1: {stages: [{corpus: web, teachers: best, alpha: 1.0}]}}"
     assert "best of judge: none of them has scored a dev set" in both(folder, GIVEN, judge, row)
+
+
+def test_gaps_that_a_row_does_not_take_are_found(folder: Path) -> None:
+    with (folder / "data" / "more.tsv").open("w") as data:
+        data.write("question\tpassage\nwhy\tbecause\n")
+    given = "collect={web: {task: toy, pairs: [scores.tsv, more.tsv]}}"
+    judge = "teachers={judge: {task: toy, file: {file: scores.tsv}, scores: [web], missing: drop}}"
+    rows = "rows={%s: {stages: [{corpus: web, alpha: 1.0, gaps: %s}]}}"
+    told(folder, given, judge, rows % ("mine", "mask"))
+    for row, gaps, reason in (("tmkd", "drop", "a row with a name of the paper"), ("mine", "error", "gaps: error")):
+        said = rf"rows\.{row}: web: teacher judge has no score for 1 of 901 pairs, and {reason} needs them all"
+        with pytest.raises(TmkdError, match=said):
+            told(folder, given, judge, rows % (row, gaps))
 
 
 @pytest.mark.parametrize("corpus", ["toy", "web"])

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tmkd.bundle.bert_graph import GELUS
-from tmkd.distill.rows import declared
+from tmkd.distill.rows import declared, members, refuse_gaps
 from tmkd.errors import TmkdError, install_hint, optional_import
 from tmkd.flow.check_files import Pairs, read_files
 from tmkd.flow.export import exported_task
@@ -37,6 +37,7 @@ def check_run(run: RunFolder, console: Console, as_json: bool) -> None:
     pairs = read_files(run)
     check_bodies(run)
     _check_models(run, pairs)
+    _check_gaps(run, pairs)
     left: list[tuple[str, Estimate]] = []
     for step in steps(run):
         if step.state().kind == "done":
@@ -110,6 +111,27 @@ def _check_export(run: RunFolder, export: ExportSpec) -> None:
         raise TmkdError(
             "export.compat: a one-logit model needs a BERT body, pool: pooler and two classes; set compat: false"
         )
+
+
+def _check_gaps(run: RunFolder, pairs: Pairs) -> None:
+    """Count the known pairs that an imported teacher has no score for.
+
+    Raises: TmkdError for a row that needs them; of `teachers: best` it is known only when the teachers are.
+    """
+    from tmkd.teachers.imported import read_scores
+
+    missing: dict[str, dict[str, int]] = {corpus: {} for corpus in pairs.tables}
+    for name, teacher in run.teachers.items():
+        if teacher.spec.file is None or teacher.spec.missing == "error":
+            continue
+        ids = frozenset(read_scores(teacher.spec.file, teacher.spec, run.labels(teacher.spec.task), run.base)[0])
+        for corpus, table in pairs.tables.items():
+            missing[corpus][name] = sum(one not in ids for one in table["id"].to_pylist())
+    for row, task, _ in run.placed_rows():
+        for chain in members(run.recipe, row, run.recipe.rows[row], task, run.best_possible):
+            for planned in (one for one in chain if one.stage.teachers != "best" and one.corpus in pairs.tables):
+                lacking = {name: missing[planned.corpus].get(name, 0) for name in planned.teachers}
+                refuse_gaps(row, planned, lacking, pairs.tables[planned.corpus].num_rows)
 
 
 def _check_models(run: RunFolder, pairs: Pairs) -> None:
