@@ -66,6 +66,21 @@ def test_a_student_of_stage_1_alone_is_scored(run: RunFolder, rows: dict[str, Me
     assert dev_accuracy(run, alone) == pytest.approx(scored(run, alone))
 
 
+def test_a_student_kept_by_cross_entropy_is_scored(
+    run: RunFolder, rows: dict[str, Measured], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = rows["tmkd"]
+    kept = sealed(row.models[0])
+    fit = {**kept.settings["stage"]["fit"], "keep": "cross_entropy"}
+    other = replace(
+        kept,
+        settings={**kept.settings, "stage": {**kept.settings["stage"], "fit": fit}},
+        facts={**kept.facts, "dev": [-0.5], "best_epoch": 1},
+    )
+    monkeypatch.setattr("tmkd.flow.measure.sealed", lambda _: other)
+    assert dev_accuracy(run, row) == pytest.approx(scored(run, row))
+
+
 def test_yardsticks_have_none(run: RunFolder, rows: dict[str, Measured]) -> None:
     assert [dev_accuracy(run, rows[name]) for name in tiny.YARDSTICKS] == [None, None]
 

@@ -114,14 +114,16 @@ def results(
 def dev_accuracy(run: RunFolder, row: Measured) -> float | None:
     """Accuracy of a teacher, an ensemble or a student on its task's dev set; None for all else.
 
-    A student's is that of the epoch kept; one that was trained without dev, or is the mean of several, is scored here.
+    A student's is that of the epoch kept; one that was trained without dev or kept by cross-entropy, or is the mean of
+    several, is scored here.
     """
     if row.kind in ("yardstick", "bundle"):
         return None
     if row.teachers:
         return _teachers_dev(run, row)
-    facts = sealed(row.models[0]).facts
-    if len(row.models) == 1 and facts.get("dev") and facts["best_epoch"] > 0:
+    manifest = sealed(row.models[0])
+    facts, by = manifest.facts, manifest.settings["stage"]["fit"].get("keep", "accuracy")
+    if len(row.models) == 1 and by == "accuracy" and facts.get("dev") and facts["best_epoch"] > 0:
         return float(facts["dev"][facts["best_epoch"] - 1])
     from tmkd.evaluate.scorers import MeanScorer
 
