@@ -174,8 +174,9 @@ class Models:
         """Train the last stage of a chain, on its corpus's first `most` pairs."""
         planned, spec = chain[-1], chain[0].student
         stage, golden = planned.stage, planned.stage.alpha < 1
-        of = "train" if "/" in planned.corpus else planned.corpus
+        of = _set_of(planned.corpus)
         pairs = self.sets[of].first(most)
+        steps = planned.steps(lambda corpus: len(self.sets[_set_of(corpus)])) if planned.counted else None
         soft = [self.teachers[teacher][of][: len(pairs)] for teacher in planned.teachers]
         named = [Header(f"{self.task}/{teacher}", self.digests[teacher]) for teacher in planned.teachers]
         if stage.average:
@@ -197,7 +198,7 @@ class Models:
                 self.tokenizer.settings.pad_id,
                 np.stack(soft, axis=1) if soft else None,
             ),
-            Training(_unsaved(stage.fit, {}), stage.alpha, seed, self.hardware),
+            Training(_unsaved(stage.fit, {}), stage.alpha, seed, self.hardware, steps=steps),
             work=self._place(),
             dev=(lambda: -self._cross_entropy(model)) if golden else None,
             title=f"{planned.corpus} {', '.join(header.name for header in headers)}",
@@ -233,6 +234,11 @@ class Models:
         dev = measures.pop("dev")
         kept = {of: found[of][:, self.labels.positive_index].astype(np.float16) for of in self.tests}
         return {"dev": dev, "tests": measures, "probabilities": kept}
+
+
+def _set_of(corpus: str) -> str:
+    """Name among the packed sets of a stage's corpus."""
+    return "train" if "/" in corpus else corpus
 
 
 def _unsaved(settings: FitSpec, setting: Setting) -> FitSpec:
