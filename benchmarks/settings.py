@@ -53,11 +53,10 @@ def trained(recipe: Recipe, base: Path, folder: Path, row: str, setting: Setting
     run = RunFolder(with_setting(recipe, row, setting, epochs), base, folder)
     placed = [(task, seed) for name, task, seed in run.placed_rows() if name == row]
     chains = [(chain, seed) for task, seed in placed for _, chain in run.row_students(row, task, seed)]
-    needed = {run.student_folder(chain[:depth], seed) for chain, seed in chains for depth in range(1, len(chain) + 1)}
-    for step in distill_steps(run):
-        counted = step.folder.parent == run.folder / "students" and step.folder not in needed
-        if not counted and step.state().kind != "done":
-            step.execute()
+    for task, seed in placed:
+        for step in distill_steps(run, row, task, seed):
+            if step.state().kind != "done":
+                step.execute()
     scores = [sealed(run.student_folder(chain, seed)).facts["dev"] for chain, seed in chains]
     return [-float(score) for score in np.mean(scores, axis=0)]
 

@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 
 from tiny import Call, Said, World
+from tmkd.flow.plan import steps
+from tmkd.flow.run_folder import RunFolder
+from tmkd.flow.step import Step
 
 KINDS = ("index", "questions", "collect", "teach", "score", "tokens", "distill", "evaluate", "export", "precompute")
 
@@ -36,3 +39,8 @@ def states(tmkd: Call, world: World, *words: object) -> dict[str, tuple[str, str
     said = tmkd("show", world.recipe, "--runs", world.runs, "--json", *words)
     assert said.code == 0, said.err
     return {one["step"]: (one["state"], one["why"]) for one in json.loads(said.out)}
+
+
+def planned(run: RunFolder, verb: str) -> list[Step]:
+    """Steps of a verb in the plan of a run."""
+    return [step for step in steps(run) if step.verb == verb]

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 
 import tiny
-from finished_steps import steps_made
+from finished_steps import planned, steps_made
 from tiny import Call, World
 from tmkd.data.text import PairTokenizer
 from tmkd.data.token_store import MappedTokens
-from tmkd.flow.distill import distill_steps
 from tmkd.network.bilstm_start import write_start
 from tmkd.store import sealed
 
@@ -43,7 +42,7 @@ def test_an_added_seed_trains_only_its_own_students(finished: World, tmkd: Call)
 def test_rows_of_one_pruned_student_share_its_start_and_first_stage(finished_world: World) -> None:
     small = "{student: {ffn: 8}, stages: [{use: pretrain}%s]}"
     run = tiny.opened(finished_world, f"rows={{a: {small % ''}, b: {small % ', {use: finetune}'}}}")
-    web, start, first, task, second = distill_steps(run)
+    web, start, first, task, second = planned(run, "distill")
     assert [one.title for one in (web, start, first, task, second)] == [
         "tokens/web", "distill/toy/a/start", "distill/toy/a/1", "tokens/toy/train", "distill/toy/b/1/stage 2"
     ]  # fmt: skip
@@ -56,7 +55,7 @@ def test_rows_of_one_pruned_student_share_its_start_and_first_stage(finished_wor
 
 
 def test_a_corpus_is_tokenised_once_and_no_finished_student_asks_for_it(finished: World, tmkd: Call) -> None:
-    titles = [step.title for step in distill_steps(tiny.opened(finished)) if step.title.startswith("tokens/")]
+    titles = [step.title for step in planned(tiny.opened(finished), "distill") if step.title.startswith("tokens/")]
     assert titles == ["tokens/toy/train", "tokens/web"]
     facts = {path.parent.name: sealed(path.parent).facts for path in finished.run.glob("tokens/*/manifest.json")}
     assert sorted(one["pairs"] for one in facts.values()) == [36, len(tiny.opened(finished).corpus("web"))]
@@ -153,7 +152,7 @@ def test_a_bert_and_a_bilstm_share_a_report(finished: World, tmkd: Call) -> None
 
 def test_fewer_word_pieces_have_token_ids_of_their_own(finished_world: World) -> None:
     run = tiny.opened(finished_world, "rows={a: {student: {vocabulary: 60}, stages: [{use: pretrain}]}}")
-    whole, start, own, first = distill_steps(run)
+    whole, start, own, first = planned(run, "distill")
     assert [one.title for one in (whole, start, own, first)] == [
         "tokens/web", "distill/toy/a/start", "tokens/web", "distill/toy/a/1"
     ]  # fmt: skip
@@ -172,7 +171,7 @@ def test_a_pruned_start_is_chosen_by_the_questions_and_passages_of_the_first_sta
 
     monkeypatch.setattr("tmkd.network.prune.write_pruned", write)
     run = tiny.opened(finished_world, "rows={a: {student: {ffn: 8}, stages: [{use: pretrain}]}}")
-    _, start, _ = distill_steps(run)
+    _, start, _ = planned(run, "distill")
     start.make(tmp_path)
     table = run.corpus("web").table()
     tokenizer = PairTokenizer.load(run.pretrained("bert").path, 48)
@@ -203,7 +202,7 @@ def test_a_control_has_as_many_steps_as_both_stages_of_another_row(finished: Wor
 
 
 def test_a_row_whose_best_teacher_is_unknown_is_one_step_that_waits(world: World) -> None:
-    waiting = {step.title: step for step in distill_steps(tiny.opened(world)) if step.waits}
+    waiting = {step.title: step for step in planned(tiny.opened(world), "distill") if step.waits}
     assert {*waiting} == {"distill/toy/1-o-1/1", "distill/toy/tkd/1"}
     assert {step.waits for step in waiting.values()} == {"score/toy/dev/t1"}
     sizes = {"toy/train": 36, "web": 120}

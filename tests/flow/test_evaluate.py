@@ -12,10 +12,10 @@ import pytest
 from safetensors.numpy import load_file, save
 
 import tiny
+from finished_steps import planned
 from tiny import World
 from tmkd.data.pairs import pair_table, write_corpus
 from tmkd.evaluate.scorers import Probabilities
-from tmkd.flow.evaluate import evaluate_steps
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def test_every_pair_of_every_test_set_is_predicted_in_order(
         questions, passages = ([f"{kind} {place}" for place in range(size)] for kind in "qp")
         table = pair_table(questions, passages, [0] * size)
         write_corpus(run.corpus_folder(f"toy/{split}"), run.labels("toy"), [table])
-    step = next(step for step in evaluate_steps(run) if step.title == "evaluate/toy/teacher t1")
+    step = next(step for step in planned(run, "evaluate") if step.title == "evaluate/toy/teacher t1")
     done: list[tuple[int, int]] = []
     monkeypatch.setattr(
         "tmkd.progress.progress", lambda title, unit: nullcontext(lambda now, of: done.append((now, of)))
@@ -66,25 +66,25 @@ def test_predictions_of_an_interrupted_run_are_kept(finished: World) -> None:
     folder.mkdir()
     before = save({"probabilities": np.full((12, 2), 0.5)})
     (folder / "test.safetensors").write_bytes(before)
-    step = next(step for step in evaluate_steps(run) if step.title == "evaluate/toy/teacher t1")
+    step = next(step for step in planned(run, "evaluate") if step.title == "evaluate/toy/teacher t1")
     facts = step.make(folder)
     assert (folder / "test.safetensors").read_bytes() == before
     assert facts["pairs"] == 12
 
 
 def test_only_teachers_with_a_network_are_evaluated(finished_world: World) -> None:
-    titles = [step.title for step in evaluate_steps(tiny.opened(finished_world))]
+    titles = [step.title for step in planned(tiny.opened(finished_world), "evaluate")]
     assert [title for title in titles if "teacher" in title] == ["evaluate/toy/teacher t1", "evaluate/toy/teacher t2"]
 
 
 def test_a_student_of_two_rows_is_evaluated_once(finished_world: World) -> None:
-    steps = list(evaluate_steps(tiny.opened(finished_world)))
+    steps = planned(tiny.opened(finished_world), "evaluate")
     students = [step.needs["the student"] for step in steps if "the student" in step.needs]
     assert len(students) == len({*students}) == 7  # 1-o-1's student is one of the two of m-o-m
 
 
 def test_rows_whose_best_teacher_is_unknown_wait(world: World) -> None:
-    waiting = [step for step in evaluate_steps(tiny.opened(world)) if step.waits]
+    waiting = [step for step in planned(tiny.opened(world), "evaluate") if step.waits and "toy" in step.name]
     assert [step.name for step in waiting] == ["evaluate/toy/1-o-1/1", "evaluate/toy/tkd/1"]
     sizes = {"toy/test": 12}
     estimates = [step.estimate(sizes) for step in waiting]

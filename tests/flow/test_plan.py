@@ -52,13 +52,13 @@ def test_grown_questions_leave_tasks_and_teachers_alone(finished: World, tmkd: C
     assert steps_made(said) == [
         "questions/web",
         "collect/web",
+        "evaluate/toy/bm25",  # other passages are collected
         "score/web/t1",
         "score/web/t2",
         "score/web/judge",
         "tokens/web",
         "distill/toy/mine/1/stage 1",
         "distill/toy/mine/1/stage 2",
-        "evaluate/toy/bm25",  # other passages are collected
         "evaluate/toy/mine",
         "evaluate/report",
     ]
@@ -100,10 +100,10 @@ def test_a_second_teachers_seed_makes_the_whole_chain_anew_and_nothing_else(fini
         "teach/t1@2",
         "teach/t2@2",
         *(f"score/{corpus}/{name}@2" for corpus in ("toy/dev", "toy/train", "web") for name in ("t1", "t2")),
-        "distill/toy/tmkd@2/1/stage 1",
-        "distill/toy/tmkd@2/1/stage 2",
         "evaluate/toy/teacher t1@2",
         "evaluate/toy/teacher t2@2",
+        "distill/toy/tmkd@2/1/stage 1",
+        "distill/toy/tmkd@2/1/stage 2",
         "evaluate/toy/tmkd@2",
         "evaluate/report",
     ]

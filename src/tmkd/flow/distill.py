@@ -22,45 +22,31 @@ _TOKEN_BYTES = 350  # of a pair of 64 token ids
 _READ_PER_SECOND = 5000  # pairs that a pruned start counts the neurons and word pieces of
 
 
-def distill_steps(run: RunFolder) -> Iterator[Step]:
-    """Steps of the students of one teachers' seed: each stage once; rows share the first stages that they have in
-    common.
+def distill_steps(run: RunFolder, row: str, task: str, seed: int) -> Iterator[Step]:
+    """Steps of a row's students with one seed; rows that have their first stages in common have these steps, too.
 
     Raises: TmkdError for a row that needs scores which a teacher turned out not to have.
     """
-    planned: set[Path] = set()
-    for row, task, seed in run.placed_rows():
-        name = f"distill/{task}/{seeded(row, run.teachers_seed)}/{seed}"
-        try:
-            students = run.row_students(row, task, seed)
-        except NotYet as unready:
-            yield Step(
-                name,
-                "distill",
-                run.folder / "students",
-                {},
-                {},
-                never_made,
-                waits=str(unready),
-                estimate=partial(_row_estimate, run, row, task),
-            )
-            continue
-        for place, (_, chain) in enumerate(students):
-            for planned_stage in chain:
-                _refuse_gaps(run, row, planned_stage)
-            member = f"/{place + 1}" if len(students) > 1 else ""
-            for depth in range(1, len(chain) + 1):
-                stage = f"/stage {depth}" if len(chain) > 1 else ""
-                first = chain[0]
-                trained = _stage(run, name + member + stage, chain[:depth], task, seed)
-                steps = [*_with_tokens(run, trained, chain[depth - 1].corpus, first)]
-                if first.student.narrowed:
-                    start = _prune(run, f"distill/{task}/{row}/start", first)
-                    steps[:0] = _with_tokens(run, start, first.corpus, _whole(first))
-                for step in steps:
-                    if step.folder not in planned:
-                        planned.add(step.folder)
-                        yield step
+    name = f"distill/{task}/{seeded(row, run.teachers_seed)}/{seed}"
+    try:
+        students = run.row_students(row, task, seed)
+    except NotYet as unready:
+        estimate = partial(_row_estimate, run, row, task)
+        folder = run.folder / "students"
+        yield Step(name, "distill", folder, {}, {}, never_made, waits=str(unready), estimate=estimate)
+        return
+    for place, (_, chain) in enumerate(students):
+        for planned_stage in chain:
+            _refuse_gaps(run, row, planned_stage)
+        member = f"/{place + 1}" if len(students) > 1 else ""
+        for depth in range(1, len(chain) + 1):
+            stage = f"/stage {depth}" if len(chain) > 1 else ""
+            first = chain[0]
+            if first.student.narrowed:
+                start = _prune(run, f"distill/{task}/{row}/start", first)
+                yield from _with_tokens(run, start, first.corpus, _whole(first))
+            trained = _stage(run, name + member + stage, chain[:depth], task, seed)
+            yield from _with_tokens(run, trained, chain[depth - 1].corpus, first)
 
 
 def _refuse_gaps(run: RunFolder, row: str, planned: PlannedStage) -> None:

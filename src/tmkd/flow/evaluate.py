@@ -83,33 +83,25 @@ def student_scorer(run: RunFolder, student: Path, name: str) -> Scorer:
     return from_student_folder(name, student, run.hardware())
 
 
-def evaluate_steps(run: RunFolder) -> Iterator[Step]:
-    """Steps of evaluation of one teachers' seed: probabilities of every teacher and student on its task's test sets."""
+def evaluate_teachers(run: RunFolder) -> Iterator[Step]:
+    """Steps that store the probabilities of the teachers of one teachers' seed on the test sets of their tasks."""
     for teacher in run.teachers.values():
         if teacher.pretrained is not None:
             yield _evaluate_teacher(run, teacher, teacher.pretrained)
-    planned: set[tuple[str, Path]] = set()
-    for row, task, seed in run.placed_rows():
-        shown, spec = seeded(row, run.teachers_seed), run.recipe.student_of(row)
-        estimate = partial(_estimate, run, task, spec.base, spec.layers)
-        try:
-            students = run.row_students(row, task, seed)
-        except NotYet as unready:
-            yield Step(
-                f"evaluate/{task}/{shown}/{seed}",
-                "evaluate",
-                run.folder / "predictions",
-                {},
-                {},
-                never_made,
-                waits=str(unready),
-                estimate=estimate,
-            )
-            continue
-        for student, _ in students:
-            if (task, student) not in planned:
-                planned.add((task, student))
-                yield _evaluate_student(run, task, student, f"{shown} (seed {seed})", estimate)
+
+
+def evaluate_students(run: RunFolder, row: str, task: str, seed: int) -> Iterator[Step]:
+    """Steps that store the probabilities of a row's students with one seed on the test sets of a task."""
+    shown, spec = seeded(row, run.teachers_seed), run.recipe.student_of(row)
+    estimate = partial(_estimate, run, task, spec.base, spec.layers)
+    try:
+        students = run.row_students(row, task, seed)
+    except NotYet as unready:
+        folder, name = run.folder / "predictions", f"evaluate/{task}/{shown}/{seed}"
+        yield Step(name, "evaluate", folder, {}, {}, never_made, waits=str(unready), estimate=estimate)
+        return
+    for student, _ in students:
+        yield _evaluate_student(run, task, student, f"{shown} (seed {seed})", estimate)
 
 
 def bundle_step(run: RunFolder, row: str, task: str) -> Step:

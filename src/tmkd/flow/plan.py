@@ -8,7 +8,7 @@ from pathlib import Path
 from tmkd.distill.rows import chain_key, declared, members
 from tmkd.flow.collect import collect_steps
 from tmkd.flow.distill import distill_steps
-from tmkd.flow.evaluate import bundle_step, evaluate_steps
+from tmkd.flow.evaluate import bundle_step, evaluate_students, evaluate_teachers
 from tmkd.flow.export import export_steps, exported_task
 from tmkd.flow.precompute import precompute_steps
 from tmkd.flow.report import report_step
@@ -29,7 +29,7 @@ def steps(run: RunFolder) -> Iterator[Step]:
     trained_students(run)
     known: set[Path] = set()
     for step in _steps(run):
-        if step.waits or step.folder not in known:  # teachers' seeds share what no teacher of theirs takes part in
+        if step.waits or step.folder not in known:  # rows share stages, teachers' seeds what no teacher takes part in
             known.add(step.folder)
             yield step
 
@@ -38,16 +38,17 @@ def _steps(run: RunFolder) -> Iterator[Step]:
     """The same, with some steps more than once."""
     recipe = run.recipe
     yield from collect_steps(run)
+    yield from yardstick_steps(run)
     for part in run.replicates:
         for teacher in part.teachers.values():
             yield teach_step(part, teacher)
         for corpus in part.corpora():
             for name in declared(part.recipe, corpus):
                 yield score_step(part, part.teachers[name], corpus)
-        yield from distill_steps(part)
-    yield from yardstick_steps(run)
-    for part in run.replicates:
-        yield from evaluate_steps(part)
+        yield from evaluate_teachers(part)
+        for row, task, seed in part.placed_rows():  # a row is measured once it is trained: its results outlive a crash
+            yield from distill_steps(part, row, task, seed)
+            yield from evaluate_students(part, row, task, seed)
     if recipe.export is not None:
         yield from export_steps(run, recipe.export)
         yield bundle_step(run, recipe.export.row, exported_task(run, recipe.export.row))
