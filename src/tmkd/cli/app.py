@@ -27,6 +27,7 @@ from tmkd.cli.options import (
     work_on,
 )
 from tmkd.cli.output import replace_what_cannot_be_written
+from tmkd.cli.report import report
 from tmkd.cli.serve import serve
 from tmkd.cli.start import init, words
 from tmkd.errors import EXTRA_OF, TmkdError, UsageError, install_hint
@@ -203,6 +204,7 @@ def handover(
     err.print(f"wrote {folder}, the mean of {names}: {counted}", highlight=False, markup=False, soft_wrap=True)
 
 
+app.command()(report)
 app.command()(words)
 app.command()(init)
 

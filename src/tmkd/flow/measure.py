@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tmkd.evaluate.scorers import Scorer
 
     Predicted = Mapping[Measured, Mapping[str, Probabilities]]  # row → split → float64 (pairs, classes)
+    PredictedBy = Predicted | Mapping[Result, Mapping[str, Probabilities]]  # a result stands for its row and seeds
     Tests = Mapping[str, Sequence[LabelledSet]]  # task → its test sets, in order
 
 
@@ -79,7 +80,7 @@ def measured_on(row: Measured, probabilities: Probabilities, test: LabelledSet) 
 def results(
     run: RunFolder, predicted: Predicted, tests: Tests, speeds: Mapping[tuple[str, tuple[str, ...]], Any]
 ) -> list[Result]:
-    """Results of every row on every test set of its task; `speeds` are by (task, keys)."""
+    """Results of every row on every test set of its task; `speeds` are by (task, keys), of rows that are timed."""
     from tmkd.evaluate.results import Result
 
     found = []
@@ -87,7 +88,7 @@ def results(
         losses = [sealed(folder).facts.get("losses", ()) for folder in row.made_by]
         trained = tuple(sign for sign in map(loss_sign, losses) if sign is not None)
         manifests = [sealed(run.predictions_folder(row.task, key)) for key in row.keys]
-        dev = dev_accuracy(run, row)
+        dev, speed = dev_accuracy(run, row), speeds.get((row.task, row.keys))
         for test in tests[row.task]:
             fields = measured_on(row, by_split[test.split], test)
             fields["warnings"] = (*trained, *fields["warnings"])
@@ -100,7 +101,7 @@ def results(
                     split=test.split,
                     parameters=sum(manifest.facts["parameters"] for manifest in manifests),
                     bytes=sum(manifest.facts["bytes"] for manifest in manifests),
-                    pairs_per_second=speeds[row.task, row.keys].pairs_per_second,
+                    pairs_per_second=None if speed is None else speed.pairs_per_second,
                     seed=row.seed,
                     teachers_seed=row.teachers_seed,
                     seconds_to_make=round(sum(sealed(folder).seconds for folder in row.made_by), 1),
@@ -155,7 +156,7 @@ def _teachers_dev(run: RunFolder, row: Measured) -> float | None:
     return accuracy(shares, dev.label_array()[known])
 
 
-def comparisons(predicted: Predicted, tests: Tests, measured: Sequence[Result]) -> list[Comparison]:
+def comparisons(predicted: PredictedBy, tests: Tests, measured: Sequence[Result]) -> list[Comparison]:
     """Differences of rows with intervals, task by task; the best teacher is the best by dev."""
     from tmkd.evaluate.comparisons import compare
     from tmkd.evaluate.results import best_teacher, lines, ranked_split

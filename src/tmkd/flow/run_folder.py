@@ -35,12 +35,12 @@ class NotYet(Exception):
 class RunFolder:
     """Recipe and its run folder. Opening it reads nothing; its methods read manifests and files that the recipe names.
 
-    `recipe_base` is the recipe's own folder, `folder` the run's: `runs/NAME`. With several teachers' seeds `recipe` has
-    the teachers of the first.
+    `recipe_base` is the recipe's own folder, `folder` the run's: `runs/NAME`. `asked` is the recipe as it was read,
+    `recipe` the same with the teachers of the first teachers' seed.
     """
 
     def __init__(self, recipe: Recipe, recipe_base: Path, folder: Path) -> None:
-        self._asked, self.seeds = recipe, recipe.seeds
+        self.asked, self.seeds = recipe, recipe.seeds
         self.recipe = with_teachers_seed(recipe, recipe.seeds.teachers[0])
         self.teachers = teachers_of(self.recipe)
         self.recipe_base = recipe_base
@@ -61,7 +61,7 @@ class RunFolder:
         others = []
         for seed in self.seeds.teachers[1:]:
             seeds = self.seeds.model_copy(update={"teachers": (seed,)})
-            other = RunFolder(self._asked.model_copy(update={"seeds": seeds}), self.recipe_base, self.folder)
+            other = RunFolder(self.asked.model_copy(update={"seeds": seeds}), self.recipe_base, self.folder)
             other._digests, other._models, other._fresh = self._digests, self._models, self._fresh
             others.append(other)
         return (self, *others)

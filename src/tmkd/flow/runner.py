@@ -16,6 +16,7 @@ from rich.console import Console
 from tmkd.data.utf8 import without_mark
 from tmkd.errors import TmkdError
 from tmkd.flow.check import check_bodies
+from tmkd.flow.fragments import FragmentWriter
 from tmkd.flow.health import drawn_poolers
 from tmkd.flow.plan import states, steps
 from tmkd.flow.run_folder import RunFolder
@@ -55,8 +56,11 @@ def work(
     for _ in steps(run):  # a name in the recipe that leads nowhere raises here, before hours of work
         pass
     check_bodies(run)
-    lines = _Lines(console, list(drawn_poolers(run)), with_titles=jobs is not None)
     with lock_run(run.folder, recipe):
+        lines = _Lines(console, list(drawn_poolers(run)), FragmentWriter(run), with_titles=jobs is not None)
+        done = [step for step, now, _ in states(run) if now.kind == "done"]
+        for step in done:
+            lines.keep(step)
         try:
             if jobs is None:
                 _work_in_turn(run, recipe, verbs, lines, between)
@@ -67,9 +71,10 @@ def work(
                 raise NotServed(str(failure.__cause__)) from failure
             raise failure.__cause__ or failure from None
         # Steps that this command made in an earlier process count as made now.
-        made = lines.made + earlier_steps()
-        every = sum(step.verb in verbs for step in steps(run))
-        console.print(f"{made} steps done now, {every - made} were done already", highlight=False)
+        earlier, before = earlier_steps(), sum(step.verb in verbs for step in done)
+        console.print(
+            f"{lines.made + earlier} steps done now, {max(before - earlier, 0)} were done already", highlight=False
+        )
 
 
 def _work_in_turn(
@@ -95,8 +100,8 @@ def _work_in_turn(
 class _Lines:
     """Printed lines of a command: each step as it begins and ends; `made` counts those that ended."""
 
-    def __init__(self, console: Console, poolers: Sequence[str], with_titles: bool) -> None:
-        self._console, self._poolers, self._with_titles = console, poolers, with_titles
+    def __init__(self, console: Console, poolers: Sequence[str], fragments: FragmentWriter, with_titles: bool) -> None:
+        self._console, self._poolers, self._fragments, self._with_titles = console, poolers, fragments, with_titles
         self.made = 0
 
     def begun(self, step: Step, now: State) -> None:
@@ -116,6 +121,16 @@ class _Lines:
         self._console.print(line, highlight=False, markup=False, soft_wrap=self._with_titles)
         for line in manifest.facts.get("warnings", ()):
             self._console.print(f"{title} warning: {line}", highlight=False, markup=False, soft_wrap=True)
+        self.keep(step)
+
+    def keep(self, step: Step) -> None:
+        """Write the fragments that a step which is done completes; one that cannot be written is told."""
+        try:
+            self._fragments.add(step.folder)
+        except TmkdError as error:
+            self._console.print(
+                f"warning: a fragment is missing: {error}", highlight=False, markup=False, soft_wrap=True
+            )
 
 
 def remove_unwanted(readings: Sequence[RunFolder], recipe: Path, console: Console) -> None:

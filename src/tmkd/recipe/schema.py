@@ -127,7 +127,7 @@ class TeacherSpec(Spec):
     similarity: str | None = Field(None, exclude_if=lambda similarity: similarity is None)
     """Embedding model, named likewise: the cosine of question and passage, as log-odds fitted to the hand labels."""
     file: SourceSpec | None = None
-    """File of scores, matched by the texts of the pairs."""
+    """File of scores, matched by the texts of the pairs; or a teacher of another run: an .npz file of its results."""
     imported: Literal["score", "probability", "logits"] = "probability"
     """Content of the score columns: one logit, a probability of the positive class, or a logit per class."""
     score_columns: tuple[str, ...] = ("score",)
@@ -140,7 +140,7 @@ class TeacherSpec(Spec):
     repeated: Literal["error", "mean"] = Field("error", exclude_if=lambda repeated: repeated == "error")
     """Treatment of a pair that the file scores twice differently."""
     scores: tuple[Name, ...] | None = None
-    """Stage-1 corpora it scores. Without it: all of its task; for a file: none."""
+    """Stage-1 corpora it scores. Without it: all of its task; for a file of scores: none."""
     classes: dict[str, str] = Field(default_factory=dict)
     """Our class → the name that a ready-made model has for it, where they differ."""
     max_length: int = Field(128, ge=8)

@@ -1,0 +1,197 @@
+"""Fragments of a run: small files of each finished row and teacher, to be kept where they outlive the machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tmkd.data.fragment import read_fragment
+from tmkd.data.logit_fragment import logits_path, write_logits
+from tmkd.distill.rows import declared
+from tmkd.errors import TmkdError
+from tmkd.flow.checkout import commit_of
+from tmkd.flow.measure import labelled_sets, predictions, results
+from tmkd.flow.measured import Measured, measured_rows
+from tmkd.flow.run_folder import NotYet, RunFolder
+from tmkd.machine import machine_line
+from tmkd.recipe.agreement import FRAGMENT
+from tmkd.recipe.seeds import unseeded
+from tmkd.store import digest_bytes, digest_json, sealed, versions
+
+if TYPE_CHECKING:
+    from tmkd.report.row_fragment import MeasuredSpeed, Origin
+    from tmkd.teachers.teacher import Teacher
+
+REPORT = "report"  # folder of the report's artifact
+# Settings without a say in a result.
+_BESIDE = {"extra", "force", "checkpoint_steps", "tensorboard", "token_budget"}
+_ENTRY, _MADE_OF = "entry", "made of"  # among the facts of a teacher's fragment
+
+
+def results_folder(run: RunFolder) -> Path:
+    """Folder of a run's fragments: `results/NAME`, beside the folder of all runs."""
+    return run.folder.parent.parent / "results" / run.folder.name
+
+
+class FragmentWriter:
+    """Writer of a run's fragments: of a row once its predictions are done, of a teacher once its corpora are scored."""
+
+    def __init__(self, run: RunFolder) -> None:
+        self._run, self._folder = run, results_folder(run)
+        self._done: set[Path] = set()  # artifacts
+        self._written: set[object] = set()  # names of teachers; rows, and rows with their speed
+
+    def add(self, artifact: Path) -> None:
+        """Note that an artifact is done, and write the fragments that it completes.
+
+        Raises: TmkdError when one cannot be written.
+        """
+        self._done.add(artifact)
+        run, timed = self._run, self._run.folder / REPORT in self._done
+        if artifact.is_relative_to(run.folder / "softlabels"):
+            for part in run.replicates:
+                self._add_teachers(part)
+        with suppress(NotYet):  # the rows before it are yielded
+            for place, row in _placed(run):
+                predicted = all(run.predictions_folder(row.task, key) in self._done for key in row.keys)
+                written = (row.task, row.kind, row.row, row.seed, row.teachers_seed, timed)
+                if predicted and written not in self._written:
+                    self._written.add(written)
+                    _write_row(run, place, row, timed, self._folder)
+
+    def _add_teachers(self, run: RunFolder) -> None:
+        for name, teacher in run.teachers.items():
+            corpora = [corpus for corpus in run.corpora() if name in declared(run.recipe, corpus)]
+            scored = bool(corpora) and all(run.soft_folder(corpus, name) in self._done for corpus in corpora)
+            if teacher.pretrained is not None and scored and name not in self._written:
+                self._written.add(name)
+                _write_teacher(run, teacher, corpora, self._folder)
+
+
+def _placed(run: RunFolder) -> Iterator[tuple[int, Measured]]:
+    """Rows of the report, each with its place among the distinct names."""
+    places: dict[str, int] = {}
+    for row in measured_rows(run):
+        yield places.setdefault(row.row, len(places)), row
+
+
+def _write_row(run: RunFolder, place: int, row: Measured, timed: bool, folder: Path) -> None:
+    """Write a row's fragment, unless the file has these predictions, and this speed once the row is timed."""
+    from tmkd.report.row_fragment import RowFragment, read_row, row_path, write_row
+
+    speed = _speed(run, row) if timed else None
+    made_of = tuple(sealed(run.predictions_folder(row.task, key)).digest for key in row.keys)
+    origin = None
+    if (path := row_path(folder, row)).is_file():
+        with suppress(TmkdError):  # a damaged one is written anew
+            before, _ = read_row(path)
+            if before.made_of == made_of:
+                origin = before.origin  # of the predictions; a speed has its own machine
+                if speed in (None, before.speed):
+                    return
+    tests, predicted = labelled_sets(run), predictions(run, [row])
+    timings = {} if speed is None else {(row.task, row.keys): speed.speed}
+    labels, own = run.labels(row.task), tests[row.task]
+    fragment = RowFragment(
+        run=run.asked.name,
+        place=place,
+        results=tuple(results(run, predicted, tests, timings)),
+        speed=speed,
+        origin=origin or _origin(run, row),
+        recipe=_recipe(run) | _own_recipe(run, row),
+        classes=labels.names,
+        positive=labels.positive_index,
+        tests={test.split: set_digest(run, f"{row.task}/{test.split}") for test in own},
+        made_of=made_of,
+    )
+    write_row(folder, fragment, {test.split: (test, predicted[row][test.split]) for test in own})
+
+
+def _speed(run: RunFolder, row: Measured) -> MeasuredSpeed | None:
+    """Speed of a row in the run's report."""
+    from tmkd.report.report_json import read_report
+    from tmkd.report.row_fragment import MeasuredSpeed
+
+    report = read_report(run.folder / REPORT / "report.json")
+    name = f"{row.task}: {row.row}" if len(run.recipe.tasks) > 1 else row.row
+    speed = report.speeds.get(name)
+    return None if speed is None else MeasuredSpeed(report.machine, speed)
+
+
+def _origin(run: RunFolder, row: Measured) -> Origin:
+    from tmkd.report.row_fragment import Origin
+
+    made_with = sealed(row.made_by[-1]).versions if row.made_by else versions()
+    return Origin(machine_line(), time.strftime("%Y-%m-%d"), commit_of(run.recipe_base, results_folder(run)), made_with)
+
+
+def set_digest(run: RunFolder, corpus: str) -> str:
+    """Digest of a test set's pairs and labels, in order."""
+    pairs = run.corpus(corpus)
+    return digest_bytes(pairs.id_array().tobytes() + pairs.label_array().tobytes())
+
+
+def _recipe(run: RunFolder) -> dict[str, str]:
+    """Digest of each part of the recipe that all rows have in common, without seeds, devices and folders."""
+    recipe = run.asked
+    parts: dict[str, object] = {"student": recipe.student, "teachers": sorted(recipe.teachers)}
+    parts |= {f"tasks.{name}": task for name, task in recipe.tasks.items()}
+    parts |= {f"collect.{name}": corpus for name, corpus in recipe.collect.items()}
+    entries = {f"teachers.{name}": _entry(run, name) for name in recipe.teachers}
+    return {name: _digest(part) for name, part in parts.items()} | entries
+
+
+def _own_recipe(run: RunFolder, row: Measured) -> dict[str, str]:
+    """Digest of a row's own entry."""
+    entry = run.asked.rows.get(row.row)
+    return {} if entry is None else {f"rows.{row.row}": _digest(entry)}
+
+
+def _entry(run: RunFolder, teacher: str) -> str:
+    """Digest of a teacher's entry; of one whose logits are a fragment, that of the entry which it was made by."""
+    spec = run.asked.teachers[teacher]
+    file = spec.file
+    if file is not None and file.file.endswith(FRAGMENT):
+        facts, _ = read_fragment(run.base / Path(file.file).expanduser())
+        return str(facts.get(_ENTRY))
+    return _digest(spec)
+
+
+def _digest(part: Any) -> str:
+    return digest_json(_settled(part.model_dump(mode="json") if hasattr(part, "model_dump") else part))[:16]
+
+
+def _settled(value: Any) -> Any:
+    """A setting without those inside it that have no say in a result."""
+    if isinstance(value, dict):
+        return {key: _settled(inner) for key, inner in value.items() if key not in _BESIDE}
+    return [_settled(one) for one in value] if isinstance(value, list) else value
+
+
+def _write_teacher(run: RunFolder, teacher: Teacher, corpora: list[str], folder: Path) -> None:
+    """Write a teacher's logits of its corpora, unless the file holds them."""
+    from tmkd.data.softlabels import SoftLabels
+
+    columns = {corpus: run.column(corpus, teacher.name) for corpus in corpora}
+    made_of = {corpus: [run.corpus(corpus).digest, column.digest] for corpus, column in columns.items()}
+    path = logits_path(folder, teacher.name)
+    if path.is_file():
+        with suppress(TmkdError):
+            if read_fragment(path)[0].get(_MADE_OF) == made_of:
+                return
+    found = {}
+    for corpus, column in columns.items():
+        pairs = run.corpus(corpus)
+        found[corpus] = pairs.id_array(), SoftLabels.load(pairs, [column]).logits[:, 0]
+    facts = {
+        _ENTRY: _entry(run, unseeded(teacher.name)),
+        _MADE_OF: made_of,
+        "machine": machine_line(),
+        "date": time.strftime("%Y-%m-%d"),
+        "commit": commit_of(run.recipe_base, results_folder(run)),
+        "versions": sealed(run.teacher_folder(teacher.name)).versions,
+    }
+    write_logits(folder, teacher.name, run.labels(teacher.spec.task), found, facts)

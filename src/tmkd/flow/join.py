@@ -1,0 +1,121 @@
+"""Report of a run whose rows were made on several machines and days, joined from their fragments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple, get_args
+
+from tmkd.errors import TmkdError
+from tmkd.evaluate.results import Kind, distinct, lines
+from tmkd.evaluate.shares import shares
+from tmkd.evaluate.speed import Speed
+from tmkd.flow.measure import comparisons
+from tmkd.recipe.agreement import FRAGMENT
+from tmkd.report.report_json import Report
+from tmkd.report.row_fragment import ROWS, RowFragment, Tested, read_row
+
+
+class _Found(NamedTuple):
+    path: Path
+    row: RowFragment
+    tested: Tested
+
+
+def join(folders: Sequence[Path]) -> Report:
+    """Join the fragments of these folders of results: every row with every seed once, in the recipe's order.
+
+    A yardstick, which each machine measures, is taken from the first folder. Speeds are not mixed: where machines
+    differ, results have none and each speed names its machine.
+    Raises: TmkdError when a folder has no fragment, one is damaged, two are of different runs, recipes, commits or test
+    sets, or hold the same row and seed.
+    """
+    found = _distinct_rows([one for folder in folders for one in _read(folder)])
+    _check_same(found)
+    found.sort(key=lambda one: (get_args(Kind).index(one.row.first.kind), one.row.place, *_seeds(one.row)))
+    rows = [one.row for one in found]
+    several = len({row.speed.machine for row in rows if row.speed is not None}) > 1
+    results = [result for row in rows for result in row.results]
+    if several:
+        results = [replace(result, pairs_per_second=None) for result in results]
+    tests = {one.row.first.task: [test for test, _ in one.tested.values()] for one in found}
+    predicted = {one.row.first: {split: one.tested[split][1] for split in one.tested} for one in found}
+    dates = sorted({row.origin.date for row in rows})
+    return Report(
+        name=rows[0].run,
+        date=" to ".join(dict.fromkeys((dates[0], dates[-1]))),
+        machine="; ".join(distinct(row.origin.machine for row in rows)),
+        seeds=tuple(sorted({row.first.seed for row in rows if row.first.kind == "student"})),
+        teachers_seeds=tuple(sorted({row.first.teachers_seed for row in rows})),
+        results=tuple(results),
+        comparisons=tuple(comparisons(predicted, tests, results)),
+        shares=tuple(shares(lines(results), {task: sets[0].base_rate for task, sets in tests.items()})),
+        speeds=_speeds(rows, several),
+        notes=tuple(_notes(rows)),
+    )
+
+
+def _read(folder: Path) -> Iterator[_Found]:
+    paths = sorted((folder / ROWS).glob(f"*{FRAGMENT}"))
+    if not paths:
+        raise TmkdError(f"{folder}: no fragments here (no {ROWS}/*{FRAGMENT}); name a folder such as results/RUN")
+    for path in paths:
+        yield _Found(path, *read_row(path))
+
+
+def _distinct_rows(found: Sequence[_Found]) -> list[_Found]:
+    """Each row with each seed once; the same fragment twice, as in two checkouts, is one."""
+    kept: dict[tuple[object, ...], _Found] = {}
+    for one in found:
+        first = one.row.first
+        seeds = () if first.kind == "yardstick" else _seeds(one.row)
+        other = kept.setdefault((first.task, first.row, *seeds), one)
+        if other.row != one.row and seeds:
+            raise TmkdError(f"{other.path} and {one.path} are both {first.row} with seed {first.seed}; leave one out")
+    return list(kept.values())
+
+
+def _seeds(row: RowFragment) -> tuple[int, int]:
+    return row.first.teachers_seed, row.first.seed
+
+
+def _check_same(found: Sequence[_Found]) -> None:
+    """Check that all fragments are of one run, commit and recipe, and were tested on the same pairs."""
+    known: dict[str, tuple[str, Path]] = {}
+    for one in found:
+        row = one.row
+        parts = {"run": row.run, "commit": row.origin.commit}
+        parts |= {f"recipe's {name}": digest for name, digest in row.recipe.items()}
+        parts |= {f"test set {row.first.task}/{name}": digest for name, digest in row.tests.items()}
+        for part, value in parts.items():
+            before, path = known.setdefault(part, (value, one.path))
+            if before != value:
+                raise TmkdError(f"{path} and {one.path} do not go together: the {part} differs ({before}, {value})")
+
+
+def _speeds(rows: Sequence[RowFragment], name_machine: bool) -> dict[str, Speed]:
+    """Speed of each row on each machine, the first seed's."""
+    several = len({row.first.task for row in rows}) > 1
+    found: dict[str, Speed] = {}
+    for row in rows:
+        if row.speed is not None:
+            task = f"{row.first.task}: " if several else ""
+            machine = f" ({row.speed.machine})" if name_machine else ""
+            found.setdefault(f"{task}{row.first.row}{machine}", row.speed.speed)
+    return found
+
+
+def _notes(rows: Sequence[RowFragment]) -> Iterator[str]:
+    """One line per machine, day, commit and versions: the rows made there with their seeds; then warnings."""
+    made: dict[tuple[str, ...], dict[str, dict[int, None]]] = {}
+    for row in rows:
+        origin = row.origin
+        versions = ", ".join(f"{name} {one}" for name, one in origin.versions.items())
+        where = (origin.machine, origin.date, f"commit {origin.commit}", versions)
+        made.setdefault(where, {}).setdefault(row.first.row, {})[row.first.seed] = None
+    for place, of_rows in made.items():
+        names = (f"{name} (seed {', '.join(map(str, seeds))})" for name, seeds in of_rows.items())
+        yield f"{', '.join(filter(None, place))}: {', '.join(names)}"
+    for row in rows:
+        yield from (f"warning: {one.task} × {one.row}: {line}" for one in row.results for line in one.warnings)
