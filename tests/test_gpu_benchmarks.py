@@ -83,6 +83,24 @@ def test_a_study_is_packed_trained_measured_and_its_student_joined(tmp_path: Pat
     pairs = [(question, passage) for question, passage, _ in tiny.pairs(range(24, 30))]
     joined = Student.from_pretrained(tmp_path / "student").predict_proba(pairs)[:, 1]
     assert joined == pytest.approx(probabilities["tmkd.1.test"].astype(np.float64), abs=5e-3)
+    fragments = tmp_path / "fragments"
+    where = ("--run", tmp_path / "runs" / "tiny", "--results", results, "--out", fragments, "--date", "2026-11-27")
+    assert "12 fragments" in run(
+        "benchmarks.gpu.fragments", world, *where
+    )  # 2 teachers, 4 rows of 2 seeds, 2 of logits
+    joining = tiny.tmkd("report", fragments, "--json")
+    assert joining.returncode == 0, joining.stderr
+    measured = {(row["row"], row["seed"]): row["accuracy"] for row in json.loads(joining.stdout)["rows"]}
+    assert len(measured) == 10
+    assert measured["tmkd", 1] == accuracy
+    teachers = {name: {"task": "toy", "file": str(fragments / "teachers" / f"{name}.npz")} for name in ("t1", "t2")}
+    recipe["teachers"] = {name: {**entry, "scores": ["web"], "missing": "drop"} for name, entry in teachers.items()}
+    recipe["rows"] = {
+        "pretrained": {"stages": [{"use": "pretrain"}, {"use": "finetune", "teachers": [], "alpha": 0.0}]}
+    }
+    tiny.write_recipe(world, recipe)
+    done = tiny.tmkd("run", world, "--runs", tmp_path / "runs")
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_changed_piece_is_refused(tmp_path: Path) -> None:
