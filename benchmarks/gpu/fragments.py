@@ -25,6 +25,7 @@ from tmkd.flow.fragments import set_digest
 from tmkd.flow.measure import labelled_sets
 from tmkd.flow.run_folder import RunFolder
 from tmkd.network import Student
+from tmkd.network.headers import Header
 from tmkd.recipe.reader import read_recipe
 from tmkd.report.row_fragment import Origin, RowFragment, write_row
 from tmkd.store import digest_bytes, digest_json
@@ -46,7 +47,8 @@ class Results:
         self.origin = Origin(self.report["device"], date, commit, versions)
         base = run.pretrained(run.recipe.student.base).path
         labels, spec = run.labels(self.task), run.recipe.student
-        student = Student.start(base, spec.layers, spec.pool, labels, [], spec.max_length, 1)
+        headers = [Header(f"{self.task}/{name}", None) for name in ("gold", *self.report["teachers"])]
+        student = Student.start(base, spec.layers, spec.pool, labels, headers, spec.max_length, 1)
         teacher = open_model(base, "teacher", num_labels=len(labels.names))
         self.sizes: dict[Kind, int] = {"student": parameters(student), "teacher": parameters(teacher)}
 

@@ -31,6 +31,15 @@ def test_a_row_is_read_back(tmp_path: Path) -> None:
     assert read_row(write_row(tmp_path, row, {"test": (TEST, PROBABILITIES)}))[1]["test"][0].grades is None
 
 
+def test_the_test_sets_keep_their_order(tmp_path: Path) -> None:
+    first = row_fragment().first
+    names = ("test", "again", "more")
+    results = tuple(replace(first, split=name) for name in names)
+    row = row_fragment(results=results, tests=dict.fromkeys(names, "d"))
+    _, tested = read_row(write_row(tmp_path, row, {name: (replace(TEST, split=name), PROBABILITIES) for name in names}))
+    assert tuple(tested) == names
+
+
 @pytest.mark.parametrize(
     ("changes", "name"),
     [

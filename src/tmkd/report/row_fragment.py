@@ -121,7 +121,7 @@ def read_row(path: Path) -> tuple[RowFragment, Tested]:
         raise TmkdError(f"{path}: not the fragment of a row")
     try:
         row: RowFragment = _FACTS.validate_python(facts)
-        return row, {split: _tested(row, split, arrays) for split in row.tests}
+        return row, {one.split: _tested(row, one.split, arrays) for one in row.results}  # in the recipe's order
     except ValidationError as error:
         first: Any = error.errors()[0]
         raise TmkdError(f"{path}: not a row's fragment: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
