@@ -122,4 +122,5 @@ def test_a_recipe_without_rows_measures_its_teachers(finished: World, tmkd: Call
     tiny.change(finished.recipe, "rows", None)
     said = tmkd("run", finished.recipe, "--runs", finished.runs)
     assert said.code == 0, said.err
-    assert [line.split()[0] for line in said.out.splitlines()] == ["row", "bm25", "cosine", "t1", "t2", "ensemble"]
+    shown = [line.split()[0] for line in said.out.splitlines()[:6]]
+    assert shown == ["row", "bm25", "cosine", "t1", "t2", "ensemble"]
