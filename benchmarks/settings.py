@@ -64,12 +64,13 @@ def trained(recipe: Recipe, base: Path, folder: Path, row: str, setting: Setting
 def _trained_afresh(given: argparse.Namespace, row: str, setting: Setting, epochs: int) -> list[float]:
     """As `trained`, in a process of its own: one that has trained for long is slower."""
     tune_process()
-    return trained(*_opened(given), row, setting, epochs)
+    return trained(*opened(given), row, setting, epochs)
 
 
-def _opened(given: argparse.Namespace) -> tuple[Recipe, Path, Path]:
+def opened(given: argparse.Namespace) -> tuple[Recipe, Path, Path]:
     """The recipe, its own folder and the run's."""
-    recipe = read_recipe(given.recipe, given.changes)
+    read = read_recipe(given.recipe, given.changes)
+    recipe = read if given.all else read.without_extras()
     return recipe, given.recipe.resolve().parent, given.runs / recipe.name
 
 
@@ -105,28 +106,28 @@ def table(tried: Mapping[str, Sequence[Tried]]) -> str:
 
 
 def searched_rows(recipe: Recipe, named: Sequence[str]) -> list[str]:
-    """The rows named, or all that take part in `tmkd run`: those whose last stage dev can choose.
+    """The rows named, or all: those whose last stage dev can choose.
 
     Raises: UsageError for a name that is no row's.
     """
     for name in named:
         if name not in recipe.rows:
             raise UsageError(f"--rows: no row '{name}'; {did_you_mean(name, recipe.rows)}")
-    rows = named or list(recipe.without_extras().rows)
-    return [row for row in rows if recipe.rows[row].stages[-1].alpha < 1]
+    return [row for row in named or recipe.rows if recipe.rows[row].stages[-1].alpha < 1]
 
 
 def main() -> None:
     """Read the options, search, and print the lines for the recipe and the table."""
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("recipe", type=Path)
-    options.add_argument("--rows", nargs="+", default=[], help="without it: all rows that are not extra")
+    options.add_argument("--rows", nargs="+", default=[], help="without it: all")
+    options.add_argument("--all", action="store_true", help="also the rows and teachers that the recipe marks extra")
     options.add_argument("--runs", type=Path, default=Path("runs"))
     options.add_argument("--set", dest="changes", action="append", default=[], help="a change of the recipe")
     given = options.parse_args()
     tried = {}
     try:
-        recipe, _, folder = _opened(given)
+        recipe, _, folder = opened(given)
         rows = searched_rows(recipe, given.rows)
         with (
             lock_run(folder, given.recipe),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from functools import partial
 
 import pytest
@@ -29,12 +30,21 @@ def test_a_setting_changes_the_last_stage_of_its_row_alone(world: World) -> None
 
 def test_rows_are_those_that_dev_can_choose(world: World) -> None:
     tiny.change(world.recipe, "rows.first", {"stages": ["pretrain"]})
-    tiny.change(world.recipe, "rows.mkd.extra", True)
     recipe = read_recipe(world.recipe)
-    assert settings.searched_rows(recipe, []) == ["bert-3", "1-o-1", "1avg-o-1", "m-o-m", "tkd", "tmkd"]
+    assert settings.searched_rows(recipe, []) == list(tiny.ROWS)
     assert settings.searched_rows(recipe, ["mkd", "first"]) == ["mkd"]
     with pytest.raises(UsageError, match="no row 'tmdk'; did you mean 'tmkd'"):
         settings.searched_rows(recipe, ["tmdk"])
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_extras_take_part_only_with_all(world: World, everything: bool) -> None:
+    for extra in ("rows.mkd", "teachers.t2"):
+        tiny.change(world.recipe, f"{extra}.extra", True)
+    given = Namespace(recipe=world.recipe, changes=[], runs=world.runs, all=everything)
+    recipe, base, folder = settings.opened(given)
+    assert (base, folder) == (world.recipe.parent, world.run)
+    assert ("mkd" in recipe.rows) == ("t2" in recipe.teachers) == everything
 
 
 def test_the_table_has_every_fit_and_marks_the_chosen() -> None:
