@@ -49,6 +49,13 @@ def test_rows_and_seeds_of_two_machines_are_one_report(tmp_path: Path) -> None:
     )
 
 
+def test_rows_keep_their_order_where_a_machine_made_few_of_them(tmp_path: Path) -> None:
+    here = [row_fragment("tmkd", place=5), row_fragment("bert-3", place=2)]
+    there = [row_fragment("tmkd", 2, place=0), row_fragment("tkd", 2, place=1)]
+    report = join(folders(tmp_path, here, there))
+    assert [(one.row, one.seed) for one in report.results] == [("tkd", 2), ("bert-3", 1), ("tmkd", 1), ("tmkd", 2)]
+
+
 def test_speeds_of_two_machines_are_not_mixed(tmp_path: Path) -> None:
     one, other = row_fragment(seed=1), row_fragment(seed=2, machine="other machine")
     report = join(folders(tmp_path, [one], [other]))

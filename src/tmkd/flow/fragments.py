@@ -72,10 +72,11 @@ class FragmentWriter:
 
 
 def _placed(run: RunFolder) -> Iterator[tuple[int, Measured]]:
-    """Rows of the report, each with its place among the distinct names."""
-    places: dict[str, int] = {}
+    """Rows of the report, each with its place among the distinct names of its kind."""
+    places: dict[str, dict[str, int]] = {}
     for row in measured_rows(run):
-        yield places.setdefault(row.row, len(places)), row
+        of_kind = places.setdefault(row.kind, {})
+        yield of_kind.setdefault(row.row, len(of_kind)), row
 
 
 def _write_row(run: RunFolder, place: int, row: Measured, timed: bool, folder: Path) -> None:

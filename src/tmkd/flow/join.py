@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, get_args
 
@@ -33,7 +34,7 @@ def join(folders: Sequence[Path]) -> Report:
     """
     found = _distinct_rows([one for folder in folders for one in _read(folder)])
     _check_same(found)
-    found.sort(key=lambda one: (get_args(Kind).index(one.row.first.kind), one.row.place, *_seeds(one.row)))
+    found.sort(key=partial(_place, _places(found)))
     rows = [one.row for one in found]
     several = len({row.speed.machine for row in rows if row.speed is not None}) > 1
     results = [result for row in rows for result in row.results]
@@ -92,6 +93,20 @@ def _check_same(found: Sequence[_Found]) -> None:
             before, path = known.setdefault(part, (value, one.path))
             if before != value:
                 raise TmkdError(f"{path} and {one.path} do not go together: the {part} differs ({before}, {value})")
+
+
+def _places(found: Sequence[_Found]) -> dict[tuple[str, str], int]:
+    """Place of each row among those of its kind: the last of its fragments' places, for a machine may make few rows."""
+    places: dict[tuple[str, str], int] = {}
+    for one in found:
+        row = one.row.first.kind, one.row.first.row
+        places[row] = max(places.get(row, 0), one.row.place)
+    return places
+
+
+def _place(places: Mapping[tuple[str, str], int], one: _Found) -> tuple[object, ...]:
+    first = one.row.first
+    return get_args(Kind).index(first.kind), places[first.kind, first.row], first.row, *_seeds(one.row)
 
 
 def _speeds(rows: Sequence[RowFragment], name_machine: bool) -> dict[str, Speed]:
