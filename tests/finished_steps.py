@@ -25,6 +25,12 @@ def steps_made(said: Said) -> list[str]:
     return made
 
 
+def printed_rows(out: str) -> list[str]:
+    """First words of the lines of the first table that a report prints, up to its caption; empty without one."""
+    lines = [line.split()[0] if line.split() else "" for line in out.splitlines()]
+    return lines[: lines.index("Accuracy,")] if lines else []
+
+
 def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
     """Every file of a run with its size and time of change, those aside that every command may touch."""
     return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import tiny
+from finished_steps import printed_rows
 from tiny import Call, World
 from tmkd.flow.health import drawn_poolers, health_lines
 from tmkd.flow.run_folder import RunFolder
@@ -71,7 +72,7 @@ def test_the_report_counts_the_rows_that_the_guard_removed(finished: World, tmkd
     assert said.code == 0, said.err
     notes = json.loads((finished.run / "report.json").read_text())["notes"]
     assert "train rows 36, guard questions 1, guard removed 1" in notes[0]
-    assert [line.split()[0] for line in said.out.splitlines()[:4]] == ["row", "bm25", "cosine", "t1"]
+    assert printed_rows(said.out) == ["row", "bm25", "cosine", "t1"]
 
 
 def test_collecting_prints_the_judges_agreement(world: World, tmkd: Call) -> None:
