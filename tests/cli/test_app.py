@@ -377,7 +377,8 @@ def test_check_estimates_the_work_and_then_finds_all_done(world: World, finished
     listed = json.loads(tmkd("check", world.recipe, "--runs", world.runs, "--json").out)
     assert {"teach/t1", "score/web/judge", "evaluate/report"} <= {one["step"] for one in listed}
     after = tmkd("check", finished.recipe, "--runs", finished.runs)
-    assert after.out == "the recipe and its files are in order; all is done\n"
+    students = "students of the rows: 7 (students' seeds 1; teachers' seeds 1)"
+    assert after.out == f"{students}\nthe recipe and its files are in order; all is done\n"
     assert json.loads(tmkd("check", finished.recipe, "--runs", finished.runs, "--json").out) == []
 
 

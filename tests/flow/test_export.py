@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import tiny
+from finished_steps import steps_made
 from tiny import Call, World
 from tmkd.flow.export import export_steps
 
@@ -16,7 +17,8 @@ def test_smaller_students_are_trained_exported_and_compared(finished: World, tmk
     tiny.change(finished.recipe, "export", export)
     said = tmkd("distill", finished.recipe, "--runs", finished.runs)
     assert said.code == 0, said.err
-    assert "3 steps done now" in said.err  # a narrowed start and two stages
+    made = [title.rpartition("/")[2] for title in steps_made(said)]
+    assert made == ["start", "web", "stage 1", "train", "stage 2"]  # the start, and each stage after its token ids
     said = tmkd("frontier", finished.recipe, "--runs", finished.runs)
     assert said.code == 0, said.err
     assert "10 passages ranked within 10000 ms" in said.out
