@@ -81,7 +81,7 @@ def test_most_passages_that_do_not_answer_are_of_the_same_page_or_site() -> None
         own = [page in answering for page, answering in near]
         site = [page.split("/")[2] in {one.split("/")[2] for one in answering} for page, answering in near]
         assert sum(own) >= len(own) / 2
-        assert sum(site) >= 0.8 * len(site)
+        assert sum(site) >= 0.6 * len(site)
 
 
 def test_every_top_ten_has_its_answers_and_their_pages_and_a_search_alone_does_not_solve_it() -> None:
