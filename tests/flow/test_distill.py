@@ -14,6 +14,7 @@ from finished_steps import planned, steps_made
 from tiny import Call, World
 from tmkd.data.text import PairTokenizer
 from tmkd.data.token_store import MappedTokens
+from tmkd.flow.plan import states
 from tmkd.network.bilstm_start import write_start
 from tmkd.store import sealed
 
@@ -64,6 +65,15 @@ def test_a_corpus_is_tokenised_once_and_no_finished_student_asks_for_it(finished
     assert steps_made(said) == []
     said = tmkd("run", finished.recipe, "--runs", finished.runs, "--set", "rows.mkd.stages.0.alpha=0.7")
     assert steps_made(said) == ["tokens/toy/train", "distill/toy/mkd/1", "evaluate/toy/mkd", "evaluate/report"]
+
+
+def test_a_stage_waits_for_its_tokens_and_a_finished_one_does_not(finished: World) -> None:
+    shutil.rmtree(finished.run / "tokens")
+    run = tiny.opened(finished, "rows.mkd.stages.0.alpha=0.7")
+    waiting = {step.title: (now.kind, waits) for step, now, waits in states(run) if step.verb == "distill"}
+    assert waiting.pop("distill/toy/mkd/1") == ("missing", "tokens/toy/train")
+    assert waiting.pop("tokens/toy/train") == ("missing", "")
+    assert {*waiting.values()} == {("done", "")}
 
 
 def test_tokens_whose_bytes_were_changed_are_not_trained_on(finished: World, tmkd: Call) -> None:

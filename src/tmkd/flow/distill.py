@@ -14,7 +14,7 @@ from tmkd.flow.run_folder import NotYet, RunFolder
 from tmkd.flow.step import Step, never_made
 from tmkd.recipe.parts import StudentSpec
 from tmkd.recipe.seeds import seeded
-from tmkd.store import digest_json, read_manifest, verify
+from tmkd.store import digest_json, read_manifest
 from tmkd.train.estimate import Estimate, Sizes, training_seconds, weight_bytes
 
 _TOKENISED_PER_SECOND = 10_000
@@ -75,14 +75,12 @@ def _whole(first: PlannedStage) -> PlannedStage:
 
 
 def _prune(run: RunFolder, name: str, first: PlannedStage) -> Step:
-    student = first.student
+    student, tokens = first.student, _tokens_folder(run, first.corpus, _whole(first))
 
     def make(folder: Path) -> dict[str, Any]:
         from tmkd.data.token_store import open_tokens
         from tmkd.network.prune import write_pruned
 
-        tokens = _tokens_folder(run, first.corpus, _whole(first))
-        verify(tokens)
         used = open_tokens(tokens, run.corpus(first.corpus)).tokens
         return write_pruned(run.pretrained(student.base).path, student, used, folder)
 
@@ -99,6 +97,7 @@ def _prune(run: RunFolder, name: str, first: PlannedStage) -> Step:
         make,
         outside,
         shown=name,
+        reads=(tokens,),
         estimate=lambda sizes: Estimate(
             0, 1 + sizes[first.corpus] / _READ_PER_SECOND, weight_bytes(run.pretrained(student.base).path)
         ),
@@ -108,8 +107,8 @@ def _prune(run: RunFolder, name: str, first: PlannedStage) -> Step:
 def _with_tokens(run: RunFolder, reader: Step, corpus: str, first: PlannedStage) -> Iterator[Step]:
     """A step that reads a corpus's token ids, after the step that makes them.
 
-    What it makes depends on them no more than on the corpus and the tokenizer, so they are none of its inputs: a
-    student that was made without them, or whose tokens are removed, asks for none.
+    What it makes depends on them no more than on the corpus and the tokenizer, so it only reads them: a student that
+    was made without them, or whose tokens are removed, asks for none.
     """
     folder, base = _tokens_folder(run, corpus, first), first.student.base
 
@@ -151,7 +150,6 @@ def _stage(run: RunFolder, name: str, chain: tuple[PlannedStage, ...], task: str
     def make(folder: Path) -> dict[str, Any]:
         from tmkd.distill.stage import StageData, StudentStart, run_stage
 
-        verify(tokens)
         columns = tuple(run.column(planned.corpus, teacher) for teacher in planned.teachers)
         dev = run.corpus(f"{task}/dev") if "/" in planned.corpus else None
         start = StudentStart(student, _start(run, chain[0]), before)
@@ -187,6 +185,7 @@ def _stage(run: RunFolder, name: str, chain: tuple[PlannedStage, ...], task: str
         make,
         outside,
         shown=name,
+        reads=(tokens,),
         estimate=lambda sizes: _stage_estimate(run, planned, student, sizes),
     )
 

@@ -86,7 +86,8 @@ def states(run: RunFolder) -> Iterator[tuple[Step, State, str]]:
     undone: dict[Path, str] = {}
     for step in steps(run):
         now = step.state()
-        waiting = next((undone[folder] for folder in step.needs.values() if folder in undone), "")
+        before = (*step.needs.values(), *(() if now.kind == "done" else step.reads))
+        waiting = next((undone[folder] for folder in before if folder in undone), "")
         if now.kind == "done" and waiting:
             now = State("stale", f"needs {waiting}", now.seconds)
         yield step, now, waiting

@@ -102,7 +102,8 @@ def _startable(run: RunFolder, verbs: Container[str], running: Collection[Path])
         if step.verb not in verbs or now.kind == "done":
             continue
         needed = waiting or step.waits
-        if not {*step.needs.values()}.isdisjoint(running):  # one that is sealed has not ended before its process has
+        # One that is sealed has not ended before its process has.
+        if not {*step.needs.values(), *step.reads}.isdisjoint(running):
             needed = needed or "a step that runs"
         if needed and not waits:
             waits = f"{step.title}: {needed} is not done; run that verb first, or all with: tmkd run RECIPE"

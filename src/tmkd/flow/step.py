@@ -38,8 +38,9 @@ class Step:
 
     `make` gets the folder, with a scratch folder `.work` in it, and returns facts. `keep` are patterns of files that
     stay when the step is made anew: `make` itself finds out which of them still hold. `waits` names the step that must
-    be done before this one is even known. A step that measures time is `alone`: no other runs beside it. `estimate`
-    gives its cost from the sizes of the corpora.
+    be done before this one is even known. `reads` are sealed folders that must be there too but decide nothing in the
+    artifact beyond its inputs, so they are none. A step that measures time is `alone`: no other runs beside it.
+    `estimate` gives its cost from the sizes of the corpora.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Step:
     waits: str = ""
     shown: str = ""
     alone: bool = False
+    reads: tuple[Path, ...] = ()
     estimate: Callable[[Sizes], Estimate] = lambda sizes: Estimate(0, 1, 0)
 
     @property
@@ -100,7 +102,7 @@ class Step:
         inputs, absent = self._inputs()
         if absent:
             raise TmkdError(f"{self.title}: {absent} is not done; run that verb first, or all with: tmkd run RECIPE")
-        for folder in self.needs.values():
+        for folder in (*self.needs.values(), *self.reads):
             verify(folder)
         settings = self._under_rules()
         key = digest_json([inputs, settings])
