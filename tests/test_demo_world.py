@@ -65,25 +65,6 @@ def test_passages_are_paragraphs_of_the_pages() -> None:
     assert {row["passage"] for split in (*SPLITS.values(), TOP10) for row in split} <= PAGE_OF.keys()
 
 
-def test_a_third_of_the_pairs_of_every_set_are_answers() -> None:
-    for split in SPLITS.values():
-        assert sum(row["label"] == "yes" for row in split) / len(split) == pytest.approx(1 / 3, abs=0.02)
-
-
-def test_most_passages_that_do_not_answer_are_of_the_same_page_or_site() -> None:
-    for split in SPLITS.values():
-        near = [
-            one
-            for question in by_question(split).values()
-            for answering in [{PAGE_OF[row["passage"]] for row in question if row["label"] == "yes"}]
-            for one in ((PAGE_OF[row["passage"]], answering) for row in question if row["label"] == "no")
-        ]
-        own = [page in answering for page, answering in near]
-        site = [page.split("/")[2] in {one.split("/")[2] for one in answering} for page, answering in near]
-        assert sum(own) >= len(own) / 2
-        assert sum(site) >= 0.6 * len(site)
-
-
 def test_every_top_ten_has_its_answers_and_their_pages_and_a_search_alone_does_not_solve_it() -> None:
     ranks = []
     answers = {qid: {row["passage"] for row in test if row["label"] == "yes"} for qid, test in TEST.items()}
