@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
 from network.test_embeddings import write_model, write_settings
 from tmkd.data.labels import LabelSet
+from tmkd.errors import TmkdError
 from tmkd.evaluate.yardsticks import K1, B, Bm25, Cosine, Yardstick
 from tmkd.metrics.calibration import fit_log_odds
 from tmkd.train.hardware import Hardware
@@ -102,3 +104,12 @@ def test_an_encoder_that_does_not_say_how_it_pools_is_read_by_its_mean(tmp_path:
     assert np.abs(plain.scores(*texts) - Cosine.of("cosine", tmp_path, CPU).scores(*texts)).max() > 1e-3
     assert plain.parameters > 0
     assert (plain.precision, plain.mean_tokens(*texts)) == ("fp32", 4.5 + 5)
+
+
+def test_an_encoder_whose_weights_are_damaged_is_an_error(tmp_path: Path) -> None:
+    write_model(tmp_path)
+    damaged = Cosine.of("cosine (toy)", tmp_path, CPU)
+    with torch.no_grad():
+        next(damaged.model.encoder.parameters()).fill_(float("nan"))
+    with pytest.raises(TmkdError, match=r"cosine \(toy\): .* its weights are damaged"):
+        damaged.scores(["a"], ["b"])

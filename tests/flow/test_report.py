@@ -69,7 +69,7 @@ def made_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
             folder.mkdir(parents=True, exist_ok=True)
             seconds = {"t1": 3, "t2": 5}.get(folder.name, 10 * place + row.seed)
             trained = {"dev": [0.5, 0.25], "best_epoch": 1} if row.kind == "student" else {}
-            write_manifest(folder, "made", {}, {}, trained, seconds)
+            write_manifest(folder, "made", {}, {"stage": {"fit": {}}}, trained, seconds)
         for key in row.keys:
             folder = run.predictions_folder("toy", key)
             folder.mkdir(parents=True, exist_ok=True)

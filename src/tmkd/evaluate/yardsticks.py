@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tmkd.data.labels import LabelSet
+from tmkd.errors import TmkdError
 from tmkd.evaluate.scorers import Model, Probabilities, bytes_on_disk
 from tmkd.metrics.calibration import LogOdds, fit_log_odds
 from tmkd.network.embeddings import MODULES, EmbeddingModel, EmbeddingSettings, embedding_settings, open_embedding_model
@@ -102,8 +103,11 @@ class Cosine:
         return cls(name, model, sum(one.numel() for one in model.encoder.parameters()), bytes_on_disk(folder))
 
     def scores(self, questions: Sequence[str], passages: Sequence[str]) -> npt.NDArray[np.float64]:
-        """Similarities, float64 (pairs,)."""
-        return self.model.similarities(questions, passages).astype(np.float64)
+        """Similarities, float64 (pairs,).  Raises: TmkdError when one is no finite number."""
+        found = self.model.similarities(questions, passages).astype(np.float64)
+        if not np.isfinite(found).all():
+            raise TmkdError(f"{self.name}: gives similarities that are no finite numbers; its weights are damaged")
+        return found
 
     def mean_tokens(self, questions: Sequence[str], passages: Sequence[str]) -> float:
         """Token ids per pair: those of its two texts."""

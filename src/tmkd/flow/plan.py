@@ -38,7 +38,6 @@ def _steps(run: RunFolder) -> Iterator[Step]:
     """The same, with some steps more than once."""
     recipe = run.recipe
     yield from collect_steps(run)
-    yield from yardstick_steps(run)
     for part in run.replicates:
         for teacher in part.teachers.values():
             yield teach_step(part, teacher)
@@ -49,6 +48,7 @@ def _steps(run: RunFolder) -> Iterator[Step]:
         for row, task, seed in part.placed_rows():  # a row is measured once it is trained: its results outlive a crash
             yield from distill_steps(part, row, task, seed)
             yield from evaluate_students(part, row, task, seed)
+    yield from yardstick_steps(run)
     if recipe.export is not None:
         yield from export_steps(run, recipe.export)
         yield bundle_step(run, recipe.export.row, exported_task(run, recipe.export.row))
