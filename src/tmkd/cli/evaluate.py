@@ -9,7 +9,7 @@ import typer
 
 from tmkd.cli.bundle import Json
 from tmkd.cli.options import All, Changes, RecipeFile, Runs, err, open_run, work_on
-from tmkd.cli.output import argument, print_json
+from tmkd.cli.output import argument
 from tmkd.errors import UsageError
 
 _FILE = (
@@ -43,10 +43,9 @@ def evaluate(
         return
     if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"--out: {out} is there already; name a new or an empty folder")
-    from tmkd.cli.show import print_tables
+    from tmkd.cli.show import print_report
     from tmkd.flow.evaluate_file import evaluate_file
     from tmkd.recipe.reader import read_source_spec
-    from tmkd.report.report_json import report_json
 
     source = read_source_spec("--file", argument("--file", file))
     report = evaluate_file(open_run(recipe, set_, runs, all_), recipe, source, task)
@@ -55,9 +54,6 @@ def evaluate(
 
         out.mkdir(parents=True, exist_ok=True)
         write_report(out, report)
-    if json_:
-        print_json(report_json(report).decode())
-    else:
-        print_tables(report)
+    print_report(report, json_)
     for line in (*map(str, report.overlaps), *([str(out)] if out is not None else ())):
         err.print(line, highlight=False, markup=False, soft_wrap=True)

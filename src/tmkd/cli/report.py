@@ -9,7 +9,6 @@ import typer
 
 from tmkd.cli.bundle import Json
 from tmkd.cli.options import err
-from tmkd.cli.output import print_json
 
 
 def report(
@@ -20,16 +19,12 @@ def report(
     json_: Json = False,
 ) -> None:
     """Join the fragments that runs on several machines and days left, write report.json and report.html."""
-    from tmkd.cli.show import print_tables
+    from tmkd.cli.show import print_report
     from tmkd.flow.join import join
     from tmkd.report.files import write_report
-    from tmkd.report.report_json import report_json
 
     joined, place = join(folders), out or folders[0]
     place.mkdir(parents=True, exist_ok=True)
     write_report(place, joined)
-    if json_:
-        print_json(report_json(joined).decode())
-    else:
-        print_tables(joined)
+    print_report(joined, json_)
     err.print(str(place / "report.html"), highlight=False, markup=False, soft_wrap=True)

@@ -58,6 +58,16 @@ def show_report(run: RunFolder, as_json: bool) -> None:
     print(run.folder / "report.html", file=sys.stderr)
 
 
+def print_report(report: Report, as_json: bool) -> None:
+    """Print a report that no run folder has: its tables, or its JSON, on stdout."""
+    from tmkd.report.report_json import report_json
+
+    if as_json:
+        print_json(report_json(report).decode())
+    else:
+        print_tables(report)
+
+
 def print_tables(report: Report) -> None:
     """Print a report's tables on stdout, its rows' warnings on stderr."""
     from tmkd.report.terminal import tables
