@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from tmkd.network.encoder import bottom_layers
 from tmkd.network.first_token import first_token_state, reads_first_token
@@ -33,6 +34,42 @@ def test_the_first_token_is_the_whole_encoders_in_value_and_gradient(
     assert found.keys() == expected.keys()
     for name, gradient in found.items():
         torch.testing.assert_close(gradient, expected[name], atol=1e-4, rtol=1e-4, msg=name)
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+def test_in_training_on_a_cpu_the_padding_is_left_out_and_value_and_gradient_stay(
+    pretrained: Folders, family: str, layers: int
+) -> None:
+    encoder = bottom_layers(pretrained(family), layers, "first")
+    without_dropout(encoder)
+    types = TYPES if family == "bert" else None
+    expected, padded = value_and_gradients(encoder.eval(), types)
+    rows: list[int] = []
+    hook = encoder.encoder.layer[0].attention.self.key.register_forward_hook(
+        lambda module, inputs, output: rows.append(inputs[0].shape[:-1].numel())
+    )
+    found, packed = value_and_gradients(encoder.train(), types)
+    hook.remove()
+    assert rows == [int(MASK.sum())]
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
+    assert packed.keys() == padded.keys()
+    for name, gradient in packed.items():
+        torch.testing.assert_close(gradient, padded[name], atol=1e-4, rtol=1e-4, msg=name)
+
+
+def without_dropout(encoder: nn.Module) -> None:
+    for module in encoder.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+
+
+def value_and_gradients(encoder: nn.Module, types: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
+    encoder.zero_grad()
+    first = first_token_state(encoder, IDS, MASK, types)
+    torch.autograd.backward(first.square().sum())
+    gradients = {name: weight.grad.clone() for name, weight in encoder.named_parameters() if weight.grad is not None}
+    return first.detach(), gradients
 
 
 def test_dropout_falls_on_the_first_token_too(pretrained: Folders) -> None:
