@@ -36,6 +36,7 @@ from benchmarks.gpu.made_up import REAL, TINY, Sizes
 from benchmarks.gpu.speed import our_loop
 
 from tmkd.machine import cores, machine_line, processor_flags
+from tmkd.process import tune_process
 from tmkd.recipe.reader import read_recipe
 from tmkd.recipe.rows import StageSpec
 from tmkd.train.batches import Examples
@@ -76,12 +77,13 @@ def write_world(world: World, train: int) -> None:
         made_up.write_teacher(world.sizes, world.model(number))
     draws = np.random.default_rng(1)
     for seed, (name, pairs) in enumerate((("train", train), ("dev", 64), ("test", 64))):
-        questions, passages = made_up.texts(world.sizes, pairs, 60, seed)
+        questions, passages = made_up.texts(world.sizes, pairs, made_up.web_lengths(pairs, seed), seed)
         labels = draws.permutation(np.arange(pairs) % 2)
         rows = list(zip(questions, passages, ("yes" if label else "no" for label in labels), strict=True))
         _write_tsv(world.folder / f"{name}.tsv", ("question", "passage", "label"), rows)
         if name != "test":
-            kept = [(*row[:2], f"{score:.4f}") for row, score in zip(rows, draws.normal(size=pairs), strict=True)]
+            logits = draws.normal(size=pairs) + 4.0 * labels - 2.0  # a teacher that has learned nothing is refused
+            kept = [(*row[:2], f"{score:.4f}") for row, score in zip(rows, logits, strict=True)]
             _append_tsv(world.folder / SCORES, ("question", "passage", "score"), kept)
 
 
@@ -95,7 +97,7 @@ def write_recipe(world: World, path: Path, imported: bool, epochs: int) -> Path:
         }
         for number in range(world.teachers)
     }  # fmt: skip
-    file = {"t1": {"task": "toy", "file": SCORES, "imported": "score", "scores": ["toy"], "force": True}}
+    file = {"t1": {"task": "toy", "file": SCORES, "imported": "score", "scores": ["toy"]}}
     recipe = {
         "name": path.stem, "data": str(world.folder), "device": "cpu", "precision": world.precision,
         "pretrained": {f"m{number}": {"folder": str(world.model(number))} for number in range(world.teachers)},
@@ -235,6 +237,7 @@ def main() -> None:
     options.add_argument("--tiny", action="store_true", help="tiny sizes, to see that it works")
     given = options.parse_args()
     torch.set_num_threads(given.threads)
+    tune_process()  # both loops of this process keep freed memory, as `tmkd` does
     recipe = read_recipe(given.recipe)
     stage = recipe.rows[given.row].stages[-1]
     teachers = sum(one.file is None for one in recipe.teachers.values())

@@ -65,10 +65,11 @@ def write_teacher(sizes: Sizes, folder: Path) -> Path:
     return folder
 
 
-def texts(sizes: Sizes, pairs: int, ids: int, seed: int) -> tuple[list[str], list[str]]:
-    """Questions of 6 words and passages: distinct pairs of `ids` token ids each, the three special ones included."""
-    words = np.random.default_rng(seed).integers(sizes.vocabulary - len(SPECIALS), size=(pairs, ids - 3))
-    lines = [[f"w{number}" for number in row] for row in words.tolist()]
+def texts(sizes: Sizes, pairs: int, lengths: np.ndarray, seed: int) -> tuple[list[str], list[str]]:
+    """Questions of 6 words and passages: distinct pairs of so many token ids each, the three special ones included."""
+    draws = np.random.default_rng(seed)
+    words = [draws.integers(sizes.vocabulary - len(SPECIALS), size=ids - 3).tolist() for ids in lengths.tolist()]
+    lines = [[f"w{number}" for number in row] for row in words]
     return [" ".join(line[:6]) for line in lines], [" ".join(line[6:]) for line in lines]
 
 
@@ -78,9 +79,13 @@ def same_lengths(sizes: Sizes, pairs: int, ids: int, seed: int) -> TokenIds:
 
 
 def mixed_lengths(sizes: Sizes, pairs: int, seed: int) -> TokenIds:
-    """Pairs of 16 to 128 token ids, 60 in the mean, as questions and passages of the web have them."""
-    lengths = np.random.default_rng(seed).normal(60, 22, size=pairs).round().astype(np.int64)
-    return _tokens(sizes, lengths.clip(16, LONGEST), seed)
+    """Pairs as long as questions and passages of the web are."""
+    return _tokens(sizes, web_lengths(pairs, seed), seed)
+
+
+def web_lengths(pairs: int, seed: int) -> np.ndarray:
+    """Token ids of pairs of the web, int64 (pairs,): 16 to 128, 60 in the mean."""
+    return np.random.default_rng(seed).normal(60, 22, size=pairs).round().astype(np.int64).clip(16, LONGEST)
 
 
 def _tokens(sizes: Sizes, lengths: np.ndarray, seed: int) -> TokenIds:

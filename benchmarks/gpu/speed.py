@@ -186,7 +186,7 @@ def differences(sizes: Sizes, hardware: Hardware, figures: Figures) -> None:
 
 def scoring_of_texts(sizes: Sizes, hardware: Hardware, figures: Figures) -> None:
     """Logits of a teacher for texts, as `tmkd score` has them, beside CrossEncoder.predict."""
-    questions, passages = made_up.texts(sizes, sizes.scored // 4, IDS, seed=1)
+    questions, passages = made_up.texts(sizes, sizes.scored // 4, np.full(sizes.scored // 4, IDS), seed=1)
     with _teacher(sizes, hardware) as (folder, teacher):
         teacher.logits(questions[:100], passages[:100])
         ours = len(questions) / _seconds(hardware, lambda: teacher.logits(questions, passages))
