@@ -86,7 +86,7 @@ def _section(title: str, kind: type[Spec], keys: tuple[str, ...]) -> str:
     """A type's section: its meaning, a row per field, its piece of the example."""
     hints = get_type_hints(kind, include_extras=True)
     rows = [
-        f"| `{name}` | {_linked(field.description or '')} | {takes(hints[name], field)} | {_default(field)} |"
+        f"| `{name}` | {_linked(_in_one_line(field))} | {takes(hints[name], field)} | {_default(field)} |"
         for name, field in kind.model_fields.items()
     ]
     table = ["| field | meaning | takes | default |", "|---|---|---|---|", *rows, ""]
@@ -138,6 +138,10 @@ def _default(field: FieldInfo) -> str:
     plain = list(value) if isinstance(value, tuple) else value
     text = yaml.safe_dump(plain, default_flow_style=True).removesuffix("...\n").strip()
     return f"`{'1.0e-4' if value == 1e-4 else text}`"
+
+
+def _in_one_line(field: FieldInfo) -> str:
+    return " ".join((field.description or "").split())
 
 
 def _linked(text: str) -> str:

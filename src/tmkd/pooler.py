@@ -9,7 +9,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from tmkd.errors import TmkdError, first_line
-from tmkd.pretrained import model_config
+from tmkd.pretrained.find import model_config
 
 Use = Literal["encoder", "classifier"]
 

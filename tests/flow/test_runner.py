@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -169,6 +170,21 @@ def test_clean_removes_stale_artifacts_and_those_of_no_step(finished: World, tmk
     assert "5 artifacts removed" in said.err  # tkd's two students, its predictions, the report, and the unfinished one
     assert not half.exists()
     assert {kind for name, (kind, _) in states(tmkd, finished).items() if name != "evaluate/report"} == {"done"}
+
+
+def test_clean_keeps_models_made_of_packages_that_are_used(finished: World, tmkd: Call) -> None:
+    wheels = finished.recipe.parent / "wheels"
+    wheels.mkdir()
+    with ZipFile(wheels / "tiny_bert-1-py3-none-any.whl", "w") as wheel:
+        for path in (finished.recipe.parent / "bert").iterdir():
+            wheel.write(path, f"tiny_bert/{path.name}")
+    tiny.change(finished.recipe, "pretrained", {"bert": {"package": "tiny-bert==1", "wheels": "wheels"}})
+    assert {kind for kind, _ in states(tmkd, finished).values()} == {"done"}  # the same model in another form
+    (made,) = (finished.run / "pretrained").iterdir()
+    assert "0 artifacts removed" in tmkd("clean", finished.recipe, "--runs", finished.runs).err
+    assert made.is_dir()
+    tiny.change(finished.recipe, "pretrained", {"bert": {"folder": "bert"}})
+    assert f"removed {made}\n1 artifacts removed" in tmkd("clean", finished.recipe, "--runs", finished.runs).err
 
 
 def test_clean_keeps_students_while_the_best_teacher_is_unknown(finished: World, tmkd: Call) -> None:

@@ -187,3 +187,10 @@ def test_steps_of_a_row_that_cannot_be_counted_are_refused(rows: dict[str, Any],
     tasks = tiny.recipe()["tasks"]
     with pytest.raises(ValidationError, match=message):
         recipe(rows=rows, tasks={**tasks, "other": tasks["toy"]})
+
+
+def test_a_tokenizer_is_not_lent_twice() -> None:
+    onnx = {"package": "p", "tokenizer": "minilm"}
+    assert recipe(pretrained={"minilm": {"hub": "a/b"}, "o": onnx}).pretrained["o"].tokenizer == "minilm"
+    with pytest.raises(ValidationError, match=r"pretrained\.p\.tokenizer: 'o' has none of its own; name another"):
+        recipe(pretrained={"minilm": {"hub": "a/b"}, "o": onnx, "p": {**onnx, "tokenizer": "o"}})

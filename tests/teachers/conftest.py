@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import AutoModelForSequenceClassification, BertConfig, GPT2Config, PreTrainedModel, RobertaConfig
+from transformers import (
+    AutoModelForSequenceClassification,
+    BertConfig,
+    GPT2Config,
+    MPNetConfig,
+    PreTrainedModel,
+    RobertaConfig,
+)
 
 import tiny
 from tmkd.network.encoder import quiet
@@ -35,6 +42,14 @@ def _roberta(**told: Any) -> RobertaConfig:
     )  # fmt: skip
 
 
+def _mpnet(**told: Any) -> MPNetConfig:
+    return MPNetConfig(
+        vocab_size=len(WORDS) + 4, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=42, initializer_range=0.3, pad_token_id=1,
+        bos_token_id=0, eos_token_id=2, **told,
+    )  # fmt: skip
+
+
 def _gpt2(**told: Any) -> GPT2Config:
     return GPT2Config(
         vocab_size=len(WORDS) + 4, n_embd=16, n_layer=2, n_head=2, n_positions=40, initializer_range=0.3,
@@ -45,6 +60,7 @@ def _gpt2(**told: Any) -> GPT2Config:
 FAMILIES: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "bert": (_bert, ("[PAD]", "[CLS]", "[SEP]")),
     "roberta": (_roberta, ("<s>", "<pad>", "</s>")),
+    "mpnet": (_mpnet, ("<s>", "<pad>", "</s>")),
     "gpt2": (_gpt2, ("<|end|>",)),
 }
 
@@ -59,7 +75,7 @@ def write_tokenizer(folder: Path, family: str) -> None:
     if family == "bert":
         tokenizer.post_processor = processors.BertProcessing(("[SEP]", 2), ("[CLS]", 1))
         told |= {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    elif family == "roberta":
+    elif family in ("roberta", "mpnet"):
         tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
         told |= {"pad_token": "<pad>", "cls_token": "<s>", "sep_token": "</s>"}
     else:

@@ -41,7 +41,7 @@ def teach(
     return finetune("t", teacher, base, train, dev, folder, Hardware("cpu", "fp32"))
 
 
-@pytest.mark.parametrize("family", ["bert", "roberta", "gpt2"])
+@pytest.mark.parametrize("family", ["bert", "roberta", "mpnet", "gpt2"])
 def test_every_family_learns_and_can_be_opened_again(
     ready_made: Make, corpus: Callable[..., Corpus], tmp_path: Path, family: str
 ) -> None:

@@ -28,7 +28,7 @@ def open_teacher(folder: Path, labels: LabelSet = LABELS, max_length: int = 32, 
     return load(folder, labels, classes, max_length, Hardware("cpu", "fp32"), "t")
 
 
-@pytest.mark.parametrize("family", ["bert", "roberta", "gpt2"])
+@pytest.mark.parametrize("family", ["bert", "roberta", "mpnet", "gpt2"])
 def test_a_pair_gets_the_same_logits_alone_and_among_longer_ones(ready_made: Make, family: str) -> None:
     teacher = open_teacher(ready_made(family))
     together = teacher.logits(QUESTIONS, PASSAGES)
@@ -42,6 +42,7 @@ def test_a_pair_gets_the_same_logits_alone_and_among_longer_ones(ready_made: Mak
 @pytest.mark.parametrize(("family", "ids", "types"), [
     ("bert", [1, "the", 2, "moon", 2], [0, 0, 0, 1, 1]),
     ("roberta", [0, "the", 2, 2, "moon", 2], None),
+    ("mpnet", [0, "the", 2, 2, "moon", 2], None),
     ("gpt2", ["the", 0, "moon"], None),
 ])  # fmt: skip
 def test_logits_are_those_of_the_model_on_the_familys_own_format(
@@ -63,7 +64,7 @@ def test_gpt2_is_given_a_pad_token(ready_made: Make) -> None:
     assert teacher.model.config.pad_token_id == teacher.tokenizer.settings.pad_id == 0
 
 
-@pytest.mark.parametrize("family", ["bert", "roberta", "gpt2"])
+@pytest.mark.parametrize("family", ["bert", "roberta", "mpnet", "gpt2"])
 def test_no_pair_is_longer_than_the_model_has_positions(ready_made: Make, family: str) -> None:
     teacher = open_teacher(ready_made(family), max_length=512)
     assert longest_pair(teacher.model, 512) == 40

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
+from tokenizers import Tokenizer
+from transformers import MPNetConfig, MPNetModel
 
+import tiny
 from network.test_embeddings import write_model, write_settings
 from tmkd.errors import TmkdError
 from tmkd.metrics.calibration import fit_log_odds
 from tmkd.network.embeddings import open_embedding_model
+from tmkd.network.encoder import quiet
 from tmkd.teachers.similarity import LINE, fit_similarity, open_similarity
 from tmkd.train.hardware import Hardware
 
+Make = Callable[..., Path]
 CPU = Hardware("cpu", "fp32")
 QUESTIONS, PASSAGES = ["what is tea", "tea", "what is rain", "rain"], ["tea is a drink", "rain", "rain", "a drink"]
 LABELS = [1, 0, 1, 0]
@@ -63,3 +72,32 @@ def test_a_damaged_line_is_refused(base: Path, tmp_path: Path, content: str) -> 
     (tmp_path / LINE).write_text(content)
     with pytest.raises(TmkdError, match=r"log_odds\.json: damaged"):
         open_similarity(base, tmp_path, CPU)
+
+
+def test_mpnet_is_an_embedding_model_too(ready_made: Make, tmp_path: Path) -> None:
+    base = tmp_path / "mpnet"
+    shutil.copytree(ready_made("mpnet"), base)
+    config = json.loads((base / "config.json").read_bytes())
+    model = MPNetModel(MPNetConfig(**config)).eval()
+    with quiet():
+        model.save_pretrained(base)
+    write_settings(base, {"pooling_mode_mean_tokens": True})
+    rows = tiny.pairs(range(4))
+    golden = pa.table(
+        {
+            "question": [question for question, _, _ in rows],
+            "passage": [passage for _, passage, _ in rows],
+            "label": pa.array([int(label == "yes") for _, _, label in rows], pa.int64()),
+        }
+    )
+    fit_similarity("cos", base, golden, tmp_path, CPU)
+    network = open_similarity(base, tmp_path, CPU)
+    assert network.parameters == sum(weight.numel() for weight in model.parameters())
+    tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
+    with torch.no_grad():
+        one, other = (
+            model(torch.tensor([tokenizer.encode(text).ids])).last_hidden_state[0].mean(0) for text in rows[0][:2]
+        )
+    cosine = torch.cosine_similarity(one, other, dim=0).item()
+    logits = network.logits([rows[0][0]] * 2, [rows[0][1], rows[1][1]])  # the second makes a padded batch
+    assert logits[0, 1] == pytest.approx(network.line.slope * cosine + network.line.offset, abs=1e-3)

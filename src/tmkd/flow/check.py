@@ -16,7 +16,7 @@ from tmkd.flow.check_files import Pairs, read_files
 from tmkd.flow.export import exported_task
 from tmkd.flow.plan import seeds_line, steps
 from tmkd.flow.run_folder import RunFolder
-from tmkd.pretrained import model_config
+from tmkd.pretrained.find import model_config
 from tmkd.progress import clock
 from tmkd.recipe.parts import ExportSpec
 from tmkd.store import verify

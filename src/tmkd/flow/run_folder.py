@@ -17,7 +17,7 @@ from tmkd.data.softlabels import TeacherColumn
 from tmkd.distill.rows import PlannedStage, best_by_dev, chain_key, declared, members
 from tmkd.errors import TmkdError, UsageError, did_you_mean
 from tmkd.pooler import Use, never_trained
-from tmkd.pretrained import ModelFolder, find
+from tmkd.pretrained.find import ModelFolder, find
 from tmkd.recipe.parts import FreshPooler, SourceSpec, StudentSpec
 from tmkd.recipe.schema import Recipe
 from tmkd.recipe.seeds import with_teachers_seed
@@ -36,7 +36,7 @@ class RunFolder:
     """Recipe and its run folder. Opening it reads nothing; its methods read manifests and files that the recipe names.
 
     `recipe_base` is the recipe's own folder, `folder` the run's: `runs/NAME`. `asked` is the recipe as it was read,
-    `recipe` the same with the teachers of the first teachers' seed.
+    `recipe` the same with the teachers of the first teachers' seed; `models` are the pretrained ones found so far.
     """
 
     def __init__(self, recipe: Recipe, recipe_base: Path, folder: Path) -> None:
@@ -47,7 +47,7 @@ class RunFolder:
         self.base = (recipe_base / recipe.data).resolve()
         self.folder = folder
         self._digests: dict[Path, str] = {}
-        self._models: dict[str, ModelFolder] = {}
+        self.models: dict[str, ModelFolder] = {}
         self._fresh: dict[tuple[str, Use], bool] = {}
 
     @property
@@ -62,7 +62,7 @@ class RunFolder:
         for seed in self.seeds.teachers[1:]:
             seeds = self.seeds.model_copy(update={"teachers": (seed,)})
             other = RunFolder(self.asked.model_copy(update={"seeds": seeds}), self.recipe_base, self.folder)
-            other._digests, other._models, other._fresh = self._digests, self._models, self._fresh
+            other._digests, other.models, other._fresh = self._digests, self.models, self._fresh
             others.append(other)
         return (self, *others)
 
@@ -124,9 +124,9 @@ class RunFolder:
 
     def pretrained(self, name: str) -> ModelFolder:
         """Checked local folder of a pretrained name, resolved once."""
-        if name not in self._models:
-            self._models[name] = find(name, self.recipe.pretrained, self.recipe_base)
-        return self._models[name]
+        if name not in self.models:
+            self.models[name] = find(name, self.recipe.pretrained, self.recipe_base, self.folder / "pretrained")
+        return self.models[name]
 
     def fresh_pooler(self, asked: FreshPooler, base: str, use: Use) -> bool:
         """Whether a model that starts from this base gets a fresh pooler: `auto` resolved by the base's own weights."""

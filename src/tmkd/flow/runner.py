@@ -144,6 +144,7 @@ def remove_unwanted(readings: Sequence[RunFolder], recipe: Path, console: Consol
             for step, now, _ in states(run):
                 (stale if now.kind == "stale" else wanted).add(step.folder)
                 open_ends |= bool(step.waits)
+            wanted |= {model.path for model in run.models.values()}
         made = {path.parent for mark in (MANIFEST, KEY) for path in root.rglob(mark)}
         if open_ends:  # students of rows whose best teacher is not known yet look like any others
             made -= {path for place in ("students", "predictions") for path in (root / place).rglob("*")}

@@ -12,7 +12,7 @@ from tmkd.data.text import STUDENT
 from tmkd.flow.evaluate import predict, prediction_step, tested_pairs
 from tmkd.flow.run_folder import RunFolder
 from tmkd.flow.step import Step
-from tmkd.pretrained import model_config
+from tmkd.pretrained.find import model_config
 from tmkd.recipe.agreement import BM25
 from tmkd.store import digest_json, sealed
 from tmkd.train.estimate import Estimate, Sizes, scoring_seconds

@@ -46,6 +46,10 @@ def check(recipe: Recipe) -> None:
     for name in recipe.rows:
         if name in (*recipe.teachers, "ensemble", BM25):
             raise ValueError(f"rows.{name}: another row of the report has this name; rename one")
+    for name, model in recipe.pretrained.items():
+        lender = recipe.pretrained.get(model.tokenizer or "")
+        if lender is not None and lender.tokenizer is not None:
+            raise ValueError(f"pretrained.{name}.tokenizer: '{model.tokenizer}' has none of its own; name another")
     for name, row in recipe.rows.items():
         for place, stage in enumerate(row.stages):
             for option in stage.own_options if is_papers(name) else ():

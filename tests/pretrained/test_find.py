@@ -3,12 +3,15 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
 from tmkd.errors import TmkdError
-from tmkd.pretrained import find
+from tmkd.pretrained.find import ModelFolder
+from tmkd.pretrained.find import find as find_with
 from tmkd.recipe.parts import PretrainedSpec
 
 WEIGHTS = b"weights"
@@ -23,6 +26,11 @@ def write_model(folder: Path, without: str = "") -> Path:
     return folder
 
 
+def find(name: str, known: Mapping[str, PretrainedSpec], base: Path) -> ModelFolder:
+    """Resolve a name; what is made of packages lies in `made`."""
+    return find_with(name, known, base, base / "made")
+
+
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An installed package `tiny-model` 1.2 with a model among its data, and code that must never run."""
@@ -32,7 +40,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     told = site / "tiny_model-1.2.dist-info"
     told.mkdir()
     (told / "METADATA").write_text("Metadata-Version: 2.1\nName: tiny-model\nVersion: 1.2\n")
-    files = ["tiny_model/__init__.py", "tiny_model/data/config.json", "tiny_model/data/model.safetensors"]
+    names = ("config.json", "model.safetensors", "tokenizer.json")
+    files = ["tiny_model/__init__.py", *(f"tiny_model/data/{name}" for name in names)]
     (told / "RECORD").write_text("".join(f"{file},,\n" for file in files))
     monkeypatch.syspath_prepend(site)
     return site
@@ -160,3 +169,69 @@ def test_without_huggingface_hub_the_extra_is_named(tmp_path: Path, monkeypatch:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(TmkdError, match=r"need huggingface_hub: pip install 'tmkd\[train\]'"):
         find("a/b", {}, tmp_path)
+
+
+def write_wheel(path: Path, files: Mapping[str, bytes]) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    with ZipFile(path, "w") as wheel:
+        for name, data in files.items():
+            wheel.writestr(name, data)
+    return path
+
+
+MODEL = {"m/config.json": b"{}", "m/model.safetensors": WEIGHTS, "m/tokenizer.json": b"{}"}
+
+
+def test_a_model_in_a_wheel_is_copied_once(tmp_path: Path) -> None:
+    wheel = write_wheel(tmp_path / "wheels" / "tiny_model-1.2-py3-none-any.whl", {**MODEL, "m/code.py": b"1"})
+    known = {"m": PretrainedSpec(package="tiny-model==1.2", wheels="wheels", sha256=SHA256)}
+    found = find("m", known, tmp_path)
+    assert sorted(path.name for path in found.path.iterdir()) == [
+        "config.json", "manifest.json", "model.safetensors", "tokenizer.json",
+    ]  # fmt: skip
+    assert found.digest == find(str(write_model(tmp_path / "plain")), {}, tmp_path).digest
+    wheel.unlink()
+    assert find("m", known, tmp_path) == found
+
+
+def test_a_package_that_lacks_a_file_is_named(tmp_path: Path) -> None:
+    files = {name: data for name, data in MODEL.items() if name != "m/tokenizer.json"}
+    write_wheel(tmp_path / "wheels" / "tiny_model-1.2-py3-none-any.whl", files)
+    with pytest.raises(TmkdError, match=r"^pretrained 'm': package tiny-model has no tokenizer\.json; save it once"):
+        find("m", {"m": PretrainedSpec(package="tiny-model", wheels="wheels")}, tmp_path)
+
+
+def test_a_model_of_another_digest_is_not_kept(tmp_path: Path) -> None:
+    write_wheel(tmp_path / "wheels" / "tiny_model-1.2-py3-none-any.whl", MODEL)
+    with pytest.raises(TmkdError, match=f"^pretrained 'm': SHA-256 of model.safetensors is {SHA256}, the recipe says"):
+        find("m", {"m": PretrainedSpec(package="tiny-model", wheels="wheels", sha256="0" * 64)}, tmp_path)
+    assert [*(tmp_path / "made").iterdir()] == []
+
+
+@pytest.mark.usefixtures("site")
+def test_without_a_wheel_the_installed_package_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "wheels").mkdir()
+    found = find("m", {"m": PretrainedSpec(package="tiny-model==1.2", wheels="wheels")}, tmp_path)
+    assert (found.path / "model.safetensors").read_bytes() == WEIGHTS
+
+
+def test_several_packages_hold_the_pieces_of_one_zip_file(tmp_path: Path) -> None:
+    whole = write_wheel(tmp_path / "whole.zip", {**MODEL, "m/1_Pooling/config.json": b"{}"}).read_bytes()
+    for number, piece in enumerate((whole[:100], whole[100:250], whole[250:]), 1):
+        name = tmp_path / "wheels" / f"part_{number}-1-py3-none-any.whl"
+        write_wheel(name, {f"part-{number}/input/m.zip.00{number}": piece})
+    packages = ("part-2==1", "part-1==1", "part-3==1")
+    found = find("m", {"m": PretrainedSpec(package=packages, wheels="wheels", sha256=SHA256)}, tmp_path)
+    assert (found.path / "1_Pooling" / "config.json").is_file()
+    assert not [*found.path.glob(".*")]
+    with pytest.raises(TmkdError, match=r"m\.zip\.001, m\.zip\.003") as told:
+        find("m", {"m": PretrainedSpec(package=packages[1:], wheels="wheels")}, tmp_path)
+    assert "\n" not in str(told.value)
+
+
+def test_a_model_that_was_changed_after_it_was_made_is_refused(tmp_path: Path) -> None:
+    write_wheel(tmp_path / "wheels" / "tiny_model-1.2-py3-none-any.whl", MODEL)
+    known = {"m": PretrainedSpec(package="tiny-model", wheels="wheels")}
+    (find("m", known, tmp_path).path / "config.json").write_bytes(b"{ }")
+    with pytest.raises(TmkdError, match=r"config\.json: its bytes differ from manifest\.json; remove .* and run again"):
+        find("m", known, tmp_path)
