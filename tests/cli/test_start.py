@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,23 @@ def test_words_writes_a_folder_that_a_student_starts_from(tmp_path: Path, tmkd: 
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= {
         path.name for path in (tmp_path / "start").iterdir()
     }
+
+
+def test_words_of_texts_are_those_that_stand_in_them_most_often(tmp_path: Path, tmkd: Call) -> None:
+    vectors = tmp_path / "vectors.txt"
+    vectors.write_text("moon 0.1 0.2\nsun 0.3 0.4\nstar 0.5 0.6\n")
+    (tmp_path / "a.tsv").write_text("ask\tpassage\tlabel\nmoon comet\tthe comet\tyes\n")
+    (tmp_path / "b.tsv").write_text("question\tpassage\nmoon\tmoon comet\n")
+    first = f"{{file: {tmp_path / 'a.tsv'}, columns: {{question: ask}}}}"
+    said = tmkd("words", vectors, tmp_path / "start", "--words", 2, "--texts", first, "--texts", tmp_path / "b.tsv")
+    assert said.err == f"wrote {tmp_path / 'start'}: 2 words, 1 of them without a vector\n"
+    assert list(json.loads((tmp_path / "start" / "tokenizer.json").read_bytes())["model"]["vocab"])[4:] == [
+        "moon", "comet",
+    ]  # fmt: skip
+    said = tmkd("words", vectors, tmp_path / "new", "--texts", tmp_path / "none.tsv")
+    assert (said.code, said.out) == (1, "")
+    assert "none.tsv" in said.err
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize(("option", "value"), [("--words", 0), ("--layers", 0), ("--seed", -1)])

@@ -41,6 +41,9 @@ def test_a_word_may_hold_spaces_and_bytes_that_are_no_text(tmp_path: Path) -> No
         ("the 1 nan\n", "'nan' is not a finite number"),
         ("the 1 1e99\n", "'1e99' is not a finite number"),
         ("the\n", "is not a word and 1 to 4096 numbers"),
+        ("2 2\nthe 1 2\n", "line 1 promises 2 words, there are 1; get the file again"),
+        ("1 2\nthe 1 2 3\n", "line 2 \\('the'\\) has 3 numbers, not 2"),
+        ("the 1 2\n. . 1\n", "line 2 \\('\\.'\\): '\\.' is not a number"),
     ],
 )
 def test_bad_lines_are_named(tmp_path: Path, content: str, told: str) -> None:
@@ -49,7 +52,7 @@ def test_bad_lines_are_named(tmp_path: Path, content: str, told: str) -> None:
 
 
 def test_files_that_are_no_word_vectors_are_errors(tmp_path: Path) -> None:
-    with pytest.raises(TmkdError, match="not word vectors as text"):
+    with pytest.raises(TmkdError, match=r"not word vectors; give a \.txt or \.vec file"):
         list(read_vectors(tmp_path / "v.bin"))
     with pytest.raises(TmkdError, match="cannot be read: No such file"):
         list(read_vectors(tmp_path / "v.txt"))

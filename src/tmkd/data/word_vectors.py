@@ -1,4 +1,4 @@
-"""Reader of word vectors in text form (GloVe, word2vec): a word and its numbers a line."""
+"""Reader of word vectors: text files with a word and its numbers a line (GloVe, word2vec), or spaCy's."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tmkd.data.messages import short
+from tmkd.data.spacy_vectors import read_spacy_vectors
 from tmkd.data.utf8 import MARK, without_mark
 from tmkd.errors import TmkdError
 
@@ -22,18 +23,29 @@ _MAX_WIDTH = 4096  # dimensions
 _MAX_LINE_LENGTH = 1 << 20  # characters of a line; bounds the memory
 
 
+def is_spacys(path: Path) -> bool:
+    """True for a wheel or a folder, whose words are in no order of frequency as a text file's are."""
+    return path.suffix == ".whl" or path.is_dir()
+
+
 def read_vectors(path: Path) -> Iterator[tuple[str, Vector]]:
-    """Stream the words of a file and their vectors, float32 (width,), in the file's order.
+    """Stream the words of a text file, a wheel or a folder, and their vectors, float32 (width,), in their order there.
 
     A line is a word and its numbers, separated by single spaces; word2vec's first line (`count width`) is optional.
     A word may contain spaces, as a few of GloVe's do. Bytes that are not UTF-8 become U+FFFD.
-    Raises: TmkdError when the file is missing, empty or damaged; naming the line for a width unlike the first one's,
-    or a value that is not a finite number.
+    Raises: TmkdError when the file is missing, empty or damaged, or ends before its count; naming the line for a width
+    unlike the first one's, or a value that is not a finite number.
     """
+    if is_spacys(path):
+        yield from read_spacy_vectors(path)
+        return
     packed = path.suffix == ".gz"
     if (path.with_suffix("") if packed else path).suffix not in (".txt", ".vec"):
-        raise TmkdError(f"{path}: not word vectors as text; give a .txt or .vec file (GloVe, word2vec) or a .gz of one")
-    width = 0
+        raise TmkdError(
+            f"{path}: not word vectors; give a .txt or .vec file (GloVe, word2vec) or a .gz of one, or spaCy's: a .whl "
+            "or a folder"
+        )
+    width = count = told = 0
     try:
         with gzip.open(path) if packed else path.open("rb") as data:
             without_mark(data.peek(4)[:4], str(path))
@@ -46,12 +58,17 @@ def read_vectors(path: Path) -> Iterator[tuple[str, Vector]]:
                     raise TmkdError(
                         f"{path}: line {number} is not a word and 1 to {_MAX_WIDTH} numbers: '{short(line)}'"
                     )
-                if not header:
+                if header:
+                    told = int(fields[0])
+                else:
+                    count += 1
                     yield " ".join(fields[:-width]), _vector(path, number, fields, width)
     except (OSError, EOFError, zlib.error) as error:
         raise TmkdError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if not width:
         raise TmkdError(f"{path}: empty, it has no words")
+    if told and told != count:
+        raise TmkdError(f"{path}: line 1 promises {told:,} words, there are {count:,}; get the file again")
 
 
 def _lines(path: Path, file: TextIO) -> Iterator[tuple[int, str]]:

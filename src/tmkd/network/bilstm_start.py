@@ -1,9 +1,10 @@
-"""Start of a Bi-LSTM student: a file of word vectors → a folder like a pretrained encoder's (§4.4)."""
+"""Start of a Bi-LSTM student: word vectors → a folder like a pretrained encoder's (§4.4)."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,32 +12,48 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from tmkd.data.text import TOKENIZER
-from tmkd.data.word_vectors import Vector, read_vectors
+from tmkd.data.word_vectors import Vector, is_spacys, read_vectors
 from tmkd.errors import TmkdError
 from tmkd.network.bilstm import FIRST, PAD, SEPARATOR, SPECIALS, UNKNOWN, BiLSTM, BiLSTMConfig
 from tmkd.network.encoder import quiet
 from tmkd.store import json_bytes, write_atomic
 
 
-def write_start(vectors: Path, folder: Path, most: int, layers: int, seed: int) -> int:
-    """Write a Bi-LSTM of `layers` with these word vectors and random LSTMs; returns the size of its vocabulary.
+def write_start(
+    vectors: Path, folder: Path, most: int, layers: int, seed: int, vocabulary: Sequence[str] = ()
+) -> tuple[int, int]:
+    """Write a Bi-LSTM of `layers` with these word vectors and random LSTMs; returns how many words it has and
+    how many of them have a vector.
 
-    It takes the file's first `most` words (files begin with the most frequent) in the tokenizer's normal form, lower
-    case; of several spellings of a word, the first. [UNK] starts as the mean of all words.
-    Raises: TmkdError as `read_vectors`, or when the folder exists or no word can be used.
+    Its words are those of `vocabulary`, in the tokenizer's normal form, lower case. One without a vector is drawn from
+    a normal distribution, each number with the mean and deviation that it has in the vectors found (§4.4). Without a
+    vocabulary they are the first `most` of a text file, which begins with the most frequent. Of several spellings of a
+    word the normal form counts, else the first. [UNK] starts as the mean of all words.
+    Raises: TmkdError as `read_vectors`, or when the folder exists, no word can be used, or which words are frequent is
+    not known.
     """
     if folder.exists():
         raise TmkdError(f"{folder} exists already; name a new folder")
-    splitter = word_tokenizer(SPECIALS)
-    found: dict[str, Vector] = {}
-    for word, vector in itertools.islice(read_vectors(vectors), most):
-        parts = splitter.pre_tokenizer.pre_tokenize_str(splitter.normalizer.normalize_str(word))
-        if len(parts) == 1:  # a word that the tokenizer splits is never looked up
-            found.setdefault(parts[0][0], vector)
+    if not vocabulary and is_spacys(vectors):
+        raise TmkdError(
+            f"{vectors}: spaCy's words are in no order of frequency; take those of your texts: --texts FILE"
+        )
+    wanted, found, split = {*vocabulary}, dict[str, Vector](), _splitter()
+    for spelling, vector in itertools.islice(read_vectors(vectors), None if vocabulary else most):
+        parts = split(spelling)
+        if len(parts) == 1 and (not vocabulary or parts[0] in wanted):  # a word that is split is never looked up
+            if parts[0] == spelling:
+                found[spelling] = vector
+            else:
+                found.setdefault(parts[0], vector)
     if not found:
         raise TmkdError(f"{vectors}: none of its words can be used")
     table = np.stack(list(found.values()))
-    words = (*SPECIALS, *found)
+    if vocabulary:
+        drawn = np.random.default_rng(seed).standard_normal((len(vocabulary), table.shape[1]), np.float32)
+        drawn = drawn * table.std(axis=0) + table.mean(axis=0)
+        table = np.stack([found.get(word, own) for word, own in zip(vocabulary, drawn, strict=True)])
+    words = (*SPECIALS, *(vocabulary or found))
     with torch.random.fork_rng(), quiet():
         torch.manual_seed(seed)
         model = BiLSTM(BiLSTMConfig(vocab_size=len(words), embedding_size=table.shape[1], num_hidden_layers=layers))
@@ -50,7 +67,22 @@ def write_start(vectors: Path, folder: Path, most: int, layers: int, seed: int) 
     write_atomic(folder / TOKENIZER, word_tokenizer(words).to_str(pretty=True).encode())
     config = {"tokenizer_class": "PreTrainedTokenizerFast", **names}
     write_atomic(folder / "tokenizer_config.json", json_bytes(config))
-    return len(found)
+    return len(table), len(found)
+
+
+def frequent_words(texts: Iterable[str], most: int) -> list[str]:
+    """The `most` frequent words of texts in the tokenizer's normal form, the most frequent first."""
+    split, counts = _splitter(), Counter[str]()
+    for text in texts:
+        counts.update(split(text))
+    return [word for word, _ in counts.most_common(most)]
+
+
+def _splitter() -> Callable[[str], list[str]]:
+    """Function from a text to its words as the tokenizer splits them, in its normal form."""
+    tokenizer = word_tokenizer(SPECIALS)
+    normalise, split = tokenizer.normalizer.normalize_str, tokenizer.pre_tokenizer.pre_tokenize_str
+    return lambda text: [word for word, _ in split(normalise(text))]
 
 
 def word_tokenizer(words: Iterable[str]) -> Tokenizer:
