@@ -114,7 +114,6 @@ def test_classes_of_other_names_are_mapped(ready_made: Make) -> None:
         (["LABEL_0", "LABEL_1"], {}),
         (["LABEL_0", "LABEL_1"], {"yes": "LABEL_1"}),
         (["LABEL_0", "LABEL_1"], {"yes": "LABEL_1", "no": "LABEL_1"}),
-        (["no", "yes", "maybe"], {}),
         (["bad", "good"], {"yes": "good", "no": "poor"}),
     ],
 )
@@ -124,6 +123,33 @@ def test_classes_that_do_not_match_are_refused(theirs: list[str], classes: dict[
         TmkdError, match=r"teacher t: its classes are .*, the task's are no, yes; map them with classes"
     ):
         match_classes(config, LABELS, classes, "t")
+
+
+@pytest.mark.parametrize("labels", [LABELS, NLI])
+def test_another_number_of_classes_is_refused(ready_made: Make, labels: LabelSet) -> None:
+    theirs = ["no", "yes", "maybe", "never"]
+    with pytest.raises(
+        TmkdError, match=r"t: it has 4 classes \(no, yes, maybe, never\), the task has [23] \(.*as base$"
+    ):
+        open_teacher(ready_made("bert", theirs), labels)
+
+
+def test_reversed_classes_give_each_class_its_own_logit(ready_made: Make, tmp_path: Path) -> None:
+    folder = tmp_path / "reversed"
+    shutil.copytree(ready_made("bert"), folder)
+    config = json.loads((folder / "config.json").read_bytes())
+    names = {"id2label": {"0": "yes", "1": "no"}, "label2id": {"yes": 0, "no": 1}}
+    (folder / "config.json").write_text(json.dumps(config | names))
+    ours, theirs = (open_teacher(one).logits(QUESTIONS, PASSAGES) for one in (folder, ready_made("bert")))
+    np.testing.assert_array_equal(ours, theirs[:, ::-1])
+
+
+def test_classes_that_are_numbered_beyond_the_outputs_are_refused() -> None:
+    config = BertConfig(num_labels=2, id2label={1: "no", 2: "yes"}, label2id={"no": 1, "yes": 2})
+    with pytest.raises(
+        TmkdError, match=r"id2label of its config\.json does not number its classes 0, 1, …; correct it"
+    ):
+        match_classes(config, LABELS, {}, "t")
 
 
 def test_two_numberings_of_the_classes_are_refused() -> None:

@@ -32,6 +32,10 @@ _PATTERNS = (
 _EMBEDDING_PATTERNS = ("modules.json", "config_sentence_transformers.json", "sentence_bert_config.json", "*_Pooling/*")
 
 
+# Remedy where a model has only the files of a slow tokenizer.
+_FAST = "transformers.AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)"
+
+
 @dataclass(frozen=True, slots=True)
 class ModelFolder:
     """A local folder with config.json, safetensors weights and tokenizer.json, and the digest of what is in it."""
@@ -71,7 +75,7 @@ def _checked(subject: str, path: Path, sha256: str | None, shown: str = "") -> M
     if not any(file.endswith(".safetensors") for file in names):
         raise TmkdError(f"{subject}: {shown} has no safetensors weights (pickled ones are not read)")
     if "tokenizer.json" not in names:
-        raise TmkdError(f"{subject}: {shown} has no tokenizer.json; save it once with a fast tokenizer")
+        raise TmkdError(f"{subject}: {shown} has no tokenizer.json; write one: {_FAST}")
     digests = {file.name: digest_file(file) for file in files}
     if sha256 is not None and digests.get(WEIGHTS) != sha256:
         found = digests.get(WEIGHTS, f"no {WEIGHTS}")

@@ -177,8 +177,15 @@ def match_classes(
                 f"teacher {name}: class '{label}' is {theirs[str(label).lower()]} in id2label of its config.json, and "
                 f"{index} in label2id; correct one of the two"
             )
+    if count != len(labels.names):
+        raise TmkdError(
+            f"teacher {name}: it has {count} classes ({', '.join(theirs)}), the task has {len(labels.names)} "
+            f"({', '.join(labels.names)}); take one of this task, or fine-tune it as base"
+        )
+    if sorted(map(int, config.id2label)) != [*range(count)]:
+        raise TmkdError(f"teacher {name}: id2label of its config.json does not number its classes 0, 1, …; correct it")
     wanted = [classes.get(label, label).lower() for label in labels.names]
-    if not count == len(labels.names) == len(theirs) or set(wanted) != set(theirs):
+    if len(theirs) != count or set(wanted) != set(theirs):
         raise TmkdError(
             f"teacher {name}: its classes are {', '.join(theirs)}, the task's are {', '.join(labels.names)}; "
             f"map them with classes: {{ours: theirs}}"
