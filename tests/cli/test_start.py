@@ -46,6 +46,8 @@ def test_words_of_texts_are_those_that_stand_in_them_most_often(tmp_path: Path, 
     assert list(json.loads((tmp_path / "start" / "tokenizer.json").read_bytes())["model"]["vocab"])[4:] == [
         "moon", "comet",
     ]  # fmt: skip
+    (tmp_path / "empty.tsv").write_text("question\tpassage\n")
+    assert tmkd("words", vectors, tmp_path / "new", "--texts", tmp_path / "empty.tsv").code in (1, 2)
     said = tmkd("words", vectors, tmp_path / "new", "--texts", tmp_path / "none.tsv")
     assert (said.code, said.out) == (1, "")
     assert "none.tsv" in said.err

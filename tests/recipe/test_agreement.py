@@ -194,3 +194,13 @@ def test_a_tokenizer_is_not_lent_twice() -> None:
     assert recipe(pretrained={"minilm": {"hub": "a/b"}, "o": onnx}).pretrained["o"].tokenizer == "minilm"
     with pytest.raises(ValidationError, match=r"pretrained\.p\.tokenizer: 'o' has none of its own; name another"):
         recipe(pretrained={"minilm": {"hub": "a/b"}, "o": onnx, "p": {**onnx, "tokenizer": "o"}})
+
+
+@pytest.mark.parametrize("seen", ["fact", "toy/dev", "toy/", "/test"])
+def test_a_model_has_seen_sets_of_the_recipe(seen: str) -> None:
+    model = {"hub": "a/b", "seen": ["toy", "toy/test"]}
+    assert recipe(pretrained={"m": model}).pretrained["m"].seen == ("toy", "toy/test")
+    with pytest.raises(
+        ValidationError, match=rf"pretrained\.m\.seen: no task or test set '{seen}'; there is toy, toy/test"
+    ):
+        recipe(pretrained={"m": {**model, "seen": ["toy", seen]}})

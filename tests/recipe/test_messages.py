@@ -19,7 +19,16 @@ def test_the_keys_of_a_place_are_those_of_its_part() -> None:
         == keys_at(["teachers", "fit", "fit"])
     )
     assert keys_at(["tasks", "train", "train", 0]) == keys_at(["teachers", "t", "file"])
-    assert keys_at(["pretrained", "hub"]) == ["folder", "hub", "revision", "package", "wheels", "tokenizer", "sha256"]
+    assert keys_at(["pretrained", "hub"]) == [
+        "folder",
+        "hub",
+        "revision",
+        "package",
+        "wheels",
+        "tokenizer",
+        "sha256",
+        "seen",
+    ]
     assert keys_at(["name", "x"]) == []
 
 

@@ -17,8 +17,9 @@ from tmkd.store import read_manifest, sealed
 
 
 def notes(run: RunFolder) -> Iterator[str]:
-    """Lines beside the results: removals by the leakage guard, and the teachers' health."""
+    """Lines beside the results: removals by the leakage guard, models that have seen a set, the teachers' health."""
     yield from found(run)
+    yield from seen_lines(run)
     yield from drawn_poolers(run)
     yield from health_lines(run)
     yield from stage_lines(run)
@@ -42,6 +43,19 @@ def drawn_poolers(run: RunFolder) -> Iterator[str]:
             starting.setdefault(base, []).append(name)
     for base, names in starting.items():
         yield f"{base}: its pooler was never trained; a fresh one is drawn for {', '.join(names)} (fresh_pooler: auto)"
+
+
+def seen_lines(run: RunFolder) -> Iterator[str]:
+    """One line per pretrained model that has seen the source of a task or a test set: what starts from it."""
+    for model, entry in run.recipe.pretrained.items():
+        teachers = [name for name, one in run.teachers.items() if one.pretrained == model]
+        rows = [name for name in run.recipe.rows if run.recipe.student_of(name).base == model]
+        starting = ", ".join(
+            f"{kind} {', '.join(names)}" for kind, names in (("teachers", teachers), ("rows", rows)) if names
+        )
+        if entry.seen and starting:
+            sets = ", ".join(entry.seen)
+            yield f"{model} was trained on the source of {sets}: so was what starts from it ({starting})"
 
 
 def with_loss_sign(facts: dict[str, Any]) -> dict[str, Any]:

@@ -30,8 +30,6 @@ _PATTERNS = (
 )
 # What else an embedding model is read for (network/embeddings.py): a teacher that is one has a digest of these.
 _EMBEDDING_PATTERNS = ("modules.json", "config_sentence_transformers.json", "sentence_bert_config.json", "*_Pooling/*")
-
-
 # Remedy where a model has only the files of a slow tokenizer.
 _FAST = "transformers.AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)"
 

