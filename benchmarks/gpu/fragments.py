@@ -21,7 +21,7 @@ from tmkd.evaluate.measures import LabelledSet, Probabilities, measure
 from tmkd.evaluate.results import Kind, Result
 from tmkd.evaluate.scorers import parameters
 from tmkd.flow.checkout import NO_COMMIT
-from tmkd.flow.fragments import set_digest
+from tmkd.flow.fragments import pairs_digest
 from tmkd.flow.measure import labelled_sets
 from tmkd.flow.run_folder import RunFolder
 from tmkd.network import Student
@@ -96,7 +96,7 @@ class Results:
             recipe=self._recipe() | {f"settings of {name}": digest_json(found["setting"])[:16]},
             classes=self.tests[0].names,
             positive=self.tests[0].positive,
-            tests={test.split: set_digest(self.run, f"{self.task}/{test.split}") for test in self.tests},
+            tests={test.split: pairs_digest(self.run.corpus(f"{self.task}/{test.split}")) for test in self.tests},
             made_of=tuple(digest_bytes(self.probabilities[f"{stem}.{test.split}"].tobytes()) for test in self.tests),
         )
         return fragment, tested

@@ -5,8 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tmkd.evaluate.comparisons import Comparison, Seeds, compare, named_in_advance, remarks
+from tmkd.evaluate.comparisons import (
+    Comparison,
+    Seeds,
+    accuracy_differences,
+    by_row,
+    compare,
+    named_in_advance,
+    remarks,
+)
 from tmkd.evaluate.measures import LabelledSet
+from tmkd.evaluate.results import Kind, Result
 from tmkd.metrics.resampling import holm
 
 QUESTIONS = 40
@@ -62,6 +71,31 @@ def test_other_measures_are_of_the_primary_rows_and_descriptive() -> None:
     assert rest == [("auc", "test"), ("mrr", "graded"), ("ndcg_10", "graded"), ("ndcg_10_graded", "graded")]
     assert all(one.adjusted is None for one in found if one.measure != "accuracy")
     assert {one.measure for one in compare(ROWS, STUDENTS, "t1", TEST, TEST)} == {"accuracy", "auc", "mrr", "ndcg_10"}
+
+
+def test_differences_of_accuracy_are_the_mean_over_the_sets_and_descriptive() -> None:
+    half = LabelledSet("toy", "graded", ("no", "yes"), 1, 1 - LABELS, GROUPS)  # a row right on test is wrong on it
+    (found,) = accuracy_differences(ROWS, [("TMKD", "BERT-3")], [TEST])
+    assert found.value == pytest.approx(20 / 40)
+    assert (found.split, found.adjusted) == ("test", None)
+    (both,) = accuracy_differences(ROWS, [("TMKD", "BERT-3")], [TEST, half])
+    assert both.value == pytest.approx(0)
+    assert both.split == "test, graded"
+    assert accuracy_differences(ROWS, [], [TEST]) == []
+
+
+def test_a_teachers_own_seed_is_no_seed_of_its_row() -> None:
+    rows: list[tuple[str, Kind, int, int]] = [
+        ("t1", "teacher", 7, 1),
+        ("t1", "teacher", 7, 2),
+        ("tmkd", "student", 3, 2),
+    ]
+    results = [
+        Result(name, kind, "toy", "test", 0.5, None, None, None, None, 1, 1, None, seed, None, teachers_seed=teachers)
+        for name, kind, seed, teachers in rows
+    ]
+    found = by_row((result, ROWS["t1"][1, 1]) for result in results)
+    assert {name: list(seeds) for name, seeds in found.items()} == {"t1": [(1, 0), (2, 0)], "tmkd": [(2, 3)]}
 
 
 def test_one_class_has_no_auc() -> None:

@@ -23,7 +23,7 @@ from tmkd.store import versions
 
 def fragments(world: World) -> dict[str, bytes]:
     """Files of the run's results, by their names in its folder."""
-    folder = results_folder(tiny.opened(world))
+    folder = results_folder(tiny.opened(world).folder)
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
@@ -36,14 +36,14 @@ def test_every_row_and_teacher_leaves_a_fragment(finished_world: World) -> None:
     others = found - rows - teachers
     assert {name.partition("/")[0] for name in others} == {"pairs"}
     assert len(others) == 3  # train, dev and web
-    assert results_folder(run) == finished_world.recipe.parent / "results" / "tiny"
+    assert results_folder(run.folder) == finished_world.recipe.parent / "results" / "tiny"
 
 
 def test_a_fragment_holds_the_rows_part_of_the_report(finished_world: World) -> None:
     run = tiny.opened(finished_world)
     report = read_report(finished_world.run / "report.json")
     for row in measured_rows(run):
-        found, tested = read_row(row_path(results_folder(run), row))
+        found, tested = read_row(row_path(results_folder(run.folder), row))
         assert list(found.results) == [one for one in report.results if one.row == row.row]
         assert found.speed is not None
         assert (found.speed.speed, found.speed.machine) == (report.speeds[row.row], report.machine)
@@ -60,7 +60,7 @@ def test_a_fragment_holds_the_rows_part_of_the_report(finished_world: World) -> 
 
 def test_no_text_is_in_them(finished_world: World) -> None:
     texts = [text.encode() for text in ("because of", "what is", "buy the", "moon")]
-    folder = results_folder(tiny.opened(finished_world))
+    folder = results_folder(tiny.opened(finished_world).folder)
     for path in folder.rglob("*.npz"):
         facts, arrays = read_fragment(path)
         content = b"".join([json.dumps(facts).encode(), *(array.tobytes() for array in arrays.values())])
@@ -81,14 +81,14 @@ def test_a_second_run_leaves_them_as_they_are(finished: World, tmkd: Call) -> No
 
 def test_a_row_is_written_before_the_report_and_timed_after_it(finished: World) -> None:
     run = tiny.opened(finished)
-    shutil.rmtree(results_folder(run))
+    shutil.rmtree(results_folder(run.folder))
     writer = FragmentWriter(run)
     (row,) = [row for row in measured_rows(run) if row.row == "mkd"]
-    path = row_path(results_folder(run), row)
+    path = row_path(results_folder(run.folder), row)
     writer.add(run.predictions_folder("toy", row.keys[0]))
     untimed, _ = read_row(path)
     assert (untimed.speed, untimed.first.pairs_per_second) == (None, None)
-    assert not (results_folder(run) / "teachers").exists()
+    assert not (results_folder(run.folder) / "teachers").exists()
     writer.add(run.folder / "report")
     timed, _ = read_row(path)
     assert timed.speed is not None
@@ -110,19 +110,19 @@ def test_another_machine_imports_the_teachers_and_both_are_joined(
     finished_world: World, world: World, tmkd: Call, tmp_path: Path
 ) -> None:
     for name in ("t1", "t2"):
-        path = results_folder(tiny.opened(finished_world)) / "teachers" / f"{name}.npz"
+        path = results_folder(tiny.opened(finished_world).folder) / "teachers" / f"{name}.npz"
         tiny.change(world.recipe, f"teachers.{name}", {"task": "toy", "file": str(path)})
     for row in ("1avg-o-1", "m-o-m", "tkd"):
         tiny.change(world.recipe, f"rows.{row}", None)
     said = tmkd("run", world.recipe, "--runs", world.runs, "--set", "seeds=[2]")
     assert said.code == 0, said.err
     assert not [step for step in steps_made(said) if step.startswith("evaluate/toy/teacher")]
-    there = {path.name for path in (results_folder(tiny.opened(world)) / "rows").iterdir()}
+    there = {path.name for path in (results_folder(tiny.opened(world).folder) / "rows").iterdir()}
     assert there == {
         "toy.yardstick.bm25.2.npz", "toy.yardstick.cosine-bert.2.npz",
         *(f"toy.student.{row}.2.npz" for row in ("bert-3", "1-o-1", "mkd", "tmkd")),
     }  # fmt: skip
-    folders = [results_folder(tiny.opened(one)) for one in (finished_world, world)]
+    folders = [results_folder(tiny.opened(one).folder) for one in (finished_world, world)]
     joined = tmkd("report", *folders, "--out", tmp_path / "joined")
     assert joined.code == 0, joined.err
     report = read_report(tmp_path / "joined" / "report.json")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tmkd.metrics.quality import accuracy, auc, ranking
-from tmkd.metrics.resampling import accuracy_measure, auc_measure, differences, holm, ranking_measure
+from tmkd.metrics.resampling import accuracy_measure, auc_measure, differences, holm, mean_measure, ranking_measure
 
 GROUPS = ["a", "a", "a", "b", "b", "c", "c", "c"]
 POSITIVE = np.array([1, 0, 0, 0, 1, 1, 1, 0], dtype=bool)
@@ -55,6 +55,18 @@ def test_grades_are_the_gains_of_the_graded_measure() -> None:
 def test_a_draw_without_a_class_has_no_auc() -> None:
     alone = auc_measure([[0.1, 0.2, 0.3]], [True, False, False])
     assert np.isnan(alone(np.array([[0, 1, 1]]))[0, 0])
+
+
+def test_the_mean_of_two_sets_weighs_them_alike_whatever_their_sizes() -> None:
+    three, one = np.array([[[0.1, 0.9]] * 3]), np.array([[[0.1, 0.9]]])
+    both = mean_measure([(accuracy_measure(three, [1, 0, 0]), 3), (accuracy_measure(one, [1]), 1)])
+    assert both(np.array([[1, 1, 1, 1], [2, 1, 0, 5]])).tolist() == [[(1 / 3 + 1) / 2], [(2 / 3 + 1) / 2]]
+
+
+def test_a_draw_without_a_pair_of_one_set_has_no_mean() -> None:
+    one = np.array([[[0.1, 0.9]]])
+    both = mean_measure([(accuracy_measure(one, [1]), 1)] * 2)
+    assert np.isnan(both(np.array([[2, 0]]))[0, 0])
 
 
 def _rows(right: dict[str, list[float]], pairs: int = 400) -> dict[str, np.ndarray]:

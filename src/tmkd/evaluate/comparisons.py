@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tmkd.evaluate.measures import LabelledSet, Probabilities
+from tmkd.evaluate.results import Row
 from tmkd.metrics.resampling import (
     DRAWS,
     Measure,
@@ -15,6 +16,7 @@ from tmkd.metrics.resampling import (
     auc_measure,
     differences,
     holm,
+    mean_measure,
     ranking_measure,
 )
 
@@ -30,7 +32,8 @@ PRIMARY = (
 )
 
 Pairs = Sequence[tuple[str, str]]
-Seeds = Mapping[tuple[int, int], Mapping[str, Probabilities]]  # teachers' and student's seed → split → probabilities
+BySplit = Mapping[str, Probabilities]
+Seeds = Mapping[tuple[int, int], BySplit]  # teachers' and student's seed → split → probabilities
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +92,33 @@ def compare(
     return found
 
 
-def _compared(name: str, rows: Mapping[str, Seeds], pairs: Pairs, test: LabelledSet) -> list[Comparison]:
+def accuracy_differences(rows: Mapping[str, Seeds], pairs: Pairs, tests: Sequence[LabelledSet]) -> list[Comparison]:
+    """Differences of accuracy of these pairs of rows, the mean over one task's test sets; all are descriptive."""
+    return _compared("accuracy", rows, pairs, *tests)
+
+
+def by_row(predicted: Iterable[tuple[Row, BySplit]]) -> dict[str, Seeds]:
+    """One task's probabilities by row and seeds; a teacher's own seed follows from the teachers' and is not counted."""
+    found: dict[str, dict[tuple[int, int], BySplit]] = {}
+    for row, by_split in predicted:
+        own_seed = row.kind in ("teacher", "ensemble")
+        found.setdefault(row.row, {})[row.teachers_seed, 0 if own_seed else row.seed] = by_split
+    return dict(found)
+
+
+def _compared(name: str, rows: Mapping[str, Seeds], pairs: Pairs, *tests: LabelledSet) -> list[Comparison]:
     if not pairs:
         return []
     used = dict.fromkeys(row for pair in pairs for row in pair)
-    measures = {row: (tuple(rows[row]), _measure(name, rows[row], test)) for row in used}
-    found = differences(measures, test.groups, pairs, DRAWS)
+    measures = {
+        row: (tuple(rows[row]), mean_measure([(_measure(name, rows[row], test), len(test.labels)) for test in tests]))
+        for row in used
+    }
+    groups = [f"{place} {group}" for place, test in enumerate(tests) for group in test.groups]
+    task, split = tests[0].task, ", ".join(test.split for test in tests)
+    found = differences(measures, groups, pairs, DRAWS)
     return [
-        Comparison(test.task, test.split, name, row, other, *one, len(rows[row]), len(rows[other]))
+        Comparison(task, split, name, row, other, *one, len(rows[row]), len(rows[other]))
         for (row, other), one in zip(pairs, found, strict=True)
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import mean, stdev
-from typing import Literal, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from tmkd.metrics.calibration import ReliabilityBin
 
@@ -47,6 +47,21 @@ class Result:
     ndcg_10_graded: float | None = None
     ece: float | None = None
     reliability: tuple[ReliabilityBin, ...] = ()
+
+
+class Row(Protocol):
+    """Row with its seeds: a result's or a measured one's."""
+
+    @property
+    def task(self) -> str: ...
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def row(self) -> str: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def teachers_seed(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)

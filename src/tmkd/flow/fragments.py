@@ -22,6 +22,7 @@ from tmkd.recipe.seeds import unseeded
 from tmkd.store import digest_bytes, digest_json, sealed, versions
 
 if TYPE_CHECKING:
+    from tmkd.data.pairs import Corpus
     from tmkd.report.row_fragment import MeasuredSpeed, Origin
     from tmkd.teachers.teacher import Teacher
 
@@ -31,16 +32,16 @@ _BESIDE = {"extra", "force", "checkpoint_steps", "tensorboard", "token_budget"}
 _ENTRY, _MADE_OF = "entry", "made of"  # among the facts of a teacher's fragment
 
 
-def results_folder(run: RunFolder) -> Path:
-    """Folder of a run's fragments: `results/NAME`, beside the folder of all runs."""
-    return run.folder.parent.parent / "results" / run.folder.name
+def results_folder(run: Path) -> Path:
+    """Folder of the fragments of a run's folder: `results/NAME`, beside the folder of all runs."""
+    return run.parent.parent / "results" / run.name
 
 
 class FragmentWriter:
     """Writer of a run's fragments: of a row once its predictions are done, of a teacher once its corpora are scored."""
 
     def __init__(self, run: RunFolder) -> None:
-        self._run, self._folder = run, results_folder(run)
+        self._run, self._folder = run, results_folder(run.folder)
         self._done: set[Path] = set()  # artifacts
         self._written: set[object] = set()  # names of teachers; rows, and rows with their speed
 
@@ -105,7 +106,7 @@ def _write_row(run: RunFolder, place: int, row: Measured, timed: bool, folder: P
         recipe=_recipe(run) | _own_recipe(run, row),
         classes=labels.names,
         positive=labels.positive_index,
-        tests={test.split: set_digest(run, f"{row.task}/{test.split}") for test in own},
+        tests={test.split: pairs_digest(run.corpus(f"{row.task}/{test.split}")) for test in own},
         made_of=made_of,
     )
     write_row(folder, fragment, {test.split: (test, predicted[row][test.split]) for test in own})
@@ -126,13 +127,14 @@ def _origin(run: RunFolder, row: Measured) -> Origin:
     from tmkd.report.row_fragment import Origin
 
     made_with = sealed(row.made_by[-1]).versions if row.made_by else versions()
-    return Origin(machine_line(), time.strftime("%Y-%m-%d"), commit_of(run.recipe_base, results_folder(run)), made_with)
+    return Origin(
+        machine_line(), time.strftime("%Y-%m-%d"), commit_of(run.recipe_base, results_folder(run.folder)), made_with
+    )
 
 
-def set_digest(run: RunFolder, corpus: str) -> str:
-    """Digest of a test set's pairs and labels, in order."""
-    pairs = run.corpus(corpus)
-    return digest_bytes(pairs.id_array().tobytes() + pairs.label_array().tobytes())
+def pairs_digest(corpus: Corpus) -> str:
+    """Digest of a corpus's pairs and labels, in order."""
+    return digest_bytes(corpus.id_array().tobytes() + corpus.label_array().tobytes())
 
 
 def _recipe(run: RunFolder) -> dict[str, str]:
@@ -192,7 +194,7 @@ def _write_teacher(run: RunFolder, teacher: Teacher, corpora: list[str], folder:
         _MADE_OF: made_of,
         "machine": machine_line(),
         "date": time.strftime("%Y-%m-%d"),
-        "commit": commit_of(run.recipe_base, results_folder(run)),
+        "commit": commit_of(run.recipe_base, results_folder(run.folder)),
         "versions": sealed(run.teacher_folder(teacher.name)).versions,
     }
     write_logits(folder, teacher.name, run.labels(teacher.spec.task), found, facts)

@@ -15,10 +15,12 @@ from tmkd.evaluate.speed import Speed
 from tmkd.flow.measure import comparisons
 from tmkd.recipe.agreement import FRAGMENT
 from tmkd.report.report_json import Report
-from tmkd.report.row_fragment import ROWS, RowFragment, Tested, read_row
+from tmkd.report.row_fragment import ROWS, RowFragment, Tested, origin_lines, read_row
 
 
-class _Found(NamedTuple):
+class Found(NamedTuple):
+    """Row of a fragment's file, and its test sets with its probabilities."""
+
     path: Path
     row: RowFragment
     tested: Tested
@@ -32,9 +34,7 @@ def join(folders: Sequence[Path]) -> Report:
     Raises: TmkdError when a folder has no fragment, one is damaged, two are of different runs, recipes, commits or test
     sets, or hold the same row and seed.
     """
-    found = _distinct_rows([one for folder in folders for one in _read(folder)])
-    _check_same(found)
-    found.sort(key=partial(_place, _places(found)))
+    found = joined_rows([one for folder in folders for one in read_rows(folder)])
     rows = [one.row for one in found]
     several = len({row.speed.machine for row in rows if row.speed is not None}) > 1
     results = [result for row in rows for result in row.results]
@@ -57,17 +57,28 @@ def join(folders: Sequence[Path]) -> Report:
     )
 
 
-def _read(folder: Path) -> Iterator[_Found]:
+def joined_rows(found: Sequence[Found]) -> list[Found]:
+    """Every row of one run with every seed once, in the recipe's order.
+
+    Raises: TmkdError when two are of different runs, recipes, commits or test sets, or hold the same row and seed.
+    """
+    kept = _distinct_rows(found)
+    _check_same(kept)
+    return sorted(kept, key=partial(_place, _places(kept)))
+
+
+def read_rows(folder: Path) -> Iterator[Found]:
+    """Read the fragments of a folder of results. Raises: TmkdError when there is none, or one is damaged."""
     paths = sorted((folder / ROWS).glob(f"*{FRAGMENT}"))
     if not paths:
         raise TmkdError(f"{folder}: no fragments here (no {ROWS}/*{FRAGMENT}); name a folder such as results/RUN")
     for path in paths:
-        yield _Found(path, *read_row(path))
+        yield Found(path, *read_row(path))
 
 
-def _distinct_rows(found: Sequence[_Found]) -> list[_Found]:
+def _distinct_rows(found: Sequence[Found]) -> list[Found]:
     """Each row with each seed once; the same fragment twice, as in two checkouts, is one."""
-    kept: dict[tuple[object, ...], _Found] = {}
+    kept: dict[tuple[object, ...], Found] = {}
     for one in found:
         first = one.row.first
         seeds = () if first.kind == "yardstick" else _seeds(one.row)
@@ -81,7 +92,7 @@ def _seeds(row: RowFragment) -> tuple[int, int]:
     return row.first.teachers_seed, row.first.seed
 
 
-def _check_same(found: Sequence[_Found]) -> None:
+def _check_same(found: Sequence[Found]) -> None:
     """Check that all fragments are of one run, commit and recipe, and were tested on the same pairs."""
     known: dict[str, tuple[str, Path]] = {}
     for one in found:
@@ -95,7 +106,7 @@ def _check_same(found: Sequence[_Found]) -> None:
                 raise TmkdError(f"{path} and {one.path} do not go together: the {part} differs ({before}, {value})")
 
 
-def _places(found: Sequence[_Found]) -> dict[tuple[str, str], int]:
+def _places(found: Sequence[Found]) -> dict[tuple[str, str], int]:
     """Place of each row among those of its kind: the last of its fragments' places, for a machine may make few rows."""
     places: dict[tuple[str, str], int] = {}
     for one in found:
@@ -104,7 +115,7 @@ def _places(found: Sequence[_Found]) -> dict[tuple[str, str], int]:
     return places
 
 
-def _place(places: Mapping[tuple[str, str], int], one: _Found) -> tuple[object, ...]:
+def _place(places: Mapping[tuple[str, str], int], one: Found) -> tuple[object, ...]:
     first = one.row.first
     return get_args(Kind).index(first.kind), places[first.kind, first.row], first.row, *_seeds(one.row)
 
@@ -123,14 +134,6 @@ def _speeds(rows: Sequence[RowFragment], name_machine: bool) -> dict[str, Speed]
 
 def _notes(rows: Sequence[RowFragment]) -> Iterator[str]:
     """One line per machine, day, commit and versions: the rows made there with their seeds; then warnings."""
-    made: dict[tuple[str, ...], dict[str, dict[int, None]]] = {}
-    for row in rows:
-        origin = row.origin
-        versions = ", ".join(f"{name} {one}" for name, one in origin.versions.items())
-        where = (origin.machine, origin.date, f"commit {origin.commit}", versions)
-        made.setdefault(where, {}).setdefault(row.first.row, {})[row.first.seed] = None
-    for place, of_rows in made.items():
-        names = (f"{name} (seed {', '.join(map(str, seeds))})" for name, seeds in of_rows.items())
-        yield f"{', '.join(filter(None, place))}: {', '.join(names)}"
+    yield from origin_lines(rows)
     for row in rows:
         yield from (f"warning: {one.task} × {one.row}: {line}" for one in row.results for line in one.warnings)

@@ -158,23 +158,17 @@ def _teachers_dev(run: RunFolder, row: Measured) -> float | None:
 
 def comparisons(predicted: PredictedBy, tests: Tests, measured: Sequence[Result]) -> list[Comparison]:
     """Differences of rows with intervals, task by task; the best teacher is the best by dev."""
-    from tmkd.evaluate.comparisons import compare
+    from tmkd.evaluate.comparisons import by_row, compare
     from tmkd.evaluate.results import best_teacher, lines, ranked_split
 
     found = []
     for task, sets in tests.items():
-        rows: dict[str, dict[tuple[int, int], Mapping[str, Probabilities]]] = {}
-        students: dict[str, None] = {}
-        for row, by_split in predicted.items():
-            if row.task == task:
-                own_seed = row.kind in ("teacher", "ensemble")  # which follows from the teachers'
-                rows.setdefault(row.row, {})[row.teachers_seed, 0 if own_seed else row.seed] = by_split
-                students |= {row.row: None} if row.kind == "student" else {}
+        own_rows = [(row, by_split) for row, by_split in predicted.items() if row.task == task]
         own = [one for one in measured if one.task == task]
         teacher, ranked = best_teacher(lines(own)), ranked_split(own)
         found += compare(
-            rows,
-            tuple(students),
+            by_row(own_rows),
+            tuple(dict.fromkeys(row.row for row, _ in own_rows if row.kind == "student")),
             None if teacher is None else teacher.row,
             sets[0],
             next((test for test in sets if test.split == ranked), None),

@@ -34,6 +34,21 @@ def accuracy_measure(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> Mea
     return lambda weights: (weights @ hits) / weights.sum(axis=1, keepdims=True)
 
 
+def mean_measure(parts: Sequence[tuple[Measure, int]]) -> Measure:
+    """Mean of a measure over several test sets, laid end to end: (measure, pairs) of each.
+
+    A draw without a pair of one of them has NaN.
+    """
+    ends = np.cumsum([pairs for _, pairs in parts])[:-1]
+
+    def measure(weights: Weights) -> Floats:
+        with np.errstate(invalid="ignore"):
+            found = [one(drawn) for (one, _), drawn in zip(parts, np.split(weights, ends, axis=1), strict=True)]
+        return np.mean(found, axis=0)
+
+    return measure
+
+
 def auc_measure(scores: npt.ArrayLike, positive: npt.ArrayLike) -> Measure:
     """AUC of each seed, a tie counting half: scores (seeds, pairs), positive bool (pairs,).
 

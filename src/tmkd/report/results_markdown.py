@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from tmkd.evaluate.results import Line, distinct, lines
 from tmkd.report.cells import caption, difference_table, ndcg_text, share_table
 from tmkd.report.formatting import duration, factor, integer, megabytes, millions, percent, rate, share, stat
+from tmkd.report.markdown import markdown_table, markdown_text
 from tmkd.report.report_json import DataSet, Report
 from tmkd.store import write_atomic
 
@@ -17,7 +17,6 @@ RESULTS = (
     *("parameters", "bytes", "pairs/s", "speed-up", "time to make"),
 )
 DATA_SETS = ("set", "pairs", "labels", "questions", "words per question", "words per passage")
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~#])")
 
 
 def write_report_markdown(path: Path, report: Report) -> None:
@@ -26,30 +25,32 @@ def write_report_markdown(path: Path, report: Report) -> None:
 
 
 def _blocks(report: Report) -> Iterator[str]:
-    yield f"# {_text(report.name)}"
+    yield f"# {markdown_text(report.name)}"
     seeds = ", ".join(map(str, report.seeds))
     several = len(report.teachers_seeds) > 1
     teachers = f", teachers' seeds {', '.join(map(str, report.teachers_seeds))}" if several else ""
-    yield _text(f"{report.date}; {report.machine}; {'seed' if len(report.seeds) == 1 else 'seeds'} {seeds}{teachers}")
+    yield markdown_text(
+        f"{report.date}; {report.machine}; {'seed' if len(report.seeds) == 1 else 'seeds'} {seeds}{teachers}"
+    )
     every = lines(report.results)
     for task in distinct(line.task for line in every):
         own = [line for line in every if line.task == task]
-        yield f"## {_text(task)}"
-        yield _table(RESULTS, [_result(line) for line in own])
-        yield _text(caption(own, several))
+        yield f"## {markdown_text(task)}"
+        yield markdown_table(RESULTS, [_result(line) for line in own])
+        yield markdown_text(caption(own, several))
         for one in (
             difference_table([one for one in report.comparisons if one.task == task]),
             share_table([one for one in report.shares if one.task == task]),
         ):
             if one.rows:
-                yield _table(one.columns, one.rows)
-                yield _text(" ".join(one.remarks))
+                yield markdown_table(one.columns, one.rows)
+                yield markdown_text(" ".join(one.remarks))
     if report.data:
         yield "## Data sets"
-        yield _table(DATA_SETS, [_data_set(one) for one in report.data])
+        yield markdown_table(DATA_SETS, [_data_set(one) for one in report.data])
     if report.notes:
         yield "## Notes"
-        yield "\n".join(f"- {_text(note)}" for note in report.notes)
+        yield "\n".join(f"- {markdown_text(note)}" for note in report.notes)
 
 
 def _result(line: Line) -> tuple[str, ...]:
@@ -78,13 +79,3 @@ def _data_set(one: DataSet) -> tuple[str, ...]:
 def label_counts(one: DataSet) -> str:
     """Pairs of each class in words: `1,200 no, 300 yes`; empty without labels."""
     return ", ".join(f"{integer(count)} {name}" for name, count in one.classes.items() if count)
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    ruled = [columns, ["---", *["---:"] * (len(columns) - 1)]]
-    return "\n".join(f"| {' | '.join(row)} |" for row in [*ruled, *([_text(cell) for cell in row] for row in rows)])
-
-
-def _text(value: str) -> str:
-    """A text on one line in which no character is Markdown's or HTML's."""
-    return _SPECIAL.sub(r"\\\1", " ".join(value.split())).replace("&", "&amp;")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from tmkd.data.fragment import read_fragment, write_fragment
 from tmkd.errors import TmkdError
 from tmkd.evaluate.measures import LabelledSet, Probabilities
-from tmkd.evaluate.results import Kind, Result
+from tmkd.evaluate.results import Result, Row
 from tmkd.evaluate.speed import Speed
 from tmkd.recipe.agreement import FRAGMENT
 
@@ -75,19 +75,22 @@ class RowFragment:
 _FACTS = TypeAdapter(RowFragment)
 
 
-class Row(Protocol):
-    """Row with its seeds: a result's or a measured one's."""
+def origin_lines(rows: Sequence[RowFragment]) -> Iterator[str]:
+    """One line per machine, day, commit and versions: the rows made there with their seeds, in the order met.
 
-    @property
-    def task(self) -> str: ...
-    @property
-    def kind(self) -> Kind: ...
-    @property
-    def row(self) -> str: ...
-    @property
-    def seed(self) -> int: ...
-    @property
-    def teachers_seed(self) -> int: ...
+    With several tasks a row's name begins with its task.
+    """
+    several = len({row.first.task for row in rows}) > 1
+    made: dict[tuple[str, ...], dict[str, dict[int, None]]] = {}
+    for row in rows:
+        origin, first = row.origin, row.first
+        versions = ", ".join(f"{name} {one}" for name, one in origin.versions.items())
+        where = (origin.machine, origin.date, f"commit {origin.commit}", versions)
+        name = f"{first.task}: {first.row}" if several else first.row
+        made.setdefault(where, {}).setdefault(name, {})[first.seed] = None
+    for place, of_rows in made.items():
+        names = (f"{name} (seed {', '.join(map(str, seeds))})" for name, seeds in of_rows.items())
+        yield f"{', '.join(filter(None, place))}: {', '.join(names)}"
 
 
 def row_path(folder: Path, of: Row) -> Path:
