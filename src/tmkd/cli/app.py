@@ -27,7 +27,7 @@ from tmkd.cli.options import (
     work_on,
 )
 from tmkd.cli.output import replace_what_cannot_be_written
-from tmkd.cli.report import report
+from tmkd.cli.report import paper, report
 from tmkd.cli.serve import serve
 from tmkd.cli.start import init, words
 from tmkd.errors import EXTRA_OF, TmkdError, UsageError, install_hint
@@ -205,6 +205,7 @@ def handover(
 
 
 app.command()(report)
+app.command()(paper)
 app.command()(words)
 app.command()(init)
 

@@ -73,8 +73,11 @@ def accuracy_per_row(results: Sequence[Result]) -> str:
         return svg(figure, "rows", "Accuracy of each row")
 
 
-def accuracy_against_speed(results: Sequence[Result]) -> str:
-    """Accuracy (%) against speed (pairs/s) of each row, as SVG text; rows without a measured speed are left out."""
+def accuracy_against_speed(results: Sequence[Result], name: str = "speed") -> str:
+    """Accuracy (%) against speed (pairs/s) of each row, as SVG text; rows without a measured speed are left out.
+
+    `name` begins the drawing's ids.
+    """
     found = [line for line in lines(results) if line.pairs_per_second]
     names = dict(zip(found, _names(found), strict=True))
     with drawing(3.9) as (figure, axes):
@@ -88,7 +91,7 @@ def accuracy_against_speed(results: Sequence[Result]) -> str:
         axes.set_xlabel("pairs per second")
         axes.set_ylabel("accuracy (%)")
         _name_points(axes, found, names)
-        return svg(figure, "speed", "Accuracy against speed")
+        return svg(figure, name, "Accuracy against speed")
 
 
 def reliability_of(results: Sequence[Result], name: str) -> str:
