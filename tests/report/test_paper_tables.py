@@ -10,6 +10,7 @@ from tmkd.recipe.reader import read_recipe
 from tmkd.report.paper_tables import (
     ALPHAS,
     FIGURE_2,
+    OF_TWO_CORPORA,
     PUBLIC,
     SHAPES,
     TABLE_4,
@@ -72,6 +73,13 @@ def test_the_papers_rows_are_those_of_its_recipe() -> None:
 def test_with_one_corpus_only_controls_and_two_layers_are_beyond_the_paper(recipe: str) -> None:
     beyond = {*read_recipe(RECIPES / f"{recipe}.yaml").rows} - {*known_rows(one_corpus=True)}
     assert beyond <= {"bert-3-long", "1-o-1-long", "tmkd-2"}
+
+
+def test_rows_of_two_corpora_say_so() -> None:
+    assert {
+        *("tmkd-base", "tmkd-large", "tkd-base", "tkd-base-avg", "tmkd-base-1", "tmkd-base-5"),
+        *("bi-lstm-tmkd-base", "bi-lstm-tkd-base", "bi-lstm-tkd-base-avg"),
+    } == OF_TWO_CORPORA
 
 
 def test_base_and_large_are_one_row_only_where_there_is_one_corpus() -> None:

@@ -37,7 +37,7 @@ def test_a_task_stands_for_the_papers_data_set() -> None:
     ]
 
 
-def test_rows_are_found_by_the_names_of_a_recipe_with_one_corpus() -> None:
+def test_rows_are_found_by_the_names_of_a_recipe_without_a_large_corpus() -> None:
     task = only(ONE)
     lines = {model: task.line(model) for model in (TEACHER, ENSEMBLE, BERT_3, KD, TKD, TKD_BASE, TMKD_BASE, TMKD_LARGE)}
     found = {model.name: line and line.row for model, line in lines.items()}
@@ -53,10 +53,12 @@ def test_rows_are_found_by_the_names_of_a_recipe_with_one_corpus() -> None:
     }
 
 
-def test_with_two_corpora_a_row_named_tkd_is_of_the_large_one() -> None:
+def test_with_a_large_corpus_or_rows_of_one_a_row_named_tkd_is_of_it() -> None:
     task = only(study(*(row(name, 6, corpora=("base", "large")) for name in ("tkd", "tmkd"))))
     names = [line and line.row for line in map(task.line, (TKD, TKD_BASE, TMKD_BASE))]
     assert names == ["tkd", None, None]
+    beside = only(study(row("tkd", 6), row("tmkd-base", 7)))
+    assert [line and line.row for line in map(beside.line, (TKD, TKD_BASE, TMKD_BASE))] == ["tkd", None, "tmkd-base"]
 
 
 def test_a_student_named_as_the_ensemble_is_not_taken_for_it() -> None:

@@ -25,8 +25,8 @@ class PaperSet(NamedTuple):
 class Model(NamedTuple):
     """Row of a table: its name in the paper, and its row in `recipes/paper.yaml`.
 
-    `one_corpus` is its row in recipes with a single stage-1 corpus, where the paper's base and large are one. A teacher
-    is the best one by dev, whatever its name.
+    `one_corpus` is its row in recipes without a large stage-1 corpus, where the paper's base and large are one. A
+    teacher is the best one by dev, whatever its name.
     """
 
     name: str
@@ -79,7 +79,7 @@ TABLE_3 = (DEEPQA, UNLABELLED, COMMQA, MNLI, SNLI, QNLI, RTE)
 
 BERT_3 = Model("BERT-3", "bert-3")
 TEACHER = Model("BERT-large", "", kind="teacher")
-ENSEMBLE = Model("BERT-large ensemble", "ensemble", "ensemble", "ensemble")
+ENSEMBLE = Model("BERT-large ensemble", "ensemble", kind="ensemble")
 LSTM_KD = Model("Bi-LSTM (1-o-1)", "bi-lstm-1-o-1")
 LSTM_AVERAGE = Model("Bi-LSTM (1avg-o-1)", "bi-lstm-1avg-o-1")
 LSTM_M_O_M = Model("Bi-LSTM (m-o-m)", "bi-lstm-m-o-m")
@@ -232,13 +232,19 @@ FIGURE_3 = PaperTable(
 TABLES = (TABLE_4, TABLE_5, TABLE_6, FIGURE_2, TABLE_7, TABLE_8, TABLE_9, FIGURE_3)
 
 
+# Rows that only a recipe with both corpora has.
+OF_TWO_CORPORA = frozenset(
+    row.model.row for table in TABLES for row in table.rows if row.model.one_corpus not in ("", row.model.row)
+) | {TMKD_LARGE.row}
+
+
 def known_rows(one_corpus: bool) -> Iterator[str]:
-    """Rows of recipes that stand for a row of the paper, with a single stage-1 corpus or with several."""
+    """Rows of recipes that stand for a row of the paper, where base and large are one or are two corpora."""
     for table in TABLES:
         for row in table.rows:
             yield row_name(row.model, one_corpus)
 
 
 def row_name(model: Model, one_corpus: bool) -> str:
-    """A model's row in recipes with a single stage-1 corpus, or with several."""
+    """A model's row in recipes, where base and large are one or are two corpora."""
     return (one_corpus and model.one_corpus) or model.row

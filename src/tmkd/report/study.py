@@ -11,12 +11,22 @@ from tmkd.evaluate.comparisons import Comparison, Seeds, accuracy_differences, b
 from tmkd.evaluate.measures import LabelledSet
 from tmkd.evaluate.results import Line, Result, best_student, best_teacher, distinct, lines
 from tmkd.evaluate.speed import Speed
-from tmkd.report.paper_tables import COMMQA, PUBLIC, TABLES, TMKD_BASE, Model, PaperSet, known_rows, row_name
+from tmkd.report.paper_tables import (
+    COMMQA,
+    OF_TWO_CORPORA,
+    PUBLIC,
+    TABLES,
+    TMKD_BASE,
+    Model,
+    PaperSet,
+    known_rows,
+    row_name,
+)
 from tmkd.report.report_json import DataSet
 from tmkd.report.row_fragment import RowFragment, Tested
 
 Texts = tuple[Sequence[str], Sequence[str]]  # questions and passages of a test set
-_COLLECT = "collect."  # begins the name of a stage-1 corpus among the parts of a fragment's recipe
+_LARGE = "collect.large"  # the paper's second stage-1 corpus, among the parts of a fragment's recipe
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,9 +110,10 @@ class StudyTask:
         line = self.lines.get(row_name(model, self._one_corpus))
         return line if line is not None and line.kind == model.kind else None
 
-    @property
+    @cached_property
     def _one_corpus(self) -> bool:
-        return sum(part.startswith(_COLLECT) for part in self.rows[0][0].recipe) <= 1
+        """True where base and large are one: a recipe without a stage-1 corpus `large` and without rows of either."""
+        return _LARGE not in self.rows[0][0].recipe and OF_TWO_CORPORA.isdisjoint(self.lines)
 
     @cached_property
     def beyond(self) -> list[Line]:
