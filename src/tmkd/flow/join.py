@@ -34,7 +34,7 @@ def join(folders: Sequence[Path]) -> Report:
     Raises: TmkdError when a folder has no fragment, one is damaged, two are of different runs, recipes, commits or test
     sets, or hold the same row and seed.
     """
-    found = joined_rows([one for folder in folders for one in read_rows(folder)])
+    found = merged([one for folder in folders for one in read_rows(folder)])
     rows = [one.row for one in found]
     several = len({row.speed.machine for row in rows if row.speed is not None}) > 1
     results = [result for row in rows for result in row.results]
@@ -57,7 +57,7 @@ def join(folders: Sequence[Path]) -> Report:
     )
 
 
-def joined_rows(found: Sequence[Found]) -> list[Found]:
+def merged(found: Sequence[Found]) -> list[Found]:
     """Every row of one run with every seed once, in the recipe's order.
 
     Raises: TmkdError when two are of different runs, recipes, commits or test sets, or hold the same row and seed.

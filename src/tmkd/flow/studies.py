@@ -8,7 +8,7 @@ from pathlib import Path
 from tmkd.data.pairs import Corpus
 from tmkd.errors import TmkdError
 from tmkd.flow.fragments import REPORT, pairs_digest, results_folder
-from tmkd.flow.join import Found, joined_rows, read_rows
+from tmkd.flow.join import Found, merged, read_rows
 from tmkd.report.report_json import read_report
 from tmkd.report.study import Study, Texts
 
@@ -24,7 +24,7 @@ def studies(folders: Sequence[Path]) -> list[Study]:
     for folder in folders:
         for one in read_rows(results_folder(folder.resolve()) if is_run(folder) else folder):
             found.setdefault(one.row.run, []).append(one)
-    return [_study(name, joined_rows(rows), runs.get(name)) for name, rows in found.items()]
+    return [_study(name, merged(rows), runs.get(name)) for name, rows in found.items()]
 
 
 def is_run(folder: Path) -> bool:

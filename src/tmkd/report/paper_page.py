@@ -39,7 +39,7 @@ def write_paper(folder: Path, studies: Sequence[Study], shapes: Shapes | None) -
         differing_title=DIFFERING,
         no_texts=NO_TEXTS,
         not_run=NOT_RUN,
-        cards=cards(signs),
+        cards=_cards(signs),
         against=signs.against,
     )
     text = "\n\n".join(_blocks(studies, parts, pairs, signs)) + "\n"
@@ -51,7 +51,7 @@ def has_texts(studies: Sequence[Study]) -> bool:
     return any(study.texts for study in studies)
 
 
-def cards(signs: Agreement) -> list[tuple[str, str]]:
+def _cards(signs: Agreement) -> list[tuple[str, str]]:
     """The counts of an agreement as (figure, words)."""
     return [
         (f"{signs.alike} of {signs.run}", "differences run here have the paper's sign"),
@@ -65,7 +65,7 @@ def _blocks(
 ) -> Iterator[str]:
     yield f"# {TITLE}"
     yield markdown_text(f"{PAPER}. Runs: {', '.join(study.name for study in studies)}.")
-    yield "\n".join(f"- {figure} {words}" for figure, words in cards(signs))
+    yield "\n".join(f"- {figure} {words}" for figure, words in _cards(signs))
     if signs.against:
         yield markdown_text(f"On the other side: {'; '.join(signs.against)}.")
     yield "In each cell the paper's number, a slash, then ours. Figures are in paper.html."
