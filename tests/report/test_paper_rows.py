@@ -52,7 +52,7 @@ def test_our_sets_stand_below_the_papers() -> None:
 
 def test_fragments_have_test_pairs_alone() -> None:
     rows = dict(data_table([study(*ROWS)]).rows)
-    assert rows["webqa of small"] == [Cell("", "no run here / 10"), *[Cell("", "no run here")] * 2]
+    assert rows["webqa of small"] == [Cell("", "not in fragments / 10"), *[Cell("", "not in fragments")] * 2]
 
 
 def test_rows_beyond_the_paper_have_a_table_of_their_own() -> None:

@@ -17,7 +17,7 @@ from tmkd.report.row_fragment import origin_lines
 from tmkd.report.study import Study, StudyTask
 
 PAIRS_SHOWN = 20
-_UNKNOWN = "no run here"
+_UNKNOWN = "not in fragments"
 
 
 class Opinion(NamedTuple):

@@ -66,7 +66,7 @@ def speed_table(table: PaperTable, reference: Model, studies: Sequence[Study]) -
     columns = [("parameters", "the paper's"), ("pairs/s", "the paper's")]
     columns += [("parameters", task.title) for task in tasks] or [("parameters", NOT_RUN)]
     columns += [("pairs/s", one.title) for one in places] or [("pairs/s", NOT_RUN)]
-    remarks = [f"× {reference.name}; the paper's are of its GPU server. Speeds of different machines do not compare."]
+    remarks = [f"× {reference.name}; the paper does not name its machine. Speeds of different machines do not compare."]
     remarks += [f"{one.title}: {_conditions(next(iter(one.speeds.values())))}." for one in places]
     return Table("Speed and size", columns, rows, remarks)
 
