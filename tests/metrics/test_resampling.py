@@ -7,8 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmkd.metrics.quality import accuracy, auc, ranking
-from tmkd.metrics.resampling import accuracy_measure, auc_measure, differences, holm, mean_measure, ranking_measure
+from tmkd.metrics.quality import accuracy, auc, cross_entropy, ranking
+from tmkd.metrics.resampling import (
+    SMALLEST,
+    accuracy_measure,
+    auc_measure,
+    cross_entropy_measure,
+    differences,
+    holm,
+    mean_measure,
+    ranking_measure,
+)
 
 GROUPS = ["a", "a", "a", "b", "b", "c", "c", "c"]
 POSITIVE = np.array([1, 0, 0, 0, 1, 1, 1, 0], dtype=bool)
@@ -50,6 +59,27 @@ def test_grades_are_the_gains_of_the_graded_measure() -> None:
     expected = ranking(values, POSITIVE, GROUPS, grades).ndcg_10_graded
     measure = ranking_measure(values[None], POSITIVE, GROUPS, "ndcg_10_graded", grades)
     assert measure(_weights([1, 1, 1]))[0, 0] == pytest.approx(expected)
+
+
+def test_cross_entropy_is_the_mean_over_the_drawn_pairs() -> None:
+    probabilities = np.array(
+        [[0.1, 0.9], [0.8, 0.2], [0.5, 0.5], [0.7, 0.3], [0.4, 0.6], [0.2, 0.8], [0.5, 0.5], [1, 0]]
+    )
+    labels = POSITIVE.astype(int)
+    measure = cross_entropy_measure([probabilities, probabilities[:, ::-1]], labels)
+    for drawn in ([1, 1, 1], [0, 2, 1]):
+        pairs, _ = _repeated(drawn)
+        expected = cross_entropy(np.log(np.maximum(probabilities[pairs], 1e-300)), labels[pairs])
+        assert measure(_weights(drawn))[0, 0] == pytest.approx(expected)
+    # a and b alone of the other seed: −ln of .1, .2, .5, .3, .4
+    assert measure(_weights([1, 1, 0]))[0, 1] == pytest.approx(-np.log([0.1, 0.2, 0.5, 0.3, 0.4]).mean())
+
+
+def test_a_probability_that_a_fragment_rounds_to_nought_costs_what_its_smallest_number_does() -> None:
+    assert np.float16(SMALLEST) > 0
+    assert np.float16(SMALLEST / 2.1) == 0
+    costs = cross_entropy_measure([[[1.0, 0.0]]], [1])(np.ones((1, 1), np.int64))
+    assert costs[0, 0] == pytest.approx(24 * np.log(2))
 
 
 def test_a_draw_without_a_class_has_no_auc() -> None:

@@ -16,6 +16,7 @@ Measure = Callable[[Weights], Floats]  # → (draws, seeds)
 Seeds = tuple[tuple[int, ...], ...]  # one tuple for each of a row's members: the seed of each source of noise
 
 DRAWS = 10_000
+SMALLEST = 2.0**-24  # positive number of float16, in which fragments hold probabilities
 _AT_ONCE = 256  # draws: bounds memory to some 100 MB at 20,000 pairs
 
 
@@ -30,8 +31,22 @@ class Difference(NamedTuple):
 
 def accuracy_measure(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> Measure:
     """Accuracy of each seed: probabilities (seeds, pairs, classes), labels int (pairs,)."""
-    hits = (np.asarray(probabilities).argmax(axis=2) == np.asarray(labels)).astype(np.float64).T
-    return lambda weights: (weights @ hits) / weights.sum(axis=1, keepdims=True)
+    return _mean((np.asarray(probabilities).argmax(axis=2) == np.asarray(labels)).astype(np.float64))
+
+
+def cross_entropy_measure(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> Measure:
+    """Mean cross-entropy of each seed in nats: probabilities (seeds, pairs, classes), labels int (pairs,).
+
+    A probability below `SMALLEST` counts as that.
+    """
+    golden = np.take_along_axis(np.asarray(probabilities, np.float64), np.asarray(labels)[None, :, None], axis=2)
+    return _mean(-np.log(np.maximum(golden[:, :, 0], SMALLEST)))
+
+
+def _mean(values: Floats) -> Measure:
+    """Mean over the drawn pairs of numbers that each pair has: values (seeds, pairs)."""
+    by_pair = values.T
+    return lambda weights: (weights @ by_pair) / weights.sum(axis=1, keepdims=True)
 
 
 def mean_measure(parts: Sequence[tuple[Measure, int]]) -> Measure:
@@ -117,7 +132,7 @@ def differences(
     ones = np.ones((1, len(groups)), np.int64)
     whole = {row: float(measure(ones).mean()) for row, (_, measure) in used.items()}
     drawn: dict[str, list[Floats]] = {row: [] for row in used}
-    for weights, rng in _draws(groups, draws, seed):
+    for weights, rng in question_draws(groups, draws, seed):
         counts: dict[tuple[int, tuple[int, ...]], Floats] = {}
         for row, (seeds, measure) in used.items():
             drawn[row].append((measure(weights) * _shares(seeds, len(weights), counts, rng)).sum(axis=1))
@@ -159,8 +174,11 @@ def holm(values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _draws(groups: Sequence[str], draws: int, seed: int) -> Iterator[tuple[Weights, np.random.Generator]]:
-    """Weights of the pairs in some draws at a time, and the generator of what else these draws need."""
+def question_draws(groups: Sequence[str], draws: int, seed: int) -> Iterator[tuple[Weights, np.random.Generator]]:
+    """Draw as many questions as there are, with replacement: the weights of the pairs in some draws at a time.
+
+    groups: (pairs,) question ids. Beside the weights comes the generator of what else these draws need.
+    """
     _, group = np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)
     questions = int(group.max()) + 1
     rng = np.random.default_rng(seed)
