@@ -25,7 +25,7 @@ from tmkd.recipe.parts import (
     VotesSpec,
     Words,
 )
-from tmkd.recipe.rows import RowSpec, RowStudentSpec, StageSpec
+from tmkd.recipe.rows import ChooseSpec, RowSpec, RowStudentSpec, StageSpec
 from tmkd.recipe.schema import CollectSpec, Recipe, TaskSpec, TeacherSpec
 from tmkd.recipe.seeds import SeedsSpec
 from tmkd.recipe.serving import PrecisionSpec, ServeSpec
@@ -62,6 +62,7 @@ SECTIONS: tuple[tuple[str, type[Spec], tuple[str, ...]], ...] = (
     ("rows", RowSpec, ("rows",)),
     ("rows: student", RowStudentSpec, ()),
     ("rows: stages", StageSpec, ("stages",)),
+    ("rows: choose", ChooseSpec, ()),
     ("fit", FitSpec, ()),
     ("file", SourceSpec, ()),
     ("file: threshold", PriorSpec, ()),

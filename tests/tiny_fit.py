@@ -76,6 +76,7 @@ def train(model: nn.Module, work: Path, examples: Examples = GOLDEN, **changes: 
         hardware=Hardware(changes.pop("device", "cpu"), changes.pop("precision", "fp32")),
         soft_only=changes.pop("soft_only", False),
         masked=changes.pop("masked", False),
+        vote=changes.pop("vote", False),
         steps=changes.pop("steps", None),
     )
     forward, dev = changes.pop("forward", header_logits), changes.pop("dev", None)

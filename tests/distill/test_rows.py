@@ -220,3 +220,29 @@ def test_a_student_is_another_one_with_the_steps_of_a_row_but_not_with_its_name(
     assert key == chain_key(members(renamed, "long", renamed.rows["long"], "toy", best=lambda names: names[0])[0], 1)
     other = {"stages": [{**FIRST, "teachers": ["judge"]}, TWO["stages"][1]]}
     assert key == chain_key(long(other), 1)  # no teacher of the other row counts
+
+
+@pytest.mark.parametrize(
+    ("stage", "said"),
+    [
+        ({"vote": True}, r"rows\.it: vote: true needs 3 teachers or more; the stage has t1, t2"),
+        ({"choose": {"pairs": 9}, "teachers": ["t1"]}, r"choose\.by: both needs 2 teachers or more; the stage has t1"),
+        (
+            {"choose": {"pairs": 9, "by": "disagreement"}, "teachers": "best"},
+            r"choose\.by: disagreement needs 2",
+        ),
+    ],
+)
+def test_options_that_compare_teachers_need_several(stage: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        row(stage)
+    assert row({"choose": {"pairs": 9, "by": "score"}, "teachers": ["t1"]}) == [[("toy/train", ("t1",))]]
+
+
+def test_a_stage_on_chosen_pairs_has_their_steps() -> None:
+    chosen = {"stages": [{**FIRST, "choose": {"pairs": 40}}, TWO["stages"][1]]}
+    (planned,) = long(chosen)
+    assert planned.counts == [("web", 8, 1, 40), ("toy/train", 32, 2)]
+    assert planned.steps({"web": 100, "toy/train": 33}.__getitem__) == 5 + 2 * 2
+    assert planned.steps({"web": 16, "toy/train": 33}.__getitem__) == 2 + 2 * 2
+    assert chain_key((planned,), 1) != chain_key(long(), 1)

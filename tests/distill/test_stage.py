@@ -182,6 +182,23 @@ def test_a_header_that_nothing_trains_is_refused(
         train("s", soft, labelled=0, **stage)
 
 
+def test_the_options_beside_the_objective_reach_the_fit(train: Train, tmp_path: Path) -> None:
+    soft = soft_labels(16, "t1", "t2", "t3")
+    soft.logits[:, 2] *= -1  # a teacher that the others outvote
+    options: dict[str, dict[str, Any]] = {
+        "plain": {},
+        "voted": {"vote": True},
+        "averaged": {"fit": {"average_last": 0.5}},
+        "chosen": {"choose": {"pairs": 9}},
+    }
+    made = {name: train(name, soft, alpha=1.0, **option) for name, option in options.items()}
+    assert (made["chosen"]["pairs"], made["chosen"]["left_out"]) == (9, 7)
+    assert made["averaged"]["losses"] == made["plain"]["losses"]
+    assert made["voted"]["losses"] != made["plain"]["losses"]
+    first = {name: torch.cat([one.flatten() for one in weights(tmp_path / name).values()]) for name in options}
+    assert not any(torch.equal(first["plain"], first[name]) for name in options if name != "plain")
+
+
 def weights(folder: Path) -> dict[str, torch.Tensor]:
     return Student.from_pretrained(folder).state_dict()
 

@@ -54,8 +54,15 @@ def stored(folder: Path, corpus: Corpus, name: str, gaps: tuple[int, ...] = ()) 
     return TeacherColumn(name, name * 32, folder)
 
 
-def made(corpus: Corpus, store: TokenStore, folder: Path, *columns: TeacherColumn, **stage: Any) -> StageTargets:
-    return write_targets(StageSpec(**stage), corpus, columns, store, 0, folder / "targets", "s")
+def made(
+    corpus: Corpus,
+    store: TokenStore,
+    folder: Path,
+    *columns: TeacherColumn,
+    sources: tuple[str, ...] = (),
+    **stage: Any,
+) -> StageTargets:
+    return write_targets(StageSpec(**stage), corpus, columns, store, 0, folder / "targets", "s", sources)
 
 
 def test_stage_1_has_every_pair_with_all_logits_in_order(corpus: Corpus, store: TokenStore, tmp_path: Path) -> None:
@@ -121,3 +128,64 @@ def test_targets_of_an_earlier_attempt_are_written_over(corpus: Corpus, store: T
     for _ in range(2):
         found = made(corpus, store, tmp_path, column, alpha=1.0)
         assert len(found.examples) == len(found.examples.tokens.take(range(9)).lengths) == 9
+
+
+@pytest.fixture
+def half_weak(tmp_path: Path) -> Corpus:
+    """Ten pairs in four shards: from the third on weak labels, but for the last three, which have none."""
+    texts = [row[:2] for row in ROWS]
+    tables, start = [], 0
+    parts: dict[str, list[int | None]] = {"hand": [0, 1], "weak": [1, 0, 1, 0, 1], "bare": [None, None, None]}
+    for source, labels in parts.items():
+        own = texts[start : start + len(labels)]
+        tables.append(pair_table([one for one, _ in own], [other for _, other in own], labels, source))
+        start += len(labels)
+    return write_corpus(tmp_path / "half", LABELS, tables, shard_rows=3)
+
+
+@pytest.mark.parametrize(
+    ("unlabelled", "labels", "golden"),
+    [("soft_only", [0, 1] + [-1] * 8, 2), ("drop", [0, 1] + [-1] * 5, 2)],
+)
+def test_weak_labels_are_no_golden_ones_where_the_stage_says_so(
+    half_weak: Corpus, tmp_path: Path, unlabelled: str, labels: list[int], golden: int
+) -> None:
+    (tmp_path / "tokens").mkdir()
+    tiny.write_tokenizer(tmp_path / "tokens")
+    tokenizer = PairTokenizer.load(tmp_path / "tokens", 16)
+    write_tokens(half_weak, tokenizer, tmp_path / "tokens", lambda done, total: None)
+    store = open_tokens(tmp_path / "tokens", half_weak)
+    column = stored(tmp_path, half_weak, "t1")
+    stage: dict[str, Any] = {"alpha": 0.5, "unlabelled": unlabelled, "sources": ("weak",)}
+    found = made(half_weak, store, tmp_path, column, weak="soft_only", **stage)
+    assert found.examples.labels.tolist() == labels
+    assert found.header_pairs == {"toy/gold": golden, "toy/t1": len(labels)}
+    as_golden = made(half_weak, store, tmp_path, column, **stage)
+    assert as_golden.header_pairs == {"toy/gold": 7, "toy/t1": len(labels)}
+    with pytest.raises(TmkdError, match=r"pair 8 of 10 .* has no golden label"):
+        made(half_weak, store, tmp_path, column, **{**stage, "unlabelled": "error"}, weak="soft_only")
+
+
+def test_pairs_are_chosen_from_those_that_could_be_trained_on(
+    corpus: Corpus, store: TokenStore, tmp_path: Path
+) -> None:
+    # log-odds of t1 are 0 to 9: probabilities .5, .73, .88, .95 and six above .98
+    column = stored(tmp_path, corpus, "t1", gaps=(5, 6))
+    found = made(corpus, store, tmp_path, column, alpha=1.0, choose={"pairs": 5, "by": "score"})
+    assert found.examples.soft is not None
+    log_odds = found.examples.soft[:, 0, 1].tolist()
+    assert log_odds[:3] == [0, 1, 2]  # alone in their tenths
+    assert len(log_odds) == 5
+    assert set(log_odds[3:]) < {3, 4, 7, 8, 9}
+    assert found.left_out == 5
+
+
+def test_the_mean_teacher_learns_from_pairs_that_the_teachers_themselves_chose(
+    corpus: Corpus, store: TokenStore, tmp_path: Path
+) -> None:
+    columns = stored(tmp_path, corpus, "t1"), stored(tmp_path, corpus, "t2", gaps=(1,))
+    stage: dict[str, Any] = {"alpha": 1.0, "choose": {"pairs": 9, "by": "both"}}
+    found = made(corpus, store, tmp_path, *columns, average=True, **stage)
+    assert found.header_pairs == {"toy/mean": 9}
+    masked = made(corpus, store, tmp_path, *columns, gaps="mask", **stage)
+    assert len(masked.examples) == 9

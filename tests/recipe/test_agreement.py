@@ -204,3 +204,15 @@ def test_a_model_has_seen_sets_of_the_recipe(seen: str) -> None:
         ValidationError, match=rf"pretrained\.m\.seen: no task or test set '{seen}'; there is toy, toy/test"
     ):
         recipe(pretrained={"m": {**model, "seen": ["toy", seen]}})
+
+
+@pytest.mark.parametrize("stage", [{"vote": True}, {"vote": True, "corpus": "web", "alpha": 1.0}])
+def test_a_vote_is_between_two_classes(stage: dict[str, Any]) -> None:
+    toy = {"train": "train.tsv", "tests": {"test": "test.tsv"}}
+    three = {**toy, "labels": ["a", "b", "c"], "positive": "a"}
+    rows = {"mine": {"stages": [stage], "tasks": ["toy"]}}
+    with pytest.raises(ValidationError, match=r"rows\.mine\.stages\.0\.vote: task toy has 3 classes, and a vote needs"):
+        recipe(tasks={"toy": three}, rows=rows)
+    assert recipe(tasks={"toy": toy, "other": three}, rows=rows).rows["mine"].stages[0].vote
+    with pytest.raises(ValidationError, match=r"rows\.tmkd\.stages\.0: vote: true is not the paper's"):
+        recipe(rows={"tmkd": {"stages": [stage]}})

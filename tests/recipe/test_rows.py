@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from tmkd.recipe.fit import FitSpec
 from tmkd.recipe.parts import StudentSpec
 from tmkd.recipe.rows import RowSpec, RowStudentSpec, StageSpec, is_papers
 
@@ -19,6 +20,13 @@ from tmkd.recipe.rows import RowSpec, RowStudentSpec, StageSpec, is_papers
         ({"gaps": "mask", "average": True}, "average: true leaves one teacher, which needs every pair"),
         ({"gaps": "mask", "teachers": "best"}, "teachers: best leaves one teacher, which needs every pair"),
         ({"keep_start": True, "alpha": 1.0}, "alpha is 1, so no dev set chooses the epoch"),
+        ({"weak": "soft_only", "alpha": 1.0}, r"alpha is 1\.0; weak: soft_only needs both losses"),
+        ({"vote": True, "average": True}, "average: true leaves one teacher, which has nobody to vote with"),
+        ({"vote": True, "teachers": "each"}, "teachers: each leaves one teacher, which has nobody to vote with"),
+        ({"vote": True, "teachers": "best"}, "teachers: best leaves one teacher, which has nobody to vote with"),
+        ({"choose": {"pairs": 9}, "alpha": 0.0, "teachers": ()}, "alpha is 0, so no teacher's score chooses pairs"),
+        ({"choose": {"pairs": 0}}, r"choose\.pairs\s+Input should be greater than or equal to 1"),
+        ({"fit": {"average_last": 1.5}}, r"fit\.average_last\s+Input should be less than or equal to 1"),
     ],
 )
 def test_an_option_that_alpha_or_the_teachers_leave_no_room_for(options: dict[str, Any], message: str) -> None:
@@ -34,8 +42,33 @@ def test_the_first_stage_has_no_start_to_keep() -> None:
 
 def test_the_papers_stage_has_no_option_of_its_own() -> None:
     assert StageSpec(unlabelled="drop", gaps="error").own_options == []
-    own = StageSpec(unlabelled="soft_only", gaps="mask", keep_start=True).own_options
-    assert own == ["unlabelled: soft_only", "gaps: mask", "keep_start: true"]
+    options: dict[str, Any] = {
+        "unlabelled": "soft_only",
+        "gaps": "mask",
+        "weak": "soft_only",
+        "vote": True,
+        "choose": {"pairs": 9},
+        "keep_start": True,
+        "steps_of": "tmkd",
+        "fit": {"average_last": 0.2},
+    }
+    assert StageSpec(**options).own_options == [
+        "unlabelled: soft_only",
+        "gaps: mask",
+        "weak: soft_only",
+        "vote: true",
+        "choose",
+        "keep_start: true",
+        "steps_of: tmkd",
+        "fit.average_last: 0.2",
+    ]
+    assert [StageSpec(**{name: value}).own_options != [] for name, value in options.items()] == [True] * len(options)
+
+
+def test_options_that_are_off_are_no_settings() -> None:
+    off = {"weak": "golden", "vote": False, "choose": None, "fit": {"average_last": 0}}
+    assert StageSpec.model_validate(off).model_dump() == StageSpec().model_dump()
+    assert not {"weak", "vote", "choose", "average_last"} & {*StageSpec().model_dump(), *FitSpec().model_dump()}
 
 
 @pytest.mark.parametrize("name", ["tmkd", "TMKD", "tkd_avg", "1-o-1", "bert-3", "TMKD-large"])

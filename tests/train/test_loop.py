@@ -263,6 +263,8 @@ def test_everything_that_decides_a_fit_changes_its_fingerprint(tmp_path: Path, m
     others = [
         fingerprint(seed=4),
         fingerprint(alpha=0.4),
+        fingerprint(vote=True),
+        fingerprint(settings=SETTINGS.model_copy(update={"average_last": 0.2})),
         fingerprint(precision="bf16"),
         fingerprint(settings=SETTINGS.model_copy(update={"epochs": 4})),
         fingerprint(replace(BOTH, labels=1 - LABELS)),
@@ -460,3 +462,14 @@ def test_of_several_devices_one_is_used(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("tmkd.train.loop.TrainingArguments", lambda **given: SimpleNamespace(n_gpu=2, **given))
     training = Training(SETTINGS, alpha=0.5, seed=1, hardware=Hardware("cuda", "fp32"))
     assert _arguments(training, 3, tmp_path)._n_gpu == 1
+
+
+def test_teachers_that_vote_train_another_student(tmp_path: Path) -> None:
+    models = [student(4), student(4)]
+    soft = np.concatenate([SOFT, SOFT[:, :1] * np.float32(-1)], axis=1)  # the third teacher contradicts the first
+    losses = [
+        train(model, tmp_path / str(vote), replace(BOTH, soft=soft), vote=vote).losses
+        for model, vote in zip(models, (False, True), strict=True)
+    ]
+    assert losses[0] != losses[1]
+    assert not same(*models)

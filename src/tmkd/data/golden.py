@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tmkd.data.pairs import Corpus
 from tmkd.recipe.parts import SourceSpec
+
+
+def weak_names(sources: Sequence[SourceSpec]) -> tuple[str, ...]:
+    """Select the sources with a threshold, which makes weak labels; returns the names that their pairs have."""
+    return tuple(one.source or Path(one.file).name for one in sources if one.threshold is not None)
+
+
+def is_weak(table: pa.Table, names: Collection[str]) -> np.ndarray:
+    """Mask of the pairs that come from these sources, bool (pairs,)."""
+    return np.asarray(pc.is_in(table["source"], pa.array(list(names), pa.string())))
 
 
 def hand_labelled(train: Corpus, sources: Sequence[SourceSpec]) -> pa.Table:
@@ -19,6 +30,5 @@ def hand_labelled(train: Corpus, sources: Sequence[SourceSpec]) -> pa.Table:
     """
     labelled = train.table()
     labelled = labelled.filter(labelled["label"].is_valid())
-    weak = [one.source or Path(one.file).name for one in sources if one.threshold is not None]
-    by_hand = labelled.filter(pc.invert(pc.is_in(labelled["source"], pa.array(weak, pa.string()))))
+    by_hand = labelled.filter(~is_weak(labelled, weak_names(sources)))
     return by_hand if by_hand.num_rows else labelled

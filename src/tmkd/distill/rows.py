@@ -33,12 +33,18 @@ class PlannedStage:
         """Number of optimiser steps; `pairs` gives a corpus's size, pairs that a stage leaves out included."""
         if self.counted:
             return sum(one.steps(pairs) for one in self.counted)
-        return -(-pairs(self.corpus) // self.stage.fit.batch) * self.stage.fit.epochs
+        chosen = self.stage.choose
+        found = pairs(self.corpus) if chosen is None else min(chosen.pairs, pairs(self.corpus))
+        return -(-found // self.stage.fit.batch) * self.stage.fit.epochs
 
     @property
-    def counts(self) -> list[tuple[str, int, int]]:
-        """Settings that decide the number of steps where other stages do: their corpora, batches and epochs."""
-        return [(one.corpus, one.stage.fit.batch, one.stage.fit.epochs) for one in self.counted]
+    def counts(self) -> list[tuple[str | int, ...]]:
+        """Settings that decide the number of steps where other stages do: corpora, batches, epochs, chosen pairs."""
+        found: list[tuple[str | int, ...]] = []
+        for one in self.counted:
+            chosen = () if one.stage.choose is None else (one.stage.choose.pairs,)
+            found.append((one.corpus, one.stage.fit.batch, one.stage.fit.epochs, *chosen))
+        return found
 
 
 def declared(recipe: Recipe, corpus: str) -> tuple[str, ...]:
@@ -103,10 +109,21 @@ def _planned(recipe: Recipe, name: str, stage: StageSpec, task: str, best: BestO
             raise UsageError(f"rows.{name}: teacher '{teacher}' does not score {corpus}; add it to its scores")
     if stage.alpha > 0 and not teachers:
         raise UsageError(f"rows.{name}: alpha is {stage.alpha} but no teacher is declared for {corpus}")
+    _refuse_few(name, stage, teachers)
     counted: tuple[PlannedStage, ...] = ()
     if stage.steps_of is not None:
         counted = members(recipe, stage.steps_of, recipe.rows[stage.steps_of], task, best)[0]
     return PlannedStage(corpus, teachers, stage, recipe.student_of(name), counted)
+
+
+def _refuse_few(row: str, stage: StageSpec, teachers: tuple[str, ...]) -> None:
+    """Check that a stage has as many teachers as its options need. Raises: UsageError naming the option."""
+    fewest = {"vote: true": 3} if stage.vote else {}
+    if stage.choose is not None and stage.choose.by != "score":
+        fewest[f"choose.by: {stage.choose.by}"] = 2
+    for words, count in fewest.items():
+        if len(teachers) < count:
+            raise UsageError(f"rows.{row}: {words} needs {count} teachers or more; the stage has {', '.join(teachers)}")
 
 
 def refuse_gaps(row: str, planned: PlannedStage, missing: Mapping[str, int], pairs: int) -> None:

@@ -34,12 +34,16 @@ SCRATCH = ".targets"  # folder of the training pairs' targets while the stage is
 
 @dataclass(frozen=True)
 class StageData:
-    """Data of a stage: a corpus, the folder of its tokens, its teachers' logits, the dev set that chooses the epoch."""
+    """Data of a stage: a corpus, the folder of its tokens, its teachers' logits, the dev set that chooses the epoch.
+
+    `weak` are the names of the corpus's sources with weak labels.
+    """
 
     corpus: Corpus
     tokens: Path
     columns: tuple[TeacherColumn, ...]
     dev: Corpus | None
+    weak: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,14 +91,15 @@ def run_stage(
         stage.alpha,
         seed,
         hardware,
-        soft_only=stage.unlabelled == "soft_only",
+        soft_only="soft_only" in (stage.unlabelled, stage.weak),
         masked=stage.gaps == "mask",
+        vote=stage.vote,
         steps=steps,
     )
     corpus, scratch = data.corpus, folder / SCRATCH
     tokenizer = PairTokenizer.load(start.base, start.student.max_length)
     store = open_tokens(data.tokens, corpus)
-    targets = write_targets(stage, corpus, data.columns, store, tokenizer.settings.pad_id, scratch, title)
+    targets = write_targets(stage, corpus, data.columns, store, tokenizer.settings.pad_id, scratch, title, data.weak)
     model = start.open(corpus.labels, targets.headers, seed)
     dev = None
     if training.golden and data.dev is not None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from tmkd.data.golden import is_weak
 from tmkd.data.pairs import Corpus, require_golden
 from tmkd.data.softlabels import SoftLabels, TeacherColumn
 from tmkd.data.token_store import AppendedFiles, MappedTokens, TokenStore, map_array
+from tmkd.distill.choice import Mask, Probabilities, choose
 from tmkd.errors import TmkdError
+from tmkd.metrics.quality import softmax
 from tmkd.network.headers import Header
 from tmkd.recipe.rows import StageSpec
 from tmkd.train.batches import Examples
@@ -37,10 +41,12 @@ def write_targets(
     pad_id: int,
     folder: Path,
     title: str,
+    weak: Collection[str] = (),
 ) -> StageTargets:
     """Choose the pairs that a stage trains on, write the place of their tokens and their targets to `folder`, map them.
 
-    Of the corpus never more than a shard is in memory. A golden header exists when α < 1, then one per teacher.
+    Of the corpus never more than a shard is in memory. A golden header exists when α < 1, then one per teacher. `weak`
+    are the names of the sources whose labels are weak.
     Raises: TmkdError for a pair without the golden label that α < 1 asks for, or a header that no pair trains.
     """
     golden, task = stage.alpha < 1, corpus.labels.task
@@ -49,6 +55,7 @@ def write_targets(
     described = _soft(SoftLabels.unread(0, corpus, columns), stage)
     headers = tuple(_headers(task, golden, described))
     counts, start = np.zeros(len(headers), dtype=np.int64), 0
+    chosen = None if stage.choose is None else choose(stage.choose, _candidates(stage, corpus, columns, store))
     folder.mkdir(exist_ok=True)
     with AppendedFiles(folder, _FIELDS, {}, f"targets of {len(corpus)} pairs") as files:
         for index, shard in enumerate(corpus.shards):
@@ -56,8 +63,12 @@ def write_targets(
             start += shard.rows
             soft = _soft(SoftLabels.of_shard(corpus, index, columns), stage)
             labels = store.labels[rows]
+            kept = _kept(labels >= 0, soft.scored, stage)
+            if chosen is not None:
+                kept &= chosen[rows]
+            if stage.weak == "soft_only":
+                labels = np.where(is_weak(corpus.shard(index), weak), np.int8(-1), labels)
             targets = np.hstack([(labels >= 0)[:, None][:, :golden], soft.scored])
-            kept = _kept(targets, golden, stage)
             counts += targets[kept].sum(axis=0)
             files.append(
                 starts=store.tokens.starts[rows][kept],
@@ -75,14 +86,25 @@ def _soft(soft: SoftLabels, stage: StageSpec) -> SoftLabels:
     return soft.mean() if stage.average and soft.teachers else soft
 
 
-def _kept(targets: np.ndarray, golden: bool, stage: StageSpec) -> np.ndarray:
-    """Mask of the pairs that are trained on, bool (pairs,): those with the targets that the objective asks for.
+def _kept(labelled: np.ndarray, scores: np.ndarray, stage: StageSpec) -> Mask:
+    """Mask of the pairs with the targets that the objective asks for, bool (pairs,).
 
-    targets bool (pairs, headers): whether a pair has the header's target.
+    labelled bool (pairs,); scores bool (pairs, teachers): whether a pair has a label, and the teacher's score.
     """
-    labelled, scores = targets[:, :golden].all(axis=1), targets[:, golden:]
     scored = scores.any(axis=1) if stage.gaps == "mask" and scores.shape[1] else scores.all(axis=1)
-    return np.asarray(scored & labelled if stage.unlabelled == "drop" else scored)
+    return np.asarray(scored & labelled if stage.unlabelled == "drop" and stage.alpha < 1 else scored)
+
+
+def _candidates(
+    stage: StageSpec, corpus: Corpus, columns: tuple[TeacherColumn, ...], store: TokenStore
+) -> Iterator[tuple[Probabilities, Mask]]:
+    """Of each shard: the teachers' probabilities of the positive class, and the pairs that the stage could train on."""
+    positive, start = corpus.labels.positive_index, 0
+    for index, shard in enumerate(corpus.shards):
+        soft = SoftLabels.of_shard(corpus, index, columns)
+        kept = _kept(store.labels[start : start + shard.rows] >= 0, _soft(soft, stage).scored, stage)
+        start += shard.rows
+        yield np.stack([softmax(logits)[:, positive] for logits in soft.logits.swapaxes(0, 1)], axis=1), kept
 
 
 def _mapped(store: TokenStore, pad_id: int, folder: Path, soft_shape: tuple[int, ...]) -> Examples:

@@ -148,12 +148,14 @@ def _stage(run: RunFolder, name: str, chain: tuple[PlannedStage, ...], task: str
     tokens = _tokens_folder(run, planned.corpus, chain[0])
 
     def make(folder: Path) -> dict[str, Any]:
+        from tmkd.data.golden import weak_names
         from tmkd.distill.stage import StageData, StudentStart, run_stage
 
         columns = tuple(run.column(planned.corpus, teacher) for teacher in planned.teachers)
         dev = run.corpus(f"{task}/dev") if "/" in planned.corpus else None
         start = StudentStart(student, _start(run, chain[0]), before)
-        data = StageData(run.corpus(planned.corpus), tokens, columns, dev)
+        weak = weak_names(run.recipe.tasks[task].train) if "/" in planned.corpus else ()
+        data = StageData(run.corpus(planned.corpus), tokens, columns, dev, weak)
         steps = planned.steps(lambda corpus: len(run.corpus(corpus))) if planned.counted else None
         return with_loss_sign(run_stage(planned.stage, start, data, seed, run.hardware(), folder, name, steps))
 

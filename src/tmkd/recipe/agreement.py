@@ -10,6 +10,7 @@ from tmkd.recipe.rows import is_papers
 from tmkd.recipe.seeds import OWN
 
 if TYPE_CHECKING:
+    from tmkd.recipe.rows import RowSpec, StageSpec
     from tmkd.recipe.schema import Recipe, TeacherSpec
     from tmkd.recipe.serving import ServeSpec
 
@@ -62,6 +63,8 @@ def check(recipe: Recipe) -> None:
                     f"rows.{name}.stages.{place}: {option} is not the paper's, and the row has a name of the paper; "
                     "give it a name of its own"
                 )
+            if stage.vote:
+                _check_vote(recipe, f"rows.{name}.stages.{place}.vote", row, stage)
             if stage.steps_of is not None:
                 _check_steps(recipe, f"rows.{name}.stages.{place}.steps_of", name, stage.steps_of)
     for name, teacher in recipe.teachers.items():
@@ -88,6 +91,14 @@ def check(recipe: Recipe) -> None:
         _check_serving(recipe, recipe.serve)
     if recipe.seeds.teachers != (OWN,) and all(teacher.base is None for teacher in recipe.teachers.values()):
         raise ValueError("seeds.teachers: no teacher has a base to be fine-tuned, so none has a seed; take it out")
+
+
+def _check_vote(recipe: Recipe, key: str, row: RowSpec, stage: StageSpec) -> None:
+    """Raises: ValueError where a stage's teachers vote on more than two classes."""
+    of = recipe.collect.get(stage.corpus)
+    for task in (row.tasks or recipe.tasks) if of is None else (of.task,):
+        if len(recipe.tasks[task].labels) != 2:
+            raise ValueError(f"{key}: task {task} has {len(recipe.tasks[task].labels)} classes, and a vote needs two")
 
 
 def _check_steps(recipe: Recipe, key: str, name: str, other: str) -> None:

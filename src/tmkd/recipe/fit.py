@@ -23,6 +23,8 @@ class FitSpec(Spec):
     # Left out of settings while it is the default, as a source's layout.
     keep: Keep = Field("accuracy", exclude_if=lambda keep: keep == "accuracy")
     """Measure on dev whose best epoch is kept."""
+    average_last: Probability = Field(0.0, exclude_if=lambda share: not share)
+    """Share of the steps, the last ones, whose weights are averaged: the mean is what dev measures and what is kept."""
     warmup: Probability = 0.1
     """Share of all optimiser steps in which the learning rate rises."""
     weight_decay: float = Field(0.01, ge=0)

@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from tmkd.recipe.fit import FitSpec
-from tmkd.recipe.parts import FreshPooler, Name, Pool, Spec, StudentSpec
+from tmkd.recipe.parts import FreshPooler, Name, Pool, Seed, Spec, StudentSpec
 
 # Names of the paper's rows (Tables 4 to 8): a row with one of them is the paper's method and nothing else.
 PAPER_ROWS = frozenset(
@@ -52,6 +52,18 @@ class RowStudentSpec(Spec):
         return student.model_copy(update=uncut | self.model_dump(exclude_none=True))
 
 
+class ChooseSpec(Spec):
+    """Choice among a stage's pairs by the probabilities that its teachers give the positive class."""
+
+    pairs: int = Field(ge=1)
+    """Pairs chosen. Where there are fewer: all."""
+    by: Literal["score", "disagreement", "both"] = "both"
+    """`score`: as many pairs from each tenth of [0, 1] that the teachers' mean lies in; `disagreement`: drawn in
+    proportion to the teachers' standard deviation; `both`: from each tenth, drawn so."""
+    seed: Seed = 1
+    """Seed by which pairs are drawn."""
+
+
 class StageSpec(Spec):
     """One training stage of a row. `use: NAME`, or NAME alone, starts from an entry of the recipe's `stages`."""
 
@@ -63,12 +75,18 @@ class StageSpec(Spec):
     """Makes one teacher of their mean (1avg-o-1)."""
     alpha: float = 0.9
     """Weight α of the teachers' loss in Eq. 5, in [0, 1]: 1 is stage 1 (Eq. 4), 0 golden labels alone."""
-    # These three are left out of settings where they change nothing in the result: what was made before they were
-    # there stays as it is. `gaps: error` and `drop` make the same student, if any.
+    # These are left out of settings where they change nothing in the result: what was made before they were there
+    # stays as it is. `gaps: error` and `drop` make the same student, if any.
     unlabelled: Literal["error", "drop", "soft_only"] = Field("error", exclude_if=lambda value: value == "error")
     """Pairs without a golden label where α < 1: `drop` leaves them out, `soft_only` gives them the loss α·l_s alone."""
     gaps: Literal["error", "drop", "mask"] = Field("drop", exclude_if=lambda value: value != "mask")
     """Pairs that a teacher has no score for: `drop` leaves them out, `mask` averages Eq. 4 over the pair's teachers."""
+    weak: Literal["golden", "soft_only"] = Field("golden", exclude_if=lambda value: value == "golden")
+    """Pairs whose label comes from a source's `threshold`: `soft_only` gives them the loss α·l_s alone."""
+    vote: bool = Field(False, exclude_if=lambda value: not value)
+    """Takes a pair's loss from the headers alone whose teachers pull them where most do, to yes or to no (GOVERN)."""
+    choose: ChooseSpec | None = Field(None, exclude_if=lambda value: value is None)
+    """Trains on some of the pairs, chosen by the teachers' scores. Without it: on all."""
     keep_start: bool = Field(False, exclude_if=lambda value: not value)
     """Compares the student of the stage before with each epoch on dev, and keeps it unless one is better."""
     steps_of: Name | None = Field(None, exclude_if=lambda row: row is None)
@@ -88,8 +106,14 @@ class StageSpec(Spec):
 
     @model_validator(mode="after")
     def _options_fit_alpha_and_teachers(self) -> Self:
-        if self.unlabelled == "soft_only" and not 0 < self.alpha < 1:
-            raise ValueError(f"alpha is {self.alpha}; unlabelled: soft_only needs both losses, 0 < alpha < 1")
+        for option in ("unlabelled", "weak"):
+            if getattr(self, option) == "soft_only" and not 0 < self.alpha < 1:
+                raise ValueError(f"alpha is {self.alpha}; {option}: soft_only needs both losses, 0 < alpha < 1")
+        if self.vote and (self.average or self.teachers in ("best", "each")):
+            one = "average: true" if self.average else f"teachers: {self.teachers}"
+            raise ValueError(f"{one} leaves one teacher, which has nobody to vote with; take vote: true out")
+        if self.choose is not None and self.alpha == 0:
+            raise ValueError("alpha is 0, so no teacher's score chooses pairs; take choose out")
         if self.gaps == "mask" and (self.average or self.teachers == "best"):
             one = "average: true" if self.average else "teachers: best"
             raise ValueError(f"{one} leaves one teacher, which needs every pair; take gaps: mask out")
@@ -103,8 +127,12 @@ class StageSpec(Spec):
         options = {
             "unlabelled: soft_only": self.unlabelled == "soft_only",
             "gaps: mask": self.gaps == "mask",
+            "weak: soft_only": self.weak == "soft_only",
+            "vote: true": self.vote,
+            "choose": self.choose is not None,
             "keep_start: true": self.keep_start,
             f"steps_of: {self.steps_of}": self.steps_of is not None,
+            f"fit.average_last: {self.fit.average_last}": self.fit.average_last > 0,
         }
         return [words for words, chosen in options.items() if chosen]
 

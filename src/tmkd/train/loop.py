@@ -19,6 +19,7 @@ from transformers import PrinterCallback, TrainingArguments
 from tmkd.errors import TmkdError
 from tmkd.network.device import place
 from tmkd.store import digest_json
+from tmkd.train.averaging import WeightAverage
 from tmkd.train.batches import BatchPlan, Examples
 from tmkd.train.checkpoints import Best, claim_workdir, newest
 from tmkd.train.step_data import StepQueue
@@ -59,8 +60,9 @@ def fit(
     `header_logits` maps the model and a micro-batch (input_ids, attention_mask, token_type_ids: int64 (pairs, longest))
     to (pairs, headers, classes); with α < 1 header 0 is the golden one; the others follow `examples.soft`. `dev`
     scores the model as it is (higher is better) after each epoch and the best epoch's weights are kept; without it, the
-    last ones. The model ends on the training's device, in eval mode. A CUDA device that runs out of memory gets smaller
-    micro-batches; the step stays the same.
+    last ones. With `average_last` the mean of the last steps' weights takes the place of the weights in both, from the
+    first of these steps on. The model ends on the training's device, in eval mode. A CUDA device that runs out of
+    memory gets smaller micro-batches; the step stays the same.
     Raises: TmkdError for a golden loss on an unlabelled pair, a teacher logit that is not finite, a loss that diverges,
     a disk that is full or a device that does not hold one pair.
     """
@@ -76,7 +78,11 @@ def fit(
     with _dropout(model, settings.dropout), StepQueue(examples, steps, training.hardware.device) as queue:
         trainer = StepTrainer(model, arguments, len(steps), header_logits, queue, training)
         trainer.remove_callback(PrinterCallback)  # it prints to stdout
-        trainer.add_callback(Watch(model, steps, trainer.losses, dev, best, title, started))
+        average = None
+        if settings.average_last:
+            average = WeightAverage(model, len(steps), settings.average_last, checkpoint)
+            trainer.add_callback(average)
+        trainer.add_callback(Watch(model, steps, trainer.losses, dev, best, title, started, average))
         if settings.tensorboard:
             trainer.add_callback(tensorboard(work.parent / ".tensorboard"))  # `work` goes when the fit is done
         try:
@@ -89,6 +95,8 @@ def fit(
             raise TmkdError(f"{work}: a checkpoint cannot be written: {error}") from error
     if dev is not None:
         best.load_into(model)
+    elif average is not None:
+        average.exchange()
     model.eval()
     epoch = steps.epochs if dev is None else best.epoch
     seconds = time.monotonic() - started
@@ -124,7 +132,8 @@ def _fingerprint(model: nn.Module, examples: Examples, training: Training) -> st
         content.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     chosen = training.settings.model_dump(exclude={"checkpoint_steps", "tensorboard"})
     own = [chosen, training.golden, training.alpha, training.seed, training.hardware.precision, training.steps]
-    return digest_json([*own, content.hexdigest()])
+    voted = ["vote"] if training.vote else []  # left out without: an interrupted fit of before goes on
+    return digest_json([*own, *voted, content.hexdigest()])
 
 
 def _arguments(training: Training, steps: int, work: Path) -> TrainingArguments:

@@ -30,7 +30,8 @@ LESS = "set device: cpu, or take a smaller model"
 class Training:
     """Choices of one fit beside its model and its examples: settings, α of Eq. 5, seed, device and precision.
 
-    `soft_only`: a pair without a golden label has the teachers' loss alone; `masked`: a teacher may lack a score.
+    `soft_only`: a pair without a golden label has the teachers' loss alone; `masked`: a teacher may lack a score;
+    `vote`: the teachers of a pair vote (`soft_loss`).
     `steps` are optimiser steps, taken instead of the settings' epochs.
     """
 
@@ -40,6 +41,7 @@ class Training:
     hardware: Hardware
     soft_only: bool = False
     masked: bool = False
+    vote: bool = False
     steps: int | None = None
 
     @property
@@ -120,6 +122,7 @@ class StepTrainer(Trainer):
             None if data.soft is None else data.soft[pairs],
             self._training.alpha,
             self._training.masked,
+            self._training.vote,
         )
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:

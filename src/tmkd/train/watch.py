@@ -6,6 +6,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from tmkd.errors import TmkdError, optional_import
 from tmkd.progress import clock
+from tmkd.train.averaging import WeightAverage
 from tmkd.train.batches import BatchPlan
 from tmkd.train.checkpoints import Best, seal
 
@@ -27,7 +29,8 @@ class Watch(TrainerCallback):
     """Seals each checkpoint, measures `dev` at each epoch's end, and prints progress on stderr.
 
     `losses` is filled by the training, a scalar per step on its device, and read and emptied here every few steps;
-    `started` is when the fit would have begun had it never been interrupted (time.monotonic).
+    `started` is when the fit would have begun had it never been interrupted (time.monotonic). Dev is measured with the
+    `average` of the weights where there is one, and its weights are those that may be kept.
     Raises: TmkdError when a loss that is read is not finite.
     """
 
@@ -40,9 +43,10 @@ class Watch(TrainerCallback):
         best: Best,
         title: str,
         started: float,
+        average: WeightAverage | None = None,
     ) -> None:
         self.model, self.steps, self.losses, self.dev, self.best = model, steps, losses, dev, best
-        self.title, self.started = title, started
+        self.title, self.started, self.average = title, started, average
         self.unprinted: list[float] = []  # losses since the last progress line
         self.first, self.begun, self.printed, self.waited = 0, 0.0, 0.0, 0.0
 
@@ -90,7 +94,8 @@ class Watch(TrainerCallback):
     def _measure(self, dev: Callable[[], float]) -> None:
         begun = time.monotonic()
         self.model.eval()
-        with torch.random.fork_rng(), torch.no_grad():  # whether dev is measured must not move the training
+        weights = nullcontext() if self.average is None else self.average.applied()
+        with weights, torch.random.fork_rng(), torch.no_grad():  # whether dev is measured must not move the training
             self.best.record(float(dev()), self.model)
         self.waited += time.monotonic() - begun
 
