@@ -57,7 +57,20 @@ def test_an_accuracy_has_its_seeds_and_a_missing_one_is_not_run() -> None:
             ],
         ),
     ]
-    assert table.remarks[1] == "webqa of small, test: BERT-3 (1-o-1) is 1-o-1, TKD is tkd."
+    assert table.remarks[1:] == [
+        "small: BERT-3 (1-o-1) is 1-o-1, TKD is tkd.",
+        "Its test sets: webqa (test), wikiqa (test).",
+    ]
+
+
+def test_below_accuracies_stand_the_sets_and_the_best_teacher_of_each_task() -> None:
+    splits = ("matched", "mismatched")
+    teacher = row("t2", 9, 9, kind="teacher", task="mnli", splits=splits)
+    mnli = study(teacher, row("tkd", 6, 7, task="mnli", splits=splits))
+    assert accuracy_table(TABLE_5, columns_of(TABLE_5, [mnli])).remarks[1:] == [
+        "small: TKD is tkd.",
+        "Its test sets: mnli (matched and mismatched; best teacher by dev: t2).",
+    ]
 
 
 def test_a_difference_has_its_interval_and_the_seeds_of_both_rows() -> None:

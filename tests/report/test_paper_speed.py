@@ -29,7 +29,7 @@ def test_speeds_of_two_machines_have_a_column_each_and_ratios_within_it() -> Non
     assert list(table.columns) == [
         ("parameters", "the paper's"),
         ("pairs/s", "the paper's"),
-        ("parameters", "webqa of small"),
+        ("parameters", "small"),
         ("pairs/s", "webqa of small, machine 1"),
         ("pairs/s", "webqa of small, machine 2"),
     ]
@@ -49,7 +49,9 @@ def test_speeds_of_two_machines_have_a_column_each_and_ratios_within_it() -> Non
         Cell("", "3,000"),  # the teacher was not timed there
     ]
     assert rows["TMKD large"][2:] == [Cell("", NOT_RUN)] * 3
-    assert "webqa of small, machine 2: 4 pairs, median of 1 repeats, batches of 4, 1 threads." in table.remarks
+    assert (
+        "webqa of small, machine 1, webqa of small, machine 2: 4 pairs, median of 1 repeats, batches of 4, 1 threads."
+    ) in table.remarks
 
 
 def test_layers_are_compared_with_three() -> None:

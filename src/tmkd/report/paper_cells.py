@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from tmkd.evaluate.comparisons import Comparison
-from tmkd.evaluate.results import Line
+from tmkd.evaluate.results import Line, distinct
 from tmkd.report.formatting import percent
 from tmkd.report.paper_tables import Model, PaperRow, PaperSet, PaperTable
 from tmkd.report.study import Study, StudyTask
@@ -133,10 +133,18 @@ def _difference(table: PaperTable, row: Model, other: Model, column: Column) -> 
 
 
 def _stand_ins(table: PaperTable, columns: Sequence[Column]) -> Iterator[str]:
-    """One sentence per task on the rows of ours that stand for the paper's, and on the sets that accuracies are of."""
-    for column in columns:
-        if column.task is not None:
-            pairs = ((row.model, column.task.line(row.model)) for row in table.rows)
-            names = ", ".join(f"{model.name} is {line.row}" for model, line in pairs if line is not None)
-            sets = " and ".join(test.split for test in column.task.sets)
-            yield f"{column.task.title}, {sets}: {names}."
+    """Sentences on each run: its rows that stand for the paper's, the test sets and the best teacher of each task."""
+    tasks = [column.task for column in columns if column.task is not None]
+    for study in distinct(task.study for task in tasks):
+        own = [task for task in tasks if task.study is study]
+        found = [
+            (row.model, line.row) for row in table.rows for task in own if (line := task.line(row.model)) is not None
+        ]
+        names = distinct(f"{model.name} is {row}" for model, row in found if model.kind == "student")
+        yield f"{study.name}: {', '.join(names)}."
+        sets = (
+            f"{task.name} ({' and '.join(test.split for test in task.sets)}"
+            + (f"; best teacher by dev: {task.teacher.row})" if task.teacher is not None else ")")
+            for task in own
+        )
+        yield f"Its test sets: {', '.join(sets)}."

@@ -68,5 +68,5 @@ def accuracy_by_alpha(lines: Mapping[str, Mapping[float, Spread]], best: float, 
         axes.grid()
         axes.set_xlabel("α")
         axes.set_ylabel(f"points above α = {best}")
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
         return svg(figure, name, "Accuracy by α")

@@ -48,15 +48,15 @@ def timed(studies: Sequence[Study]) -> list[Timed]:
 def speed_table(table: PaperTable, reference: Model, studies: Sequence[Study]) -> Table:
     """Parameters and pairs/s of a table's rows, and how many times the pairs/s of the row `reference`.
 
-    The paper's columns stand first, then ours, for each task and each machine.
+    The paper's columns stand first, then ours: parameters of each run, pairs/s of each task on each machine.
     """
     models = [row.model for row in table.rows]
-    tasks = [task for study in studies for task in study.tasks if any(map(task.line, models))]
+    runs = [study for study in studies if any(task.line(model) for task in study.tasks for model in models)]
     places = [one for one in timed(studies) if any(_speed(one, model) for model in models)]
     base = next(row.pairs_per_second for row in table.rows if row.model == reference)
     rows = []
     for row in table.rows:
-        lines = [task.line(row.model) for task in tasks]
+        lines = [next(filter(None, (task.line(row.model) for task in run.tasks)), None) for run in runs]
         size = "" if row.parameters is None else f"{row.parameters:.2f} M"
         speed, notes = _shown(row.pairs_per_second, base)
         cells = [Cell(size), Cell(", ".join((speed, *notes)))]
@@ -64,10 +64,11 @@ def speed_table(table: PaperTable, reference: Model, studies: Sequence[Study]) -
         cells += [Cell("", *_shown(_speed(one, row.model), _speed(one, reference))) for one in places] or [_MISSING]
         rows.append((row.model.name, cells))
     columns = [("parameters", "the paper's"), ("pairs/s", "the paper's")]
-    columns += [("parameters", task.title) for task in tasks] or [("parameters", NOT_RUN)]
+    columns += [("parameters", run.name) for run in runs] or [("parameters", NOT_RUN)]
     columns += [("pairs/s", one.title) for one in places] or [("pairs/s", NOT_RUN)]
     remarks = [f"× {reference.name}; the paper does not name its machine. Speeds of different machines do not compare."]
-    remarks += [f"{one.title}: {_conditions(next(iter(one.speeds.values())))}." for one in places]
+    for told in distinct(map(_conditions, places)):
+        remarks.append(f"{', '.join(one.title for one in places if _conditions(one) == told)}: {told}.")
     return Table("Speed and size", columns, rows, remarks)
 
 
@@ -111,5 +112,7 @@ def _shown(pairs_per_second: float | None, base: float | None) -> tuple[str, tup
     return rate(pairs_per_second), () if base is None else (factor(pairs_per_second / base),)
 
 
-def _conditions(one: Speed) -> str:
+def _conditions(of: Timed) -> str:
+    """Conditions of the first row's timing, which all rows share."""
+    one = next(iter(of.speeds.values()))
     return f"{integer(one.pairs)} pairs, median of {one.repeats} repeats, batches of {one.batch}, {one.threads} threads"
