@@ -20,13 +20,16 @@ from tmkd.report.paper_tables import (
     TABLE_8,
     TABLE_9,
     TABLES,
+    TKD,
     TMKD_BASE,
     TMKD_LARGE,
+    Corpora,
     known_rows,
     row_name,
 )
 
 RECIPES = Path(__file__).parents[2] / "recipes"
+CORPORA: tuple[Corpora, ...] = ("one", "base", "both")
 ACCURACIES = {row.model.row or row.model.kind: row.accuracies for row in TABLE_4.rows}
 
 
@@ -66,12 +69,12 @@ def test_every_row_has_a_value_for_each_data_set_or_none() -> None:
 
 
 def test_the_papers_rows_are_those_of_its_recipe() -> None:
-    assert {*known_rows(one_corpus=False)} - {"", "ensemble"} == {*read_recipe(RECIPES / "paper.yaml").rows}
+    assert {*known_rows("both")} - {"", "ensemble"} == {*read_recipe(RECIPES / "paper.yaml").rows}
 
 
 @pytest.mark.parametrize("recipe", ["demo", "webqa", "webqa_gpu"])
 def test_with_one_corpus_only_controls_and_two_layers_are_beyond_the_paper(recipe: str) -> None:
-    beyond = {*read_recipe(RECIPES / f"{recipe}.yaml").rows} - {*known_rows(one_corpus=True)}
+    beyond = {*read_recipe(RECIPES / f"{recipe}.yaml").rows} - {*known_rows("one")}
     assert beyond <= {"bert-3-long", "1-o-1-long", "tmkd-2"}
 
 
@@ -82,7 +85,12 @@ def test_rows_of_two_corpora_say_so() -> None:
     } == OF_TWO_CORPORA
 
 
+def test_where_no_row_is_of_the_large_corpus_those_of_base_stand_for_it() -> None:
+    assert [row_name(TKD, one) for one in CORPORA] == ["tkd", "tkd-base", "tkd"]
+    assert [row_name(FIGURE_2.rows[-1].model, one) for one in CORPORA] == ["tmkd", "tmkd-base", "tmkd-large"]
+
+
 def test_base_and_large_are_one_row_only_where_there_is_one_corpus() -> None:
-    assert [row_name(TMKD_BASE, one) for one in (True, False)] == ["tmkd", "tmkd-base"]
-    assert [row_name(TMKD_LARGE, one) for one in (True, False)] == ["tmkd-large", "tmkd-large"]
-    assert [row_name(ALPHAS[0.9], False), row_name(ALPHAS[0.3], False)] == ["tmkd-base", "alpha-03"]
+    assert [row_name(TMKD_BASE, "one"), row_name(TMKD_BASE, "both")] == ["tmkd", "tmkd-base"]
+    assert {row_name(TMKD_LARGE, one) for one in CORPORA} == {"tmkd-large"}
+    assert [row_name(ALPHAS[0.9], "both"), row_name(ALPHAS[0.3], "both")] == ["tmkd-base", "alpha-03"]

@@ -57,6 +57,8 @@ def test_with_a_large_corpus_or_rows_of_one_a_row_named_tkd_is_of_it() -> None:
     task = only(study(*(row(name, 6, corpora=("base", "large")) for name in ("tkd", "tmkd"))))
     names = [line and line.row for line in map(task.line, (TKD, TKD_BASE, TMKD_BASE))]
     assert names == ["tkd", None, None]
+    base = only(study(*(row(name, 6, corpora=("base", "large")) for name in ("tkd-base", "tmkd-base"))))
+    assert [line and line.row for line in map(base.line, (TKD, TKD_BASE, TMKD_LARGE))] == ["tkd-base", "tkd-base", None]
     beside = only(study(row("tkd", 6), row("tmkd-base", 7)))
     assert [line and line.row for line in map(beside.line, (TKD, TKD_BASE, TMKD_BASE))] == ["tkd", None, "tmkd-base"]
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from tmkd.evaluate.results import Kind
+
+Corpora = Literal["one", "base", "both"]  # one stage-1 corpus; of two the base one alone, or both, have rows
 
 
 class PaperSet(NamedTuple):
@@ -25,14 +27,15 @@ class PaperSet(NamedTuple):
 class Model(NamedTuple):
     """Row of a table: its name in the paper, and its row in `recipes/paper.yaml`.
 
-    `one_corpus` is its row in recipes without a large stage-1 corpus, where the paper's base and large are one. A
-    teacher is the best one by dev, whatever its name.
+    `one_corpus` is its row in recipes without a large stage-1 corpus, where the paper's base and large are one, `base`
+    its row where none was trained on the large one. A teacher is the best one by dev, whatever its name.
     """
 
     name: str
     row: str
     one_corpus: str = ""
     kind: Kind = "student"
+    base: str = ""
 
 
 class PaperRow(NamedTuple):
@@ -90,12 +93,12 @@ KD = Model("BERT-3 (1-o-1)", "1-o-1")
 KD_AVERAGE = Model("BERT-3 (1avg-o-1)", "1avg-o-1")
 M_O_M = Model("BERT-3 (m-o-m)", "m-o-m")
 MKD = Model("MKD", "mkd")
-TKD = Model("TKD", "tkd")
+TKD = Model("TKD", "tkd", base="tkd-base")
 TKD_BASE = Model("TKD base (1-o-1)", "tkd-base", "tkd")
 TKD_BASE_AVERAGE = Model("TKD base (1avg-o-1)", "tkd-base-avg", "tkd-avg")
 TMKD_BASE = Model("TMKD base", "tmkd-base", "tmkd")
 TMKD_LARGE = Model("TMKD large", "tmkd-large")
-TMKD = Model("TMKD", "tmkd-large", "tmkd")
+TMKD = Model("TMKD", "tmkd-large", "tmkd", base="tmkd-base")
 KD_EXTREME = Model("KD", "kd-extreme")
 MKD_EXTREME = Model("MKD", "mkd-extreme")
 TMKD_EXTREME = Model("TMKD", "tmkd-extreme")
@@ -232,19 +235,20 @@ FIGURE_3 = PaperTable(
 TABLES = (TABLE_4, TABLE_5, TABLE_6, FIGURE_2, TABLE_7, TABLE_8, TABLE_9, FIGURE_3)
 
 
-# Rows that only a recipe with both corpora has.
+OF_LARGE = frozenset({TKD.row, TMKD_LARGE.row})  # trained on the large corpus, where there are two
+# Rows that only a recipe with two corpora has.
 OF_TWO_CORPORA = frozenset(
     row.model.row for table in TABLES for row in table.rows if row.model.one_corpus not in ("", row.model.row)
 ) | {TMKD_LARGE.row}
 
 
-def known_rows(one_corpus: bool) -> Iterator[str]:
-    """Rows of recipes that stand for a row of the paper, where base and large are one or are two corpora."""
+def known_rows(corpora: Corpora) -> Iterator[str]:
+    """Rows of recipes that stand for a row of the paper."""
     for table in TABLES:
         for row in table.rows:
-            yield row_name(row.model, one_corpus)
+            yield row_name(row.model, corpora)
 
 
-def row_name(model: Model, one_corpus: bool) -> str:
-    """A model's row in recipes, where base and large are one or are two corpora."""
-    return (one_corpus and model.one_corpus) or model.row
+def row_name(model: Model, corpora: Corpora) -> str:
+    """A model's row in recipes."""
+    return {"one": model.one_corpus, "base": model.base, "both": ""}[corpora] or model.row

@@ -13,10 +13,12 @@ from tmkd.evaluate.results import Line, Result, best_student, best_teacher, dist
 from tmkd.evaluate.speed import Speed
 from tmkd.report.paper_tables import (
     COMMQA,
+    OF_LARGE,
     OF_TWO_CORPORA,
     PUBLIC,
     TABLES,
     TMKD_BASE,
+    Corpora,
     Model,
     PaperSet,
     known_rows,
@@ -107,18 +109,20 @@ class StudyTask:
         """Line of a row of the paper; None where it was not run."""
         if model.kind == "teacher":
             return self.teacher
-        line = self.lines.get(row_name(model, self._one_corpus))
+        line = self.lines.get(row_name(model, self._corpora))
         return line if line is not None and line.kind == model.kind else None
 
     @cached_property
-    def _one_corpus(self) -> bool:
-        """True where base and large are one: a recipe without a stage-1 corpus `large` and without rows of either."""
-        return _LARGE not in self.rows[0][0].recipe and OF_TWO_CORPORA.isdisjoint(self.lines)
+    def _corpora(self) -> Corpora:
+        """Which of the paper's base and large corpora the recipe and its finished rows know."""
+        if _LARGE not in self.rows[0][0].recipe and OF_TWO_CORPORA.isdisjoint(self.lines):
+            return "one"
+        return "base" if OF_LARGE.isdisjoint(self.lines) else "both"
 
     @cached_property
     def beyond(self) -> list[Line]:
         """Students, bundles and yardsticks that are no row of the paper."""
-        known = {*known_rows(self._one_corpus)}
+        known = {*known_rows(self._corpora)}
         return [
             line for row, line in self.lines.items() if row not in known and line.kind not in ("teacher", "ensemble")
         ]
