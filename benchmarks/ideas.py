@@ -46,6 +46,7 @@ MEASURES = (  # test set of recipes/ideas.yaml, measure
 )
 KEPT, WORSE = 2.0, -1.0  # standard errors
 _SEED = 1  # of the draws
+_EQUAL = 1e-12  # difference below which two measures are the same
 
 Floats = npt.NDArray[np.float64]
 
@@ -134,10 +135,11 @@ def _verdict(row: str, differences: Sequence[float], drawn: Floats) -> Verdict:
     """Verdict from the differences and their draws, (draws, measures); a draw without some measure does not count."""
     drawn = drawn[~np.isnan(drawn).any(axis=1)]
     errors = drawn.std(axis=0)
-    if not errors.all():
-        raise TmkdError(f"{row}: a measure has the same difference from the baseline in every draw; is it another row?")
-    mean = float(np.mean(differences / errors))
-    return Verdict(row, tuple(differences), tuple(errors.tolist()), mean, float((drawn / errors).mean(axis=1).std()))
+    if (errors < _EQUAL).any() and np.abs(np.asarray(differences)[errors < _EQUAL]).max() > _EQUAL:
+        raise TmkdError(f"{row}: a measure differs by the same in every draw, so it has no standard error")
+    scale = np.where(errors < _EQUAL, np.inf, errors)  # a measure that is the same in both rows has d / s = 0
+    mean = float(np.mean(differences / scale))
+    return Verdict(row, tuple(differences), tuple(errors.tolist()), mean, float((drawn / scale).mean(axis=1).std()))
 
 
 def _check(baseline: RowPredictions, row: RowPredictions) -> None:

@@ -119,14 +119,26 @@ def test_the_error_of_the_mean_knows_that_measures_of_one_set_move_together() ->
             lambda one: replace(one, sets={**one.sets, "dl19": (one.sets["dl19"][0], "other")}),
             "idea: its dl19 has other pairs than that of tmkd",
         ),
-        (lambda one: replace(row("tmkd"), name="idea"), "the same difference from the baseline in every draw"),
+        (lambda one: constant("idea", {1: 2.0, 2: 2.0}), "idea: a measure differs by the same in every draw"),
     ],
 )
 def test_rows_that_cannot_be_compared_are_refused(
     change: Callable[[RowPredictions], RowPredictions], message: str
 ) -> None:
     with pytest.raises(TmkdError, match=message):
-        judge(row("tmkd"), [change(row("idea"))], draws=20)
+        judge(constant("tmkd", {1: 1.0, 2: 1.0}), [change(row("idea"))], draws=20)
+
+
+def test_the_same_row_is_undecided() -> None:
+    (found,) = judge(row("tmkd"), [replace(row("tmkd"), name="idea")], draws=20)
+    assert (found.mean, found.error, found.words) == (0, 0, "left out: undecided")
+
+
+def test_a_measure_that_is_the_same_in_both_rows_has_no_part_in_the_sum() -> None:
+    (found,) = judge(constant("tmkd", {1: 1.0, 2: 1.0}), [constant("idea", {1: 2.0, 2: 3.0})], draws=500)
+    costs = [place for place, (_, name) in enumerate(MEASURES) if name == "cross_entropy"]
+    assert [found.differences[place] > 0 for place in range(5)] == [place in costs for place in range(5)]
+    assert found.mean == pytest.approx(sum(found.differences[one] / found.errors[one] for one in costs) / 5)
 
 
 def test_one_seed_is_too_few() -> None:
