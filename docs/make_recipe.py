@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from tmkd.recipe.fit import FitSpec
 from tmkd.recipe.parts import (
     EvaluateSpec,
-    ExportSpec,
+    HubSpec,
     PretrainedSpec,
     PriorSpec,
     Sources,
@@ -28,7 +28,7 @@ from tmkd.recipe.parts import (
 from tmkd.recipe.rows import ChooseSpec, RowSpec, RowStudentSpec, StageSpec
 from tmkd.recipe.schema import CollectSpec, Recipe, TaskSpec, TeacherSpec
 from tmkd.recipe.seeds import SeedsSpec
-from tmkd.recipe.serving import PrecisionSpec, ServeSpec
+from tmkd.recipe.serving import ExportSpec, PrecisionSpec, ServeSpec
 
 PAGE = Path(__file__).with_name("recipe.md")
 EXAMPLE = Path(__file__).with_name("every_field.yaml")
@@ -52,7 +52,7 @@ of [every_field.yaml](every_field.yaml), in which each field occurs.
 
 # Each section: its heading, its type, the keys of the example that belong to it.
 SECTIONS: tuple[tuple[str, type[Spec], tuple[str, ...]], ...] = (
-    ("Top level", Recipe, ("name", "data", "device", "precision")),
+    ("Top level", Recipe, ("name", "data", "device", "precision", "fragments")),
     ("seeds", SeedsSpec, ("seeds",)),
     ("pretrained", PretrainedSpec, ("pretrained",)),
     ("tasks", TaskSpec, ("tasks",)),
@@ -65,6 +65,7 @@ SECTIONS: tuple[tuple[str, type[Spec], tuple[str, ...]], ...] = (
     ("rows: choose", ChooseSpec, ()),
     ("fit", FitSpec, ()),
     ("file", SourceSpec, ()),
+    ("file: hub", HubSpec, ()),
     ("file: threshold", PriorSpec, ()),
     ("file: votes", VotesSpec, ()),
     ("file: texts", TextsSpec, ()),

@@ -39,6 +39,7 @@ EXTRA_OF = {
     "onnx": "export",
     **dict.fromkeys(("onnxruntime", "lmdb", "fastapi", "uvicorn", "uvloop", "httptools", "prometheus_client"), "serve"),
     "redis": "redis",
+    "datasets": "hub",
     "tensorboard": "tensorboard",
 }
 

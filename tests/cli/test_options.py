@@ -3,22 +3,26 @@ from __future__ import annotations
 import pytest
 
 import tiny
-from tiny import World
+from finished_steps import states
+from tiny import Call, World
 from tmkd.cli import options
-from tmkd.cli.options import open_run, share_cores
+from tmkd.cli.options import Part, open_run, share_cores
 from tmkd.errors import UsageError
 from tmkd.flow.runner import Jobs
 
 
 def test_a_run_lies_under_the_recipes_name_with_its_changes(world: World) -> None:
-    run = open_run(world.recipe, ["student.layers=2"], world.runs, everything=False)
+    run = open_run(world.recipe, ["student.layers=2"], world.runs, Part())
     assert (run.folder, run.recipe_base) == (world.runs / "tiny", world.recipe.parent)
     assert run.recipe.student.layers == 2
 
 
 def test_extras_are_there_when_everything_is_asked_for(world: World) -> None:
     tiny.change(world.recipe, "rows.mkd.extra", True)
-    kept = [{*open_run(world.recipe, None, world.runs, everything).recipe.rows} for everything in (False, True)]
+    kept = [
+        {*open_run(world.recipe, None, world.runs, Part(everything=everything)).recipe.rows}
+        for everything in (False, True)
+    ]
     assert kept[1] - kept[0] == {"mkd"}
 
 
@@ -43,3 +47,25 @@ def test_more_threads_than_cores_are_refused(
     monkeypatch.setattr(options, "cores", lambda: 4)
     with pytest.raises(UsageError, match=f"{told}, but there are 4 cores; give smaller numbers"):
         share_cores(jobs, workers)
+
+
+def test_an_extra_row_that_is_named_is_there_with_the_row_that_it_counts(world: World) -> None:
+    tiny.change(world.recipe, "rows.mkd.extra", True)
+    stage = {"use": "finetune", "teachers": [], "alpha": 0.0, "steps_of": "mkd"}
+    tiny.change(world.recipe, "rows.long", {"extra": True, "stages": [stage]})
+    run = open_run(world.recipe, None, world.runs, Part.of(False, "long,tmkd", None))
+    assert [row for row, _, _ in run.placed_rows()] == ["tmkd", "long"]
+    assert {"mkd", "long"} <= {*run.recipe.rows}
+
+
+def test_rows_and_tasks_narrow_the_steps_to_what_they_need(world: World, tmkd: Call) -> None:
+    tiny.change(world.recipe, "tasks.other", {"train": "train.tsv", "dev": "dev.tsv", "tests": {"test": "test.tsv"}})
+    tiny.change(world.recipe, "teachers.o1", {"task": "other", "base": "bert", "fit": tiny.FIT})
+    steps = {*states(tmkd, world, "--rows", "mkd", "--tasks", "toy")}
+    assert {one for one in steps if one.startswith(("teach/", "score/", "distill/"))} == {
+        *(f"teach/{name}" for name in tiny.TEACHERS),
+        *(f"score/toy/{split}/{name}" for split in ("dev", "train") for name in tiny.TEACHERS),
+        "distill/toy/mkd/1",
+    }
+    assert {"collect/toy", "collect/other", "evaluate/toy/mkd (seed 1)", "evaluate/report"} <= steps
+    assert not {one for one in steps if one.startswith("evaluate/other/mkd")}

@@ -317,3 +317,17 @@ def test_no_pairs_is_an_error(world: Path) -> None:
 def test_a_missing_file_is_named(world: Path) -> None:
     with pytest.raises(TmkdError, match=r"none\.jsonl"):
         collect(world, spec(documents="none.jsonl"))
+
+
+def test_a_shuffled_corpus_is_a_part_of_a_larger_one_with_the_given_pairs_first(world: Path) -> None:
+    whole, facts = collect(world, spec(pairs="pairs.tsv"), out="whole")
+    shuffled = {"pairs": "pairs.tsv", "shuffle": True}
+    every, _ = collect(world, spec(**shuffled), out="every")
+    assert sorted(map(str, rows(every))) == sorted(map(str, rows(whole)))
+    assert rows(every)[:2] == rows(whole)[:2]
+    assert rows(every) != rows(whole)
+    for limit in (2, 4, 6):
+        part, counted = collect(world, spec(**shuffled, limit=limit), out=f"part-{limit}")
+        assert rows(part) == rows(every)[:limit]
+        assert counted["pairs"] == limit
+        assert counted["found_pairs"] == facts["found_pairs"]

@@ -50,6 +50,13 @@ def test_each_part_becomes_a_corpus(tmp_path: Path) -> None:
     assert facts["train"] == {"duplicates": 1, "conflicts": 0, "rows": 4, "unlabelled": 1, "weak": 0}
 
 
+def test_a_class_that_no_training_row_has_is_an_error(tmp_path: Path) -> None:
+    parts = {"train": TRAIN, "dev": DEV, "test": TEST}
+    with pytest.raises(TmkdError, match=r"task toy: train has no row of class 'maybe' \(of no, yes, maybe\) in 3 rows"):
+        collect(tmp_path, parts, labels=["no", "yes", "maybe"])
+    collect(tmp_path, {**parts, "train": [*TRAIN, ("q4", "p4", "maybe")]}, labels=["no", "yes", "maybe"])
+
+
 def test_grades_of_one_of_two_files_are_kept_in_the_test_set(tmp_path: Path) -> None:
     lines = [{"question": "t2", "passage": "u3", "label": 1, "rel": 3}]
     (tmp_path / "graded.jsonl").write_text(json.dumps(lines[0]) + "\n")

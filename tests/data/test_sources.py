@@ -186,6 +186,43 @@ def test_labels_are_ignored_on_request_and_required_on_request(tmp_path: Path) -
         read(bare, label="required")
 
 
+def test_a_test_file_without_a_single_label_has_a_remedy(tmp_path: Path) -> None:
+    path = write(tmp_path / "test.tsv", "index\tsentence1\tsentence2\tlabel\n0\ta\tb\t-1\n1\tc\td\t-1\n")
+    with pytest.raises(TmkdError, match=r"row 1: no label \(column label\).*GLUE's test sets.*: give the dev set"):
+        read(path, label="required")
+
+
+def test_a_column_of_another_task_is_told_with_the_file_columns(tmp_path: Path) -> None:
+    path = write(tmp_path / "qnli.tsv", "index\tquestion\tsentence\tlabel\n0\ta\tb\tentailment\n")
+    told = (
+        r"qnli\.tsv: no column 'sentence1'; it has index, question, sentence, label; name one of these .*{question: …}"
+    )
+    with pytest.raises(TmkdError, match=told):
+        read(path, columns={"question": "sentence1", "passage": "sentence2"})
+
+
+def test_labels_of_another_task_are_told_with_the_columns_values(tmp_path: Path) -> None:
+    rows = "".join(f"a{number}\tb\tentailment\n" for number in range(3)) + "c\td\tneutral\n"
+    path = write(tmp_path / "a.tsv", f"question\tpassage\tlabel\n{rows}")
+    told = r"row 1: label 'entailment' is none .*\. Column label has entailment, neutral: give the task these labels"
+    with pytest.raises(TmkdError, match=told):
+        read(path, LabelSet("rte", ("0", "1"), "1"))
+
+
+def test_a_sample_is_the_same_each_time_and_a_part_of_a_larger_one(tmp_path: Path) -> None:
+    names = [f"q{number}" for number in range(40)]
+    path = write_parquet(tmp_path / "a.parquet", question=names, passage=names, kind=["x", "y"] * 20)
+    found = {size: read(path, sample=size)["question"].to_pylist() for size in (5, 5, 20, 40, 99)}
+    assert {*found[5]} < {*found[20]} < {*names}
+    assert [len(part) for part in found.values()] == [5, 20, 40, 40]
+    assert found[20] == [name for name in names if name in found[20]]  # in the file's order
+    kept = read(path, sample=10, where={"kind": "x"})["question"].to_pylist()
+    assert len(kept) == 10
+    assert {*kept} <= {*names[::2]}
+    with pytest.raises(TmkdError, match=r"row \d+: label 'a' is none"):
+        read(write_parquet(tmp_path / "b.parquet", question=["q"], passage=["p"], label=["a"]), sample=1)
+
+
 def test_a_score_above_the_threshold_is_the_positive_class(tmp_path: Path) -> None:
     path = write_parquet(
         tmp_path / "a.parquet", question=list("abcd"), passage=list("abcd"), score=[0.4, 0.5, 0.6, None]

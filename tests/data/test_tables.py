@@ -132,3 +132,37 @@ def test_rows_are_selected_by_every_condition(tmp_path: Path) -> None:
         rows_where(tmp_path, rows, {"split": ["d"]})
     with pytest.raises(TmkdError, match=r"no column 'x' \(where\); it has split, n"):
         rows_where(tmp_path, rows, {"x": ["d"]})
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "ending"),
+    [
+        ("a.tsv", b'{"sentence1": "A, b.", "gold_label": "-"}\n', ".jsonl"),
+        ("a.csv", b'{"sentence1": "A."}\n', ".jsonl"),
+        ("a.tsv", b"question,passage,label\na,b,1\n", ".csv"),
+        ("a.csv", b"question\tpassage\na, b\tc\n", ".tsv"),
+        ("a.jsonl", b"question\tpassage\na\tb\n", ".tsv"),
+        ("a.jsonl", b"question,passage\na,b\n", ".csv"),
+    ],
+)
+def test_a_file_of_another_format_than_its_name_says_is_told_its_ending(
+    tmp_path: Path, name: str, content: bytes, ending: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(TmkdError, match=rf"{name}: its first line is .*; let the file's name end in \{ending}$"):
+        read_rows(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "a.csv", "a.jsonl", "a.txt"])
+def test_a_parquet_file_of_another_name_is_told_its_ending(tmp_path: Path, name: str) -> None:
+    pq.write_table(pa.table({"question": ["a"]}), tmp_path / name)
+    with pytest.raises(TmkdError, match=r"a Parquet file by its first bytes; let its name end in \.parquet"):
+        read_rows(tmp_path / name, "question")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.csv", "question\nwhat\n"), ("a.tsv", "question\nwho, why\n"), ("a.tsv", "a,b\tc\nd\te\n")]
+)
+def test_a_first_line_that_may_be_the_formats_is_taken(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    assert read_rows(tmp_path / name).num_rows == 1

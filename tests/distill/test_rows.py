@@ -246,3 +246,22 @@ def test_a_stage_on_chosen_pairs_has_their_steps() -> None:
     assert planned.steps({"web": 100, "toy/train": 33}.__getitem__) == 5 + 2 * 2
     assert planned.steps({"web": 16, "toy/train": 33}.__getitem__) == 2 + 2 * 2
     assert chain_key((planned,), 1) != chain_key(long(), 1)
+
+
+def test_a_teacher_that_is_named_alone_teaches_where_it_is_named() -> None:
+    values = tiny.recipe()["teachers"]
+    teachers = {**values, "t2": {**values["t2"], "named": True}}
+    web = {"corpus": "web", "alpha": 1.0}
+    assert row(web, teachers=teachers) == [[("web", ("t1", "judge"))]]
+    assert row({"teachers": "best"}, teachers=teachers) == [[("toy/train", ("t1",))]]
+    assert row({"teachers": "each"}, each=True, teachers=teachers) == [[("toy/train", ("t1",))]]
+    assert row({"teachers": ["t2"]}, teachers=teachers) == [[("toy/train", ("t2",))]]
+    assert declared(recipe(teachers=teachers), "web") == ("t1", "t2", "judge")
+
+
+def test_a_stage_is_trained_otherwise_on_a_task_that_it_names() -> None:
+    plain: dict[str, Any] = {"fit": {"epochs": 4, "batch": 64}}
+    stage = {**plain, "fit_on": {"toy": {"batch": 8}}}
+    assert key(stage) == key({"fit": {"epochs": 4, "batch": 8}})
+    assert key({**plain, "fit_on": {"toy": {}}}) == key(plain)
+    assert key(stage) != key(plain)

@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tiny import Call, World
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import Corpus, pair_table, write_corpus
 from tmkd.data.softlabels import SoftLabels, TeacherColumn, shard_path, write_shard
@@ -149,38 +148,3 @@ def test_a_failure_on_the_way_leaves_nothing(tmp_path: Path, corpus: Callable[..
     with pytest.raises(TmkdError, match="not a readable soft-label file"):
         hand_over(pairs, [column], tmp_path / "out", layout)
     assert sorted(tmp_path.iterdir()) == before
-
-
-# -- the verb ----------------------------------------------------------------------------------------------------------
-
-
-def test_a_run_hands_over_what_its_teachers_have_scored(finished_world: World, tmp_path: Path, tmkd: Call) -> None:
-    recipe_and_corpus = ("handover", finished_world.recipe, "toy/train")
-    said = tmkd(*recipe_and_corpus, tmp_path / "st", "--runs", finished_world.runs)
-    assert (said.code, said.out) == (0, "")
-    assert f"wrote {tmp_path / 'st'}, the mean of t1, t2: pairs 36" in said.err.replace("\n", "")
-    words = ("--runs", finished_world.runs, "--layout", "flagembedding", "--teachers", "t1")
-    said = tmkd(*recipe_and_corpus, tmp_path / "fe", *words)
-    assert said.code == 0
-    assert "the mean of t1: pairs 36, questions 18" in said.err.replace("\n", "")
-    assert len(lines(tmp_path / "fe")) == 18
-
-
-@pytest.mark.parametrize(
-    ("corpus", "more", "code", "said"),
-    [
-        ("wep", (), 2, "the recipe has no corpus 'wep' that teachers score; did you mean 'web'?"),
-        ("toy/test", (), 2, "the recipe has no corpus 'toy/test' that teachers score"),
-        ("toy/dev", ("--teachers", "t3"), 2, "no teacher 't3' scores toy/dev; there is t1, t2"),
-        ("toy/dev", ("--teachers", "judge"), 2, "no teacher 'judge' scores toy/dev; there is t1, t2"),
-        ("web", (), 1, "web is not scored by any teacher yet; run tmkd score first"),
-        ("web", ("--teachers", "t2"), 1, "web is not scored by t2 yet; run tmkd score first"),
-    ],
-)
-def test_a_corpus_that_cannot_be_handed_over_is_an_error(
-    world: World, tmkd: Call, corpus: str, more: tuple[str, ...], code: int, said: str
-) -> None:
-    told = tmkd("handover", world.recipe, corpus, world.data / "out", *more, "--runs", world.runs)
-    assert (told.code, told.out) == (code, "")
-    assert said in told.err.replace("\n", "")
-    assert not (world.data / "out").exists()

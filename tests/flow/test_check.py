@@ -62,10 +62,10 @@ def test_each_step_left_has_its_pairs_time_and_disk(folder: Path, capsys: pytest
     assert pairs["teach/t1"] == 36
     assert pairs["teach/judge"] == 0
     assert (pairs["score/toy/dev/t2"], pairs["score/web/judge"]) == (12, 120)
-    assert found["teach/t1"]["seconds"] == pytest.approx(epochs * 36 / 1.1 / CORES * WORK)
+    assert found["teach/t1"]["seconds"] == pytest.approx(epochs * 36 / 3.3 / CORES * WORK)
     assert found["teach/t1"]["bytes"] == (folder / "bert" / "model.safetensors").stat().st_size
-    assert found["score/web/t1"]["seconds"] == pytest.approx(120 / 5 / CORES * WORK)
-    seconds = pytest.approx(epochs * WHOLE / 1.1 / CORES * WORK / 2)  # one layer
+    assert found["score/web/t1"]["seconds"] == pytest.approx(120 / 15 / CORES * WORK)
+    seconds = pytest.approx(epochs * WHOLE / 3.3 / CORES * WORK / 2)  # one layer
     assert found["distill/toy/bert-3/1"]["seconds"] == seconds
     assert pairs["evaluate/report"] == 12
 
@@ -115,6 +115,45 @@ def test_a_bad_row_of_any_file_is_found_before_work_starts(folder: Path, file: s
         data.write(row.encode("latin-1"))
     with pytest.raises(TmkdError, match=wrong):
         told(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "content", "wrong"),
+    [
+        (
+            "tasks.toy.train={file: other.tsv, columns: {question: sentence1, passage: sentence2}}",
+            "index\tquestion\tsentence\tlabel\n0\tWho?\tThey.\tentailment\n",
+            r"other\.tsv: no column 'sentence1'; it has index, question, sentence, label; name one of these",
+        ),
+        (
+            "tasks.toy.train=other.tsv",
+            "sentence1\tsentence2\tlabel\nIt rains.\tIt is wet.\tentailment\n",
+            r"other\.tsv: row 1: label 'entailment' is none of task toy's: no, yes or .* label has entailment",
+        ),
+        (
+            "tasks.toy.train=other.tsv",
+            '{"sentence1": "It rains.", "sentence2": "It is wet.", "gold_label": "entailment"}\n',
+            r"other\.tsv: its first line is a JSON object; let the file's name end in \.jsonl",
+        ),
+        (
+            "tasks.toy.tests={test: other.tsv}",
+            "index\tsentence1\tsentence2\n0\tIt rains.\tIt is wet.\n",
+            r"other\.tsv: no label column; it has index, sentence1, sentence2",
+        ),
+        (
+            "tasks.toy.labels=['no', 'yes', 'maybe']",
+            "",
+            r"task toy: train has no row of class 'maybe' .*another task's file",
+        ),
+    ],
+)
+def test_a_file_of_another_task_is_found_before_work_starts(
+    folder: Path, change: str, content: str, wrong: str
+) -> None:
+    (folder / "data" / "other.tsv").write_text(content)
+    with pytest.raises(TmkdError, match=wrong) as error:
+        told(folder, change)
+    assert "\n" not in str(error.value)
 
 
 def test_documents_of_which_none_can_be_read_are_found_before_work_starts(folder: Path) -> None:
@@ -172,13 +211,13 @@ def test_exports_and_rows_whose_teacher_is_unknown_are_estimated_too(
     epochs = tiny.FIT["epochs"]
     waiting = found["distill/toy/tkd/1"]
     assert waiting["pairs"] == 120 + 36
-    assert waiting["seconds"] == pytest.approx((120 + epochs * WHOLE) / 1.1 / CORES * WORK / 2)
+    assert waiting["seconds"] == pytest.approx((120 + epochs * WHOLE) / 3.3 / CORES * WORK / 2)
     assert found["export/bundle"] == {**found["frontier/mkd"], "step": "export/bundle"}
     assert found["export/bundle"]["pairs"] == 12
     assert found["export/bundle"]["seconds"] > 20
     weights = (folder / "bert" / "model.safetensors").stat().st_size
     assert (found["export/compat"]["pairs"], found["export/compat"]["bytes"]) == (12, weights)
-    assert found["frontier/report"]["seconds"] == pytest.approx(1 + 2 * (2 * 8 + 2200) / 5 / CORES * WORK / 2)
+    assert found["frontier/report"]["seconds"] == pytest.approx(1 + 2 * (2 * 8 + 2200) / 15 / CORES * WORK / 2)
 
 
 @pytest.mark.parametrize("content", [b'{"model_type": "\xe4"}', b"[" * 9_000, b"[]"])

@@ -14,8 +14,10 @@ import tiny
 from finished_steps import steps_made
 from tiny import Call, World
 from tmkd.data.fragment import read_fragment
+from tmkd.distill.selection import select
 from tmkd.flow.fragments import FragmentWriter, results_folder
 from tmkd.flow.measured import measured_rows
+from tmkd.flow.run_folder import RunFolder
 from tmkd.report.report_json import read_report
 from tmkd.report.row_fragment import read_row, row_path
 from tmkd.store import versions
@@ -137,3 +139,20 @@ def test_another_machine_imports_the_teachers_and_both_are_joined(
     refused = tmkd("report", *folders)
     assert refused.code == 1
     assert "do not go together: the recipe's student differs" in refused.err
+
+
+def test_a_part_of_the_run_leaves_a_teachers_fragment_whole(finished: World) -> None:
+    whole = tiny.opened(finished)
+    run = RunFolder(whole.asked, whole.recipe_base, whole.folder, select(whole.asked, ["mkd"], []))
+    path = results_folder(run) / "teachers" / "t1.npz"
+    before = path.read_bytes()
+    scored = [run.soft_folder(f"toy/{split}", "t1") for split in ("dev", "train")]
+    for folder in scored:
+        FragmentWriter(run).add(folder)
+    assert path.read_bytes() == before
+    path.unlink()
+    writer = FragmentWriter(run)
+    for folder in scored:
+        writer.add(folder)
+    _, arrays = read_fragment(path)
+    assert {*arrays} == {"toy/dev", "toy/train", "web"}  # what an earlier part scored is in the run folder

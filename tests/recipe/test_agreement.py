@@ -72,6 +72,10 @@ def test_a_layout_is_for_pairs(part: str) -> None:
             r"teachers\.t1\.scores: no corpus 'wbe'; there is web, toy",
         ),
         ({"rows": {"mkd": {"stages": [{}], "tasks": ["tyo"]}}}, r"rows\.mkd\.tasks: no task 'tyo'; there is toy"),
+        (
+            {"rows": {"mkd": {"stages": [{"fit_on": {"tyo": {"epochs": 2}}}]}}},
+            r"rows\.mkd\.stages\.0\.fit_on: no task 'tyo'; there is toy",
+        ),
         ({"collect": {"toy": {"task": "toy", "pairs": "p"}}}, r"collect\.toy: the name is taken by a task"),
         ({"collect": {"task": {"task": "toy", "pairs": "p"}}}, r"collect\.task: the name is taken by a task"),
         (

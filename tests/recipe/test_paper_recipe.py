@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tmkd.collect.judgments import read_labelled
 from tmkd.data.labels import LabelSet
+from tmkd.recipe.parts import HubSpec
 from tmkd.recipe.reader import read_recipe
 from tmkd.recipe.schema import Recipe
 
@@ -79,3 +81,33 @@ def test_a_task_is_read_as_its_authors_publish_it(
     (tmp_path / source.file).write_text(FILES[source.file], encoding="utf-8")
     table, _ = read_labelled(source, tmp_path, LabelSet(task, spec.labels, spec.positive))
     assert [(row["question"], row["passage"], row["label"]) for row in table.to_pylist()] == pairs
+
+
+def documented() -> Recipe:
+    """The tasks of the example in docs/data.md."""
+    page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8").split("## Public data sets")[1]
+    values = yaml.safe_load(page.split("```yaml\n")[1].split("```")[0])
+    return Recipe.model_validate({"name": "r", "student": {"base": "b"}, **values})
+
+
+def test_wikiqa_is_read_as_its_authors_publish_it(tmp_path: Path) -> None:
+    (tmp_path / "WikiQA-test.tsv").write_text(
+        "QuestionID\tQuestion\tDocumentID\tDocumentTitle\tSentenceID\tSentence\tLabel\n"
+        'Q0\thow are "blue" caves formed\tD1\tGlacier cave\tD1-0\tA glacier cave is a cave .\t0\n'
+        'Q0\thow are "blue" caves formed\tD1\tGlacier cave\tD1-1\t"Ice caves" are not .\t1\n',
+        encoding="utf-8",
+    )
+    spec = documented().tasks["wikiqa"]
+    (source,) = spec.tests["test"]
+    table, _ = read_labelled(source, tmp_path, LabelSet("wikiqa", spec.labels, spec.positive))
+    assert [(row["group"], row["passage"], row["label"]) for row in table.to_pylist()] == [
+        ("Q0", "A glacier cave is a cave .", 0),
+        ("Q0", '"Ice caves" are not .', 1),
+    ]
+    assert table["question"][0].as_py() == 'how are "blue" caves formed'
+
+
+def test_a_task_of_the_hub_names_its_splits() -> None:
+    rte = documented().tasks["rte"]
+    assert rte.train[0].file == "hub/nyu-mll/glue/rte/train.parquet"
+    assert rte.tests["dev-set"][0].hub == HubSpec(name="nyu-mll/glue", config="rte", split="validation")

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tmkd.recipe.parts import ExportSpec, PretrainedSpec, SourceSpec
+from tmkd.recipe.parts import PretrainedSpec, SourceSpec
+from tmkd.recipe.serving import ExportSpec
 
 
 @pytest.mark.parametrize("origins", [{}, {"hub": "a/b", "folder": "c"}])

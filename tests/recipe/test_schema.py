@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tmkd.recipe.parts import ExportSpec, PriorSpec, SourceSpec
+from tmkd.recipe.parts import PriorSpec, SourceSpec
 from tmkd.recipe.rows import StageSpec
 from tmkd.recipe.schema import CollectSpec, Recipe, TaskSpec, TeacherSpec
+from tmkd.recipe.serving import ExportSpec
 
 
 def recipe(**changes: Any) -> Recipe:

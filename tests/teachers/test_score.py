@@ -14,7 +14,7 @@ from tmkd.data.pairs import Corpus
 from tmkd.data.softlabels import SoftLabels, TeacherColumn, shard_path
 from tmkd.errors import TmkdError
 from tmkd.teachers.network import TeacherNetwork, load
-from tmkd.teachers.score import price_of_precision, remove_stale, score_shards, unscored
+from tmkd.teachers.score import copy_scores, price_of_precision, remove_stale, score_shards, unscored
 from tmkd.train.hardware import Hardware
 
 LABELS = LabelSet("toy", ("no", "yes"), "yes")
@@ -99,3 +99,39 @@ def test_the_cost_of_bf16_is_a_fact_and_fp32_has_none(teacher: TeacherNetwork, c
     assert told.keys() == {"bf16_largest_difference", "bf16_mean_difference", "bf16_tau"}
     assert 0 < told["bf16_mean_difference"] <= told["bf16_largest_difference"] < 0.1
     assert -1 <= told["bf16_tau"] <= 1
+
+
+def test_a_teacher_may_score_the_first_pairs_alone(
+    teacher: TeacherNetwork, corpus: Callable[..., Corpus], tmp_path: Path
+) -> None:
+    pairs = corpus(tiny.pairs(range(5)), shard_rows=4)
+    column = [TeacherColumn("t", TEACHER, tmp_path)]
+    told: list[tuple[int, int]] = []
+    todo = unscored(pairs, tmp_path, TEACHER, 6)
+    assert score_shards(teacher, pairs, todo, tmp_path, TEACHER, lambda *now: told.append(now), 6) == 6
+    assert told[-1] == (6, 6)
+    assert SoftLabels.load(pairs, column).complete.tolist() == [True] * 6 + [False] * 4
+    assert unscored(pairs, tmp_path, TEACHER, 6) == []
+    assert unscored(pairs, tmp_path, TEACHER, 9) == [1, 2]
+    assert unscored(pairs, tmp_path, TEACHER) == [1, 2]
+    score(teacher, pairs, tmp_path)
+    assert SoftLabels.load(pairs, column).complete.all()
+
+
+def test_scores_of_a_shard_are_copied_from_another_corpus(
+    teacher: TeacherNetwork, corpus: Callable[..., Corpus], tmp_path: Path
+) -> None:
+    small = corpus(tiny.pairs(range(5)), shard_rows=4)
+    large = corpus(tiny.pairs(range(8)), shard_rows=4, name="large")
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    score(teacher, small, here)
+    left = copy_scores(large, unscored(large, there, TEACHER), there, [tmp_path / "none", here], TEACHER, None)
+    assert left == [2, 3]  # the last shard of the small one is shorter
+    for index in (0, 1):
+        name = shard_path(here, TEACHER, small.shards[index].digest).name
+        assert (there / name).read_bytes() == (here / name).read_bytes()
+    # Shards that are not to be scored whole are not taken from where they are.
+    for folder in (here, there):
+        assert copy_scores(large, [0, 1, 2], tmp_path, [folder], TEACHER, 6) == [1, 2]

@@ -16,14 +16,14 @@ def model(folder: Path, **config: int) -> Path:
 
 def test_seconds_grow_with_pairs_and_layers(tmp_path: Path) -> None:
     base = model(tmp_path, num_hidden_layers=12, hidden_size=768)
-    assert scoring_seconds(base, None, 500) == pytest.approx(100 / cores())
-    assert scoring_seconds(base, 3, 500) == pytest.approx(25 / cores())
-    assert training_seconds(base, None, 220) == pytest.approx(200 / cores())
+    assert scoring_seconds(base, None, 1500) == pytest.approx(100 / cores())
+    assert scoring_seconds(base, 3, 1500) == pytest.approx(25 / cores())
+    assert training_seconds(base, None, 660) == pytest.approx(200 / cores())
 
 
 def test_gpt_2_names_its_layers_and_its_width_otherwise(tmp_path: Path) -> None:
     base = model(tmp_path, n_layer=6, n_embd=384)
-    assert scoring_seconds(base, None, 500) == pytest.approx(100 / 8 / cores())
+    assert scoring_seconds(base, None, 1500) == pytest.approx(100 / 8 / cores())
 
 
 def test_weights_are_the_safetensors_files(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from rich.text import Text
@@ -13,12 +13,17 @@ from rich.text import Text
 from tmkd import process
 from tmkd.cli.bundle import Json, bench, rank
 from tmkd.cli.evaluate import evaluate
+from tmkd.cli.export import export, frontier
+from tmkd.cli.handover import handover
 from tmkd.cli.options import (
     All,
     Changes,
     JobCount,
+    Part,
     RecipeFile,
+    Rows,
     Runs,
+    Tasks,
     WorkerCount,
     err,
     open_run,
@@ -51,6 +56,8 @@ def run(
     runs: Runs = Path("runs"),
     json_: Json = False,
     all_: All = False,
+    rows: Rows = None,
+    tasks: Tasks = None,
     jobs: JobCount = 1,
     workers: WorkerCount = None,
 ) -> None:
@@ -59,11 +66,11 @@ def run(
     from tmkd.flow.plan import VERBS
     from tmkd.flow.runner import NotServed
 
-    share = share_cores(jobs, workers)
+    share, part = share_cores(jobs, workers), Part.of(all_, rows, tasks)
     try:
-        show_report(work_on(recipe, set_, runs, VERBS, all_, share), json_)
+        show_report(work_on(recipe, set_, runs, VERBS, part, share), json_)
     except NotServed:  # told below the table, which is made without the bundle
-        show_report(work_on(recipe, [*(set_ or ()), "serve=null", "export=null"], runs, VERBS, all_, share), json_)
+        show_report(work_on(recipe, [*(set_ or ()), "serve=null", "export=null"], runs, VERBS, part, share), json_)
         raise
 
 
@@ -79,7 +86,7 @@ def collect(
     from tmkd.flow.collect import write_pages
     from tmkd.flow.health import found
 
-    run = work_on(recipe, set_, runs, ("collect",), all_)
+    run = work_on(recipe, set_, runs, ("collect",), Part(everything=all_))
     for line in found(run):
         err.print(line, highlight=False, markup=False)
     for path in write_pages(run) if report else ():
@@ -87,49 +94,52 @@ def collect(
 
 
 @app.command()
-def teach(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), all_: All = False) -> None:
+def teach(
+    recipe: RecipeFile,
+    set_: Changes = None,
+    runs: Runs = Path("runs"),
+    all_: All = False,
+    rows: Rows = None,
+    tasks: Tasks = None,
+) -> None:
     """Fine-tune or open the teachers, and read imported scores (§4.4)."""
-    work_on(recipe, set_, runs, ("teach",), all_)
+    work_on(recipe, set_, runs, ("teach",), Part.of(all_, rows, tasks))
 
 
 @app.command()
-def score(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), all_: All = False) -> None:
+def score(
+    recipe: RecipeFile,
+    set_: Changes = None,
+    runs: Runs = Path("runs"),
+    all_: All = False,
+    rows: Rows = None,
+    tasks: Tasks = None,
+) -> None:
     """Score every corpus with every teacher declared for it (§3.1.1 step 2), and print statistics of the logits."""
     from tmkd.flow.health import health_lines
 
-    for line in health_lines(work_on(recipe, set_, runs, ("score",), all_)):
+    for line in health_lines(work_on(recipe, set_, runs, ("score",), Part.of(all_, rows, tasks))):
         err.print(line, highlight=False, markup=False)
 
 
 @app.command()
-def distill(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), all_: All = False) -> None:
+def distill(
+    recipe: RecipeFile,
+    set_: Changes = None,
+    runs: Runs = Path("runs"),
+    all_: All = False,
+    rows: Rows = None,
+    tasks: Tasks = None,
+) -> None:
     """Train the students of all rows, stage by stage (§3.1)."""
-    work_on(recipe, set_, runs, ("distill",), all_)
+    work_on(recipe, set_, runs, ("distill",), Part.of(all_, rows, tasks))
 
 
 app.command()(evaluate)
 
 
-@app.command()
-def export(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), all_: All = False) -> None:
-    """Write the bundle that is served: ONNX in fp32 and int8, compared with the student before it is sealed."""
-    run = open_run(recipe, set_, runs, all_)
-    if run.recipe.export is None:
-        raise UsageError(f"{recipe} does not say what to export; add a line such as: export: {{row: tmkd}}")
-    folder = work_on(recipe, set_, runs, ("export",), all_).bundle_folder
-    out.print(str(folder), highlight=False, markup=False, soft_wrap=True)
-
-
-@app.command()
-def frontier(
-    recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), json_: Json = False, all_: All = False
-) -> None:
-    """Export the rows that export.frontier names, draw accuracy against speed, and mark what the budget picks."""
-    from tmkd.cli.show import show_frontier
-
-    if not (settings := open_run(recipe, set_, runs, all_).recipe.export) or not settings.frontier:
-        raise UsageError(f"{recipe} names no rows to compare; add, say: export: {{frontier: [tmkd], budget_ms: 10}}")
-    show_frontier(work_on(recipe, set_, runs, ("frontier",), all_), out, json_)
+app.command()(export)
+app.command()(frontier)
 
 
 @app.command()
@@ -141,10 +151,10 @@ def precompute(
     all_: All = False,
 ) -> None:
     """Answer head questions with the bundle, and write the look-up store that a server answers them from (§1)."""
-    run = open_run(recipe, set_, runs, all_)
+    run = open_run(recipe, set_, runs, Part(everything=all_))
     if run.recipe.serve is None:
         raise UsageError(f"{recipe} does not say what to serve; add a line such as: serve: {{collect: web}}")
-    folder = work_on(recipe, set_, runs, ("precompute",), all_).lookup_folder
+    folder = work_on(recipe, set_, runs, ("precompute",), Part(everything=all_)).lookup_folder
     if lookup is not None:
         from tmkd.serve.lookup_redis import load_redis
 
@@ -159,51 +169,37 @@ app.command()(bench)
 
 @app.command()
 def show(
-    recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), json_: Json = False, all_: All = False
+    recipe: RecipeFile,
+    set_: Changes = None,
+    runs: Runs = Path("runs"),
+    json_: Json = False,
+    all_: All = False,
+    rows: Rows = None,
+    tasks: Tasks = None,
 ) -> None:
     """Say for each step whether it is done, stale (and why) or missing, and how long it took."""
     from tmkd.cli.show import show_states
 
-    show_states(open_run(recipe, set_, runs, all_), out, json_)
+    show_states(open_run(recipe, set_, runs, Part.of(all_, rows, tasks)), out, json_)
 
 
 @app.command()
 def check(
-    recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), json_: Json = False, all_: All = False
+    recipe: RecipeFile,
+    set_: Changes = None,
+    runs: Runs = Path("runs"),
+    json_: Json = False,
+    all_: All = False,
+    rows: Rows = None,
+    tasks: Tasks = None,
 ) -> None:
     """Read each file that the recipe names, open its models, check finished artifacts, and estimate the work left."""
     from tmkd.flow.check import check_run
 
-    check_run(open_run(recipe, set_, runs, all_), out, json_)
+    check_run(open_run(recipe, set_, runs, Part.of(all_, rows, tasks)), out, json_)
 
 
-@app.command()
-def handover(
-    recipe: RecipeFile,
-    corpus: Annotated[str, typer.Argument(help="A corpus of the recipe: web, TASK/train, …", show_default=False)],
-    folder: Annotated[Path, typer.Argument(help="The folder to write: a new or an empty one.", show_default=False)],
-    layout: Annotated[
-        Literal["sentence-transformers", "flagembedding"],
-        typer.Option(metavar="LAYOUT", help="sentence-transformers or flagembedding."),
-    ] = "sentence-transformers",
-    teachers: Annotated[
-        str | None, typer.Option(metavar="T1,T2", help="Whose mean to take; all that have scored it if none are named.")
-    ] = None,
-    set_: Changes = None,
-    runs: Runs = Path("runs"),
-    all_: All = False,
-) -> None:
-    """Write a corpus and its teachers' scores as a data set that sentence-transformers or FlagEmbedding trains on."""
-    from tmkd.export.datasets import hand_over
-
-    run = open_run(recipe, set_, runs, all_)
-    columns = run.scored(corpus, tuple(teachers.split(",")) if teachers else ())
-    counts = hand_over(run.corpus(corpus), columns, folder, layout)
-    counted = ", ".join(f"{name.replace('_', ' ')} {number}" for name, number in counts.items() if number)
-    names = ", ".join(one.name for one in columns)
-    err.print(f"wrote {folder}, the mean of {names}: {counted}", highlight=False, markup=False, soft_wrap=True)
-
-
+app.command()(handover)
 app.command()(report)
 app.command()(paper)
 app.command()(words)
@@ -215,7 +211,9 @@ def clean(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs")) -
     """Remove stale artifacts, and what no step of the recipe makes any more, its extras among them."""
     from tmkd.flow.runner import remove_unwanted
 
-    remove_unwanted([open_run(recipe, set_, runs, everything) for everything in (True, False)], recipe, err)
+    remove_unwanted(
+        [open_run(recipe, set_, runs, Part(everything=everything)) for everything in (True, False)], recipe, err
+    )
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tmkd.cli.bundle import Json
-from tmkd.cli.options import All, Changes, RecipeFile, Runs, err, open_run, work_on
+from tmkd.cli.options import All, Changes, Part, RecipeFile, Rows, Runs, Tasks, err, open_run, work_on
 from tmkd.cli.output import argument
 from tmkd.errors import UsageError
 
@@ -31,15 +31,18 @@ def evaluate(
     runs: Runs = Path("runs"),
     json_: Json = False,
     all_: All = False,
+    rows: Rows = None,
+    tasks: Tasks = None,
 ) -> None:
     """Measure teachers, rows and the exported bundle on the test sets, time them, write report.json and report.html."""
+    part = Part.of(all_, rows, tasks)
     if file is None:
         if task is not None or out is not None:
             raise UsageError("--task and --out go with --file")
         from tmkd.cli.show import show_report
 
-        exported = open_run(recipe, set_, runs, all_).recipe.export is not None
-        show_report(work_on(recipe, set_, runs, ("evaluate", "export") if exported else ("evaluate",), all_), json_)
+        exported = open_run(recipe, set_, runs, part).recipe.export is not None
+        show_report(work_on(recipe, set_, runs, ("evaluate", "export") if exported else ("evaluate",), part), json_)
         return
     if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"--out: {out} is there already; name a new or an empty folder")
@@ -48,7 +51,7 @@ def evaluate(
     from tmkd.recipe.reader import read_source_spec
 
     source = read_source_spec("--file", argument("--file", file))
-    report = evaluate_file(open_run(recipe, set_, runs, all_), recipe, source, task)
+    report = evaluate_file(open_run(recipe, set_, runs, part), recipe, source, task)
     if out is not None:
         from tmkd.report.files import write_report
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
 from rich.console import Console
@@ -28,6 +29,11 @@ Changes = Annotated[
 ]
 Runs = Annotated[Path, typer.Option(help="The folder that holds one folder per recipe name.")]
 All = Annotated[bool, typer.Option("--all", help="Also the rows and teachers that the recipe marks extra.")]
+
+Rows = Annotated[
+    str | None, typer.Option("--rows", metavar="R1,R2", help="Only these rows, extras too, and what they need.")
+]
+Tasks = Annotated[str | None, typer.Option("--tasks", metavar="T1,T2", help="Only rows on these tasks.")]
 
 JobCount = Annotated[
     int, typer.Option("--jobs", min=1, metavar="N", help="Steps made at once, where they do not depend on each other.")
@@ -56,13 +62,34 @@ def share_cores(jobs: int, workers: int | None) -> Jobs | None:
     return Jobs(jobs, share)
 
 
-def open_run(recipe: Path, changes: list[str] | None, runs: Path, everything: bool) -> RunFolder:
-    """Read a recipe with its changes, and open its run folder; `everything` keeps the parts marked extra."""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Part of a recipe that a command works on: rows and tasks by name (none: all), and the parts marked extra."""
+
+    rows: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    everything: bool = False
+
+    @classmethod
+    def of(cls, everything: bool, rows: str | None, tasks: str | None) -> Self:
+        """Part that the options of a command name."""
+        named = [tuple(names.split(",")) if names else () for names in (rows, tasks)]
+        return cls(named[0], named[1], everything)
+
+
+def open_run(recipe: Path, changes: list[str] | None, runs: Path, part: Part) -> RunFolder:
+    """Read a recipe with its changes, and open its run folder for a part of it, less what is finished elsewhere."""
+    from tmkd.distill.selection import select
+    from tmkd.flow.finished import left_to_make
     from tmkd.flow.run_folder import RunFolder
     from tmkd.recipe.reader import read_recipe
 
     read = read_recipe(recipe, [argument("--set", change) for change in changes or ()])
-    return RunFolder(read if everything else read.without_extras(), recipe.resolve().parent, runs / read.name)
+    whole = read if part.everything else read.without_extras(part.rows)
+    only = select(whole, part.rows, part.tasks) if part.rows or part.tasks else None
+    run = RunFolder(whole, recipe.resolve().parent, runs / read.name, only)
+    left = left_to_make(run)
+    return run if left is None else RunFolder(whole, run.recipe_base, run.folder, left)
 
 
 def work_on(
@@ -70,12 +97,14 @@ def work_on(
     changes: list[str] | None,
     runs: Path,
     verbs: tuple[str, ...],
-    everything: bool = False,
+    part: Part,
     jobs: Jobs | None = None,
 ) -> RunFolder:
     """Make every step of some verbs that is missing or stale; returns the run folder."""
     from tmkd.flow.runner import work
 
-    run = open_run(recipe, changes, runs, everything)
+    run = open_run(recipe, changes, runs, part)
+    if run.only is not None and run.only.is_empty:  # all is finished elsewhere
+        return run
     work(run, recipe, verbs, err, process.restart_if_old, jobs)
     return run

@@ -32,11 +32,21 @@ if TYPE_CHECKING:
 def show_report(run: RunFolder, as_json: bool) -> None:
     """Print the report's tables (or report.json) on stdout and put the report's files into the run folder.
 
+    Rows that were finished elsewhere are joined with those of the run folder.
+
     Beside the tables, on stderr: where the best students by dev and the page lie.
     """
-    from tmkd.report.files import REPORT_FILES
+    from tmkd.flow.finished import join_finished
+    from tmkd.report.files import REPORT_FILES, write_report
     from tmkd.report.report_json import read_report
 
+    if run.only is not None and run.only.finished:
+        joined = join_finished(run)
+        run.folder.mkdir(parents=True, exist_ok=True)
+        write_report(run.folder, joined)
+        print_report(joined, as_json)
+        print(run.folder / "report.html", file=sys.stderr)
+        return
     folder = run.folder / "report"
     verify(folder)
     for name in REPORT_FILES:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from tmkd.collect.guard import Guard
 from tmkd.collect.questions import known_groups, read_questions
 from tmkd.collect.shards import QUESTIONS, Chunk, Ledger, Question, Rules, searcher, truncate_shard
+from tmkd.collect.shuffled import first_of_shuffled
 from tmkd.data.duplicates import deduplicate
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import EXTRAS, SCHEMA, Shard, seal_corpus, write_shards
@@ -24,7 +25,7 @@ from tmkd.recipe.schema import CollectSpec
 from tmkd.search.index import SEAL, WORDS
 from tmkd.search.passage_store import Texts
 from tmkd.search.trec_run import Ranked, read_run
-from tmkd.store import digest_file, digest_json
+from tmkd.store import WORK, digest_file, digest_json
 from tmkd.workers import map_in_processes
 
 Report = Callable[[int, int], None]
@@ -60,8 +61,9 @@ def collect_corpus(
 
     Pairs given as files come first and count towards `limit` but are never cut by it. Then each question of
     `search`, in order, is paired with the best passages of its top documents (with url, rank and score), as long as
-    all of its pairs fit into the limit. The guard removes pairs that leak dev or test texts. A shard whose
-    inputs are unchanged is reused, so an interrupted or extended collection only makes the missing shards.
+    all of its pairs fit into the limit; with `shuffle` the limit takes the first of a random order of all pairs found.
+    The guard removes pairs that leak dev or test texts. A shard whose inputs are unchanged is reused, so an
+    interrupted or extended collection only makes the missing shards.
     `report` is called with (questions done, questions expected).
     Raises: TmkdError for a faulty input file, or when no pair is found.
     """
@@ -75,7 +77,14 @@ def collect_corpus(
         stream = _questions(spec, table, known_groups(search.questions), plan.base, facts)
         # Each process should have at least two shards to make, or its start costs more than it saves.
         processes = min(processes, table.num_rows // (2 * QUESTIONS))
-        shards += _search(spec, rules, stream, folder, given.num_rows, facts, report, processes)
+        most = sys.maxsize if spec.limit is None else max(spec.limit - given.num_rows, 0)
+        if spec.shuffle:
+            found = folder / WORK
+            found.mkdir(parents=True, exist_ok=True)
+            every = _search(spec, rules, stream, found, sys.maxsize, facts, report, processes)
+            shards += write_shards(folder, "shuffled", [first_of_shuffled(found, every, spec.seed, most)])
+        else:
+            shards += _search(spec, rules, stream, folder, most, facts, report, processes)
     if not shards:
         raise TmkdError(f"collect {plan.name}: no pairs: {_empty_reason(plan, search, facts)}")
     return {"pairs": len(seal_corpus(folder, labels, shards)), **facts}
@@ -169,14 +178,13 @@ def _search(
     rules: Rules,
     asked: Iterable[Question],
     folder: Path,
-    given: int,
+    most: int,
     facts: Counter[str],
     report: Report,
     processes: int,
 ) -> list[Shard]:
-    """Search shard by shard until the limit is reached; the last shard is cut between two questions."""
-    ledger = Ledger(folder)
-    remaining = sys.maxsize if spec.limit is None else max(spec.limit - given, 0)
+    """Search shard by shard for at most so many pairs; the last shard is cut between two questions."""
+    ledger, remaining = Ledger(folder), most
     sent: deque[Chunk] = deque()
 
     def chunks() -> Iterator[Chunk]:

@@ -93,6 +93,7 @@ def read_task(name: str, task: TaskSpec, base: Path) -> TaskParts:
     train = _concat([golden, weak])
     for part, table in (("train", train), ("dev", dev)):
         _require_two_classes(name, part, table, labels)
+    _require_every_class(name, train, labels)
     tables = {"train": train, "dev": dev, **tests}
     for part, table in tables.items():
         _count(facts, part, {"rows": table.num_rows, "unlabelled": table["label"].null_count})
@@ -171,4 +172,15 @@ def _require_two_classes(name: str, part: str, table: pa.Table, labels: LabelSet
         raise TmkdError(
             f"task {name}: {part} has {what} (of {', '.join(labels.names)}) in {table.num_rows} rows, "
             "duplicates and leaks removed; give it rows of two classes"
+        )
+
+
+def _require_every_class(name: str, train: pa.Table, labels: LabelSet) -> None:
+    """Check that a training set has each class. Raises: TmkdError naming one that it has not."""
+    present = {*train["label"].unique().to_pylist()}
+    absent = [label for index, label in enumerate(labels.names) if index not in present]
+    if absent:
+        raise TmkdError(
+            f"task {name}: train has no row of class '{absent[0]}' (of {', '.join(labels.names)}) in {train.num_rows} "
+            "rows, so none can learn it; is it another task's file? Else take the class out of labels"
         )

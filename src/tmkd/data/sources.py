@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -10,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from tmkd.data.columns import CellError, numbers, strings
+from tmkd.data.hub import source_path
 from tmkd.data.labels import LabelSet
 from tmkd.data.layouts import read_layout
 from tmkd.data.messages import short
@@ -19,6 +21,7 @@ from tmkd.data.words import visible
 from tmkd.errors import TmkdError
 from tmkd.recipe.parts import SourceSpec
 
+_SAMPLE_SEED = 1
 Asked = Literal["optional", "required", "none"]
 
 # Common names of a document's id; a page's address comes first, then the narrower of two ids.
@@ -112,13 +115,16 @@ class _File:
 
     def __init__(self, source: SourceSpec, base: Path, need: tuple[str, ...]) -> None:
         self.source = source
-        self.path = base / Path(source.file).expanduser()
+        self.path = source_path(source, base)
         if source.layout == "rows":
             self.rows = read_rows(self.path, need[0] if len(need) == 1 else None, source.header)
         else:
             self.rows, _ = read_layout(source, base, scores=source.threshold is not None)
         self.places = rows_where(self.path, self.rows, source.where)
-        self.rows = self.rows.take(pa.array(self.places)) if source.where else self.rows
+        if source.sample is not None:  # the first of one order: a smaller sample is a part of a larger one
+            drawn = np.random.default_rng(_SAMPLE_SEED).permutation(len(self.places))[: source.sample]
+            self.places = self.places[np.sort(drawn)]
+        self.rows = self.rows.take(pa.array(self.places)) if source.where or source.sample else self.rows
 
     def error(self, row: int, problem: str) -> TmkdError:
         """Build an error about a row, numbered from 0 here and from 1 in the message."""
@@ -128,7 +134,7 @@ class _File:
         """Name of one of our columns in the file, or None; a name given by the recipe must exist."""
         given = self.source.columns.get(name)  # type: ignore[call-overload]
         if given is not None and given not in self.rows.column_names:
-            raise self.missing(f"column '{given}'")
+            raise self.missing(f"column '{given}'", f"; name one of these in the recipe: columns: {{{name}: …}}")
         known = (given,) if given is not None else (*_NAMES[name], *others)
         return next((found for found in known if found in self.rows.column_names), None)
 
@@ -195,8 +201,20 @@ class _File:
         weak = self.source.threshold is not None
         found = self._thresholded(column, labels) if weak else self._class_indices(column, labels, name)
         if asked == "required" and None in found:
-            raise self.error(found.index(None), f"no {name} (column {column}); this file needs one in every row")
+            public = (
+                "; as in GLUE's test sets, whose labels are not public: give the dev set"
+                if not any(label is not None for label in found)
+                else ""
+            )
+            raise self.error(
+                found.index(None), f"no {name} (column {column}); this file needs one in every row{public}"
+            )
         return found
+
+    def _values(self, column: str) -> str:
+        """The most frequent values of a column, for a message."""
+        counted = Counter(word for word in self.strings(column).to_pylist() if word is not None)
+        return ", ".join(short(word, 20) for word, _ in counted.most_common(4)) + (", …" if len(counted) > 4 else "")
 
     def label_column(self, name: str, *, required: bool) -> str | None:
         """Name of the label (or vote) column; with a threshold, that of the scores."""
@@ -215,7 +233,9 @@ class _File:
                 except ValueError:
                     choice = f"{', '.join(labels.names)} or 0 to {len(labels.names) - 1}"
                     raise self.error(
-                        row, f"{name} '{short(word)}' is none of task {labels.task}'s: {choice}; empty for no label"
+                        row,
+                        f"{name} '{short(word)}' is none of task {labels.task}'s: {choice}; empty for no label. Column "
+                        f"{column} has {self._values(column)}: give the task these labels, or name another column",
                     ) from None
             found.append(known[word])
         whole = {(word or "").strip().lstrip("+").partition(".")[0] for word in known}

@@ -25,6 +25,8 @@ from tmkd.errors import TmkdError
 if TYPE_CHECKING:
     from _csv import Reader
 
+_PARQUET = b"PAR1"  # first bytes of such a file
+_MARKS = {".tsv": "\t", ".csv": ","}  # ending → what stands between two fields
 MAX_FIELD_LENGTH = 32_000_000  # characters of a CSV field; bounds how far an unclosed quotation mark reaches
 
 
@@ -83,6 +85,8 @@ def csv_rows(lines: Iterable[str]) -> Reader:
 
 def _text(path: Path) -> str:
     data = without_mark(path.read_bytes(), str(path))
+    if data.startswith(_PARQUET):
+        raise TmkdError(f"{path}: a Parquet file by its first bytes; let its name end in .parquet")
     try:
         text = data.decode().replace(f"\n{MARK}", "\n")  # files that were joined end to end have marks inside
     except UnicodeDecodeError as error:
@@ -94,12 +98,26 @@ def _text(path: Path) -> str:
 
 
 def _from_text(path: Path, kind: str, text: str, single: str, header: Sequence[str]) -> pa.Table:
-    if kind == ".jsonl":
-        return _jsonl(path, text)
     if kind == ".txt":
         return pa.table({single: _lines(text)})
+    if not header:
+        _check_ending(path, kind, next(iter(_lines(text))))
+    if kind == ".jsonl":
+        return _jsonl(path, text)
     rows = _csv(path, text) if kind == ".csv" else list(tsv_rows(_lines(text)))
     return _delimited(path, [list(header), *rows] if header else rows)
+
+
+def _check_ending(path: Path, kind: str, first: str) -> None:
+    """Compare a file's ending with its first line. Raises: TmkdError where it is plainly another format's."""
+    wanted, what = kind, ""
+    if any(isinstance(value, dict) for value in json_objects([first])):
+        wanted, what = ".jsonl", "a JSON object"
+    elif not first.startswith(("{", "[")) and _MARKS.get(kind, "\0") not in first:
+        wanted = next((ending for ending, mark in _MARKS.items() if mark in first), kind)
+        what = "fields with tabs between them" if wanted == ".tsv" else "fields with commas between them"
+    if wanted != kind:
+        raise TmkdError(f"{path}: its first line is {what}; let the file's name end in {wanted}")
 
 
 def _lines(text: str) -> list[str]:

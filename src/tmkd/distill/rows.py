@@ -48,7 +48,7 @@ class PlannedStage:
 
 
 def declared(recipe: Recipe, corpus: str) -> tuple[str, ...]:
-    """The teachers that score a corpus (`TASK/train`, `TASK/dev` or a stage-1 corpus): what `all` means there."""
+    """The teachers that score a corpus: `TASK/train`, `TASK/dev` or a stage-1 corpus."""
     task, _, split = corpus.partition("/")
     found = []
     for name, teacher in teachers_of(recipe).items():
@@ -64,6 +64,11 @@ def declared(recipe: Recipe, corpus: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def taught_by_default(recipe: Recipe, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of these teachers that a stage has without naming them: what `all` means, and what `best` chooses among."""
+    return tuple(name for name in names if not recipe.teachers[name].named)
+
+
 def members(recipe: Recipe, name: str, row: RowSpec, task: str, best: BestOf) -> list[tuple[PlannedStage, ...]]:
     """The students of a row for one task, each a chain of planned stages; it predicts their mean (§4.3 m-o-m).
 
@@ -71,13 +76,14 @@ def members(recipe: Recipe, name: str, row: RowSpec, task: str, best: BestOf) ->
     """
     if not row.each_teacher:
         return [tuple(_planned(recipe, name, stage, task, best, None) for stage in row.stages)]
-    each = declared(recipe, f"{task}/train")
+    each = taught_by_default(recipe, declared(recipe, f"{task}/train"))
     if not each:
         raise UsageError(f"rows.{name}: no teacher is declared for task {task}")
     return [tuple(_planned(recipe, name, stage, task, best, teacher) for stage in row.stages) for teacher in each]
 
 
-def _planned(recipe: Recipe, name: str, stage: StageSpec, task: str, best: BestOf, each: str | None) -> PlannedStage:
+def _planned(recipe: Recipe, name: str, asked: StageSpec, task: str, best: BestOf, each: str | None) -> PlannedStage:
+    stage = asked.on(task)
     if stage.corpus == "task":
         corpus = f"{task}/train"
     elif stage.corpus in recipe.collect:
@@ -90,10 +96,11 @@ def _planned(recipe: Recipe, name: str, stage: StageSpec, task: str, best: BestO
             f"rows.{name}: alpha is {stage.alpha} on {corpus}, whose pairs have no golden labels; set alpha: 1"
         )
     names = declared(recipe, corpus)
+    default = taught_by_default(recipe, names)
     if stage.teachers == "all":
-        teachers = names if stage.alpha > 0 else ()
+        teachers = default if stage.alpha > 0 else ()
     elif stage.teachers == "best":
-        teachers = (best(names),) if names else ()
+        teachers = (best(default),) if default else ()
     elif stage.teachers == "each":
         if each is None:
             raise UsageError(f"rows.{name}: teachers: each needs each_teacher: true in the row")

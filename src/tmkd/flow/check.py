@@ -14,11 +14,13 @@ from tmkd.distill.rows import declared, members, refuse_gaps
 from tmkd.errors import TmkdError, install_hint, optional_import
 from tmkd.flow.check_files import Pairs, read_files
 from tmkd.flow.export import exported_task
+from tmkd.flow.hours import by_verb
 from tmkd.flow.plan import seeds_line, steps
 from tmkd.flow.run_folder import RunFolder
+from tmkd.flow.step import Step
 from tmkd.pretrained.find import model_config
 from tmkd.progress import clock
-from tmkd.recipe.parts import ExportSpec
+from tmkd.recipe.serving import ExportSpec
 from tmkd.store import verify
 from tmkd.train.estimate import Estimate
 
@@ -35,28 +37,33 @@ def check_run(run: RunFolder, console: Console, as_json: bool) -> None:
     for _ in steps(run):  # names that lead nowhere, and files that are missing
         pass
     pairs = read_files(run)
+    if run.recipe.serve is not None:
+        with optional_import("serve needs", "lmdb"):
+            import_module("lmdb")
     check_bodies(run)
     _check_models(run, pairs)
     _check_gaps(run, pairs)
-    left: list[tuple[str, Estimate]] = []
+    left: list[tuple[Step, Estimate]] = []
     for step in steps(run):
         if step.state().kind == "done":
             if step.folder == run.lookup_folder:
                 check_entries(step.folder)
             verify(step.folder)
         else:
-            left.append((step.title, step.estimate(pairs.sizes)))
+            left.append((step, step.estimate(pairs.sizes)))
     if as_json:
-        print(json.dumps([{"step": title, **vars(one)} for title, one in left], indent=1))
+        print(json.dumps([{"step": step.title, **vars(one)} for step, one in left], indent=1))
         return
     table = Table("step", "pairs", "about", "disk")
-    for title, one in left:
-        table.add_row(title, f"{one.pairs:,}" if one.pairs else "", clock(one.seconds), f"{one.bytes / 1e6:.1f} MB")
+    for step, one in left:
+        table.add_row(
+            step.title, f"{one.pairs:,}" if one.pairs else "", clock(one.seconds), f"{one.bytes / 1e6:.1f} MB"
+        )
     if left:
         console.print(table)
     console.print(seeds_line(run), highlight=False)
-    total, disk = sum(one.seconds for _, one in left), sum(one.bytes for _, one in left)
-    state = f"{len(left)} steps left, very roughly {clock(total)} and {disk / 1e6:.0f} MB" if left else "all is done"
+    disk = sum(one.bytes for _, one in left)
+    state = f"{by_verb(left)}; {disk / 1e6:.0f} MB" if left else "all is done"
     console.print(f"the recipe and its files are in order; {state}", highlight=False)
 
 
@@ -65,7 +72,7 @@ def check_bodies(run: RunFolder) -> None:
 
     Raises: TmkdError for a student that cannot be cut from its base, or not be exported as the recipe asks.
     """
-    for student in map(run.recipe.student_of, run.recipe.rows):
+    for student in map(run.recipe.student_of, run.rows):
         config = model_config(run.pretrained(student.base).path)
         if config.get("is_encoder_decoder"):
             raise TmkdError(
@@ -147,7 +154,7 @@ def _check_models(run: RunFolder, pairs: Pairs) -> None:
 
     run.hardware()
     fits = [teacher.spec.fit for teacher in run.teachers.values()]
-    fits += [stage.fit for row in run.recipe.rows.values() for stage in row.stages]
+    fits += [stage.fit for row in run.rows for stage in run.recipe.rows[row].stages]
     if any(fit.tensorboard for fit in fits):
         with optional_import("tensorboard: true needs", "tensorboard"):
             import_module("torch.utils.tensorboard")
@@ -158,7 +165,7 @@ def _check_models(run: RunFolder, pairs: Pairs) -> None:
         stages = run.recipe.rows[row].stages
         if any(one.corpus == "task" and one.alpha < 1 and one.unlabelled == "error" for one in stages):
             require_golden(pairs.tables[f"{task}/train"])
-    for student in {run.student_of(row): None for row in run.recipe.rows}:
+    for student in {run.student_of(row): None for row in run.rows}:
         folder = run.pretrained(student.base).path
         encoder = bottom_layers(folder, student.layers, student.pool)
         check_encoder(encoder, student.pool, student.max_length, folder)

@@ -56,16 +56,14 @@ def read_files(run: RunFolder) -> Pairs:
         for source in chain.from_iterable(export.checks.values()):
             read_labelled(source, run.base, run.labels(exported_task(run, export.row)))
     if run.recipe.serve is not None:
-        pairs.sizes[ASKED] = _asked(run, run.recipe.serve)
+        pairs.sizes[ASKED] = asked_questions(run, run.recipe.serve)
     return pairs
 
 
-def _asked(run: RunFolder, serve: ServeSpec) -> int:
-    """Number of questions to answer offline, at most.  Raises: TmkdError also when the store's package is missing."""
+def asked_questions(run: RunFolder, serve: ServeSpec) -> int:
+    """Number of questions to answer offline, at most."""
     from tmkd.data.sources import read_source
 
-    with optional_import("serve needs", "lmdb"):
-        import_module("lmdb")
     corpus = run.recipe.collect[serve.collect]
     sources = (serve.questions,) if isinstance(serve.questions, SourceSpec) else corpus.questions
     labels = run.labels(corpus.task)

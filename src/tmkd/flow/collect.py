@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
 
 from tmkd.flow.run_folder import RunFolder
 from tmkd.flow.step import Step
@@ -13,10 +15,13 @@ from tmkd.recipe.schema import CollectSpec, TaskSpec
 from tmkd.store import sealed
 from tmkd.train.estimate import Estimate
 
+if TYPE_CHECKING:
+    from tmkd.collect.guard import Guard
+
 # Keys of a stage-1 corpus that its index, its questions and its pairs depend on.
 _OF_INDEX = {"documents", "passages", "words", "overlap", "shortest", "language", "near"}
 _OF_QUESTIONS = {"questions", "limit", "sample", "head", "near", "guard", "seed"}
-_OF_PAIRS = {"task", "pairs", "run", "top", "keep", "limit", "guard", "seed"}
+_OF_PAIRS = {"task", "pairs", "run", "top", "keep", "limit", "shuffle", "guard", "seed"}
 
 # Rough costs.
 _PAIRS_PER_SECOND, _BYTES_PER_PAIR = 5000, 400
@@ -41,7 +46,7 @@ def _collect_task(run: RunFolder, name: str, task: TaskSpec) -> Step:
         return collect_task(name, task, folder, run.base)
 
     files = run.digests((*task.train, *task.dev, *(source for test in task.tests.values() for source in test)))
-    settings = task.model_dump(mode="json")
+    settings = task.model_dump(mode="json", exclude={"seeds"})
     return Step(
         f"collect/{name}",
         "collect",
@@ -86,7 +91,7 @@ def _questions(run: RunFolder, name: str, spec: CollectSpec) -> Step:
     def make(folder: Path) -> dict[str, Any]:
         from tmkd.collect.questions import collect_questions
 
-        guard = run.guard(spec.guard)
+        guard = _guard(run, spec)
         return collect_questions(name, spec, run.labels(spec.task), guard, folder, run.base)
 
     settings = spec.model_dump(mode="json", include=_OF_QUESTIONS)
@@ -111,7 +116,7 @@ def _collect_corpus(run: RunFolder, name: str, spec: CollectSpec) -> Step:
         from tmkd.progress import progress
 
         with progress(f"collect {name}", "questions") as report:
-            plan = CorpusPlan(name, spec, run.labels(spec.task), run.guard(spec.guard), run.base)
+            plan = CorpusPlan(name, spec, run.labels(spec.task), _guard(run, spec), run.base)
             search = SearchFolders(index, questions) if spec.questions else None
             return collect_corpus(plan, search, folder, report, cores())
 
@@ -132,6 +137,18 @@ def _collect_corpus(run: RunFolder, name: str, spec: CollectSpec) -> Step:
         keep=("shard-*.parquet", ".shards.jsonl"),
         estimate=lambda sizes: _pairs_estimate(sizes[name]),
     )
+
+
+def _guard(run: RunFolder, spec: CollectSpec) -> Guard:
+    """The leakage guard of a stage-1 corpus, over every dev and test set."""
+    from tmkd.collect.guard import Guard
+
+    if spec.guard == "off":
+        return Guard.of([])
+    held: dict[str, list[pa.Table]] = {"qa": [], "nli": []}
+    for name, task in run.recipe.tasks.items():
+        held[task.kind] += [run.corpus(f"{name}/{split}").table() for split in ("dev", *task.tests)]
+    return Guard.of(held["qa"], held["nli"], near=spec.guard == "near")
 
 
 def _pairs_estimate(pairs: int) -> Estimate:

@@ -16,7 +16,7 @@ from tmkd.distill.rows import PlannedStage
 from tmkd.flow.evaluate import tested_pairs
 from tmkd.flow.run_folder import NotYet, RunFolder
 from tmkd.flow.step import Step, never_made
-from tmkd.recipe.parts import ExportSpec
+from tmkd.recipe.serving import ExportSpec
 from tmkd.store import write_atomic
 from tmkd.train.estimate import Estimate, Sizes, scoring_seconds, weight_bytes
 

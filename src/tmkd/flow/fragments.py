@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from tmkd.data.fragment import read_fragment
 from tmkd.data.logit_fragment import logits_path, write_logits
-from tmkd.distill.rows import declared
 from tmkd.errors import TmkdError
 from tmkd.flow.checkout import commit_of
 from tmkd.flow.measure import labelled_sets, predictions, results
@@ -19,7 +18,7 @@ from tmkd.flow.run_folder import NotYet, RunFolder
 from tmkd.machine import machine_line
 from tmkd.recipe.agreement import FRAGMENT
 from tmkd.recipe.seeds import unseeded
-from tmkd.store import digest_bytes, digest_json, sealed, versions
+from tmkd.store import digest_bytes, digest_json, read_manifest, sealed, versions
 
 if TYPE_CHECKING:
     from tmkd.data.pairs import Corpus
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 REPORT = "report"  # folder of the report's artifact
 # Settings without a say in a result.
-_BESIDE = {"extra", "force", "checkpoint_steps", "tensorboard", "token_budget"}
+_BESIDE = {"extra", "force", "seeds", "checkpoint_steps", "tensorboard", "token_budget"}
 _ENTRY, _MADE_OF = "entry", "made of"  # among the facts of a teacher's fragment
 
 
@@ -65,18 +64,21 @@ class FragmentWriter:
 
     def _add_teachers(self, run: RunFolder) -> None:
         for name, teacher in run.teachers.items():
-            corpora = [corpus for corpus in run.corpora() if name in declared(run.recipe, corpus)]
+            corpora = [corpus for corpus in run.corpora() if name in run.scorers(corpus)]
             scored = bool(corpora) and all(run.soft_folder(corpus, name) in self._done for corpus in corpora)
             if teacher.pretrained is not None and scored and name not in self._written:
                 self._written.add(name)
+                earlier = [one for one in run.recipe.collect if one not in corpora and name in run.scorers(one)]
+                corpora += [one for one in earlier if read_manifest(run.soft_folder(one, name)) is not None]
                 _write_teacher(run, teacher, corpora, self._folder)
 
 
 def _placed(run: RunFolder) -> Iterator[tuple[int, Measured]]:
-    """Rows of the report, each with its place among the distinct names of its kind."""
+    """Rows of the report, each with its place among the names of its kind: those of the whole recipe come first."""
+    whole = {"student": [*run.asked.rows], "teacher": [*run.asked.teachers]}
     places: dict[str, dict[str, int]] = {}
     for row in measured_rows(run):
-        of_kind = places.setdefault(row.kind, {})
+        of_kind = places.setdefault(row.kind, {name: place for place, name in enumerate(whole.get(row.kind, ()))})
         yield of_kind.setdefault(row.row, len(of_kind)), row
 
 
@@ -103,7 +105,7 @@ def _write_row(run: RunFolder, place: int, row: Measured, timed: bool, folder: P
         results=tuple(results(run, predicted, tests, timings)),
         speed=speed,
         origin=origin or _origin(run, row),
-        recipe=_recipe(run) | _own_recipe(run, row),
+        recipe=recipe_digests(run, row.row),
         classes=labels.names,
         positive=labels.positive_index,
         tests={test.split: pairs_digest(run.corpus(f"{row.task}/{test.split}")) for test in own},
@@ -137,20 +139,16 @@ def pairs_digest(corpus: Corpus) -> str:
     return digest_bytes(corpus.id_array().tobytes() + corpus.label_array().tobytes())
 
 
-def _recipe(run: RunFolder) -> dict[str, str]:
-    """Digest of each part of the recipe that all rows have in common, without seeds, devices and folders."""
+def recipe_digests(run: RunFolder, row: str) -> dict[str, str]:
+    """Digest of each part of the recipe that all rows share, without seeds, devices and folders, and of one row."""
     recipe = run.asked
-    parts: dict[str, object] = {"student": recipe.student, "teachers": sorted(recipe.teachers)}
+    taught = sorted(name for name, teacher in recipe.teachers.items() if not teacher.named)
+    parts: dict[str, object] = {"student": recipe.student, "teachers": taught}
     parts |= {f"tasks.{name}": task for name, task in recipe.tasks.items()}
     parts |= {f"collect.{name}": corpus for name, corpus in recipe.collect.items()}
     entries = {f"teachers.{name}": _entry(run, name) for name in recipe.teachers}
-    return {name: _digest(part) for name, part in parts.items()} | entries
-
-
-def _own_recipe(run: RunFolder, row: Measured) -> dict[str, str]:
-    """Digest of a row's own entry."""
-    entry = run.asked.rows.get(row.row)
-    return {} if entry is None else {f"rows.{row.row}": _digest(entry)}
+    own = {} if row not in recipe.rows else {f"rows.{row}": _digest(recipe.rows[row])}
+    return {name: _digest(part) for name, part in parts.items()} | entries | own
 
 
 def _entry(run: RunFolder, teacher: str) -> str:
@@ -175,7 +173,7 @@ def _settled(value: Any) -> Any:
 
 
 def _write_teacher(run: RunFolder, teacher: Teacher, corpora: list[str], folder: Path) -> None:
-    """Write a teacher's logits of its corpora, unless the file holds them."""
+    """Write a teacher's logits of these corpora, unless the file holds them, among others perhaps."""
     from tmkd.data.softlabels import SoftLabels
 
     columns = {corpus: run.column(corpus, teacher.name) for corpus in corpora}
@@ -183,7 +181,7 @@ def _write_teacher(run: RunFolder, teacher: Teacher, corpora: list[str], folder:
     path = logits_path(folder, teacher.name)
     if path.is_file():
         with suppress(TmkdError):
-            if read_fragment(path)[0].get(_MADE_OF) == made_of:
+            if made_of.items() <= read_fragment(path)[0].get(_MADE_OF, {}).items():
                 return
     found = {}
     for corpus, column in columns.items():

@@ -32,7 +32,7 @@ def drawn_poolers(run: RunFolder) -> Iterator[str]:
         for name, one in run.teachers.items()
         if one.spec.base is not None
     ]
-    students = [one for one in map(run.recipe.student_of, run.recipe.rows) if one.pool == "pooler"]
+    students = [one for one in map(run.recipe.student_of, run.rows) if one.pool == "pooler"]
     asked += [
         ("the students", fresh, base, "encoder")
         for fresh, base in dict.fromkeys((one.fresh_pooler, one.base) for one in students)

@@ -34,7 +34,12 @@ def join(folders: Sequence[Path]) -> Report:
     Raises: TmkdError when a folder has no fragment, one is damaged, two are of different runs, recipes, commits or test
     sets, or hold the same row and seed.
     """
-    found = merged([one for folder in folders for one in read_rows(folder)])
+    return join_rows([one for folder in folders for one in read_rows(folder)])
+
+
+def join_rows(read: Sequence[Found]) -> Report:
+    """Join fragments that were read. Raises: TmkdError as `join`."""
+    found = merged(read)
     rows = [one.row for one in found]
     several = len({row.speed.machine for row in rows if row.speed is not None}) > 1
     results = [result for row in rows for result in row.results]

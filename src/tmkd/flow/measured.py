@@ -64,8 +64,9 @@ def _measured_rows(run: RunFolder) -> Iterator[Measured]:
             own = tuple(one for one in part.teachers.values() if one.spec.task == task and one.pretrained is not None)
             for teacher in own:
                 yield _teachers_row(part, unseeded(teacher.name), "teacher", task, (teacher,))
-            if len(own) > 1:
-                yield _teachers_row(part, "ensemble", "ensemble", task, own)
+            together = tuple(teacher for teacher in own if not teacher.spec.named)
+            if len(together) > 1:
+                yield _teachers_row(part, "ensemble", "ensemble", task, together)
     for part in run.replicates:
         for row, task, seed in part.placed_rows():
             yield _students_row(part, row, task, seed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from tmkd.distill.rows import chain_key, declared, members
+from tmkd.distill.rows import chain_key, members
 from tmkd.flow.collect import collect_steps
 from tmkd.flow.distill import distill_steps
 from tmkd.flow.evaluate import bundle_step, evaluate_students, evaluate_teachers
@@ -42,7 +42,7 @@ def _steps(run: RunFolder) -> Iterator[Step]:
         for teacher in part.teachers.values():
             yield teach_step(part, teacher)
         for corpus in part.corpora():
-            for name in declared(part.recipe, corpus):
+            for name in part.scorers(corpus):
                 yield score_step(part, part.teachers[name], corpus)
         yield from evaluate_teachers(part)
         for row, task, seed in part.placed_rows():  # a row is measured once it is trained: its results outlive a crash

@@ -137,7 +137,7 @@ def _estimate(run: RunFolder, sizes: Sizes) -> Estimate:
     """Estimate of the timing: every kind of model once to warm up, then `repeats` times."""
     settings = run.recipe.evaluate
     models = {(one.pretrained, None) for one in run.teachers.values() if one.pretrained is not None}
-    students = {(one.base, one.layers) for one in map(run.recipe.student_of, run.recipe.rows)}
+    students = {(one.base, one.layers) for one in map(run.recipe.student_of, run.rows)}
     timed = settings.pairs * (settings.repeats + 1)
     seconds = sum(scoring_seconds(run.pretrained(name).path, layers, timed) for name, layers in models | students)
     return Estimate(sum(tested_pairs(run, task, sizes) for task in run.recipe.tasks), 1 + seconds, 1 << 20)

@@ -6,21 +6,20 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
-from tmkd.collect.guard import Guard
+from tmkd.data.hub import source_path
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import Corpus
 from tmkd.data.softlabels import TeacherColumn
 from tmkd.distill.rows import PlannedStage, best_by_dev, chain_key, declared, members
+from tmkd.distill.selection import Selection, exported, placed_rows
 from tmkd.errors import TmkdError, UsageError, did_you_mean
 from tmkd.pooler import Use, never_trained
 from tmkd.pretrained.find import ModelFolder, find
 from tmkd.recipe.parts import FreshPooler, SourceSpec, StudentSpec
 from tmkd.recipe.schema import Recipe
-from tmkd.recipe.seeds import with_teachers_seed
+from tmkd.recipe.seeds import unseeded, with_teachers_seed
 from tmkd.store import digest_json, digest_path, read_manifest, sealed
 from tmkd.teachers.kinds import teachers_of
 
@@ -36,13 +35,18 @@ class RunFolder:
     """Recipe and its run folder. Opening it reads nothing; its methods read manifests and files that the recipe names.
 
     `recipe_base` is the recipe's own folder, `folder` the run's: `runs/NAME`. `asked` is the recipe as it was read,
-    `recipe` the same with the teachers of the first teachers' seed; `models` are the pretrained ones found so far.
+    `recipe` the same with the teachers of the first teachers' seed; `models` are the pretrained ones found so far. With
+    `only`, these rows are made and no others.
     """
 
-    def __init__(self, recipe: Recipe, recipe_base: Path, folder: Path) -> None:
-        self.asked, self.seeds = recipe, recipe.seeds
-        self.recipe = with_teachers_seed(recipe, recipe.seeds.teachers[0])
-        self.teachers = teachers_of(self.recipe)
+    def __init__(self, recipe: Recipe, recipe_base: Path, folder: Path, only: Selection | None = None) -> None:
+        self.asked, self.seeds, self.only = recipe, recipe.seeds, only
+        self.recipe = with_teachers_seed(recipe if only is None else exported(recipe, only), recipe.seeds.teachers[0])
+        self.teachers = {
+            name: teacher
+            for name, teacher in teachers_of(self.recipe).items()
+            if only is None or unseeded(name) in only.teachers
+        }
         self.recipe_base = recipe_base
         self.base = (recipe_base / recipe.data).resolve()
         self.folder = folder
@@ -61,12 +65,11 @@ class RunFolder:
         others = []
         for seed in self.seeds.teachers[1:]:
             seeds = self.seeds.model_copy(update={"teachers": (seed,)})
-            other = RunFolder(self.asked.model_copy(update={"seeds": seeds}), self.recipe_base, self.folder)
+            whole = self.asked.model_copy(update={"seeds": seeds})
+            other = RunFolder(whole, self.recipe_base, self.folder, self.only)
             other._digests, other.models, other._fresh = self._digests, self.models, self._fresh
             others.append(other)
         return (self, *others)
-
-    # -- places in the run folder ---------------------------------------------------------------------------------
 
     def corpus_artifact(self, corpus: str) -> Path:
         """Artifact that a corpus belongs to: a task's corpora are made together."""
@@ -120,8 +123,6 @@ class RunFolder:
         """Folder of the look-up store of these answers."""
         return self.folder / "lookup"
 
-    # -- files from outside ----- --------------------------------------------------------------------------------
-
     def pretrained(self, name: str) -> ModelFolder:
         """Checked local folder of a pretrained name, resolved once."""
         if name not in self.models:
@@ -145,6 +146,8 @@ class RunFolder:
     def digests(self, sources: tuple[SourceSpec, ...]) -> dict[str, str]:
         """`file NAME` → SHA-256 of the users' files, each read once.  Raises: TmkdError for one that is not there."""
         found = {}
+        for source in sources:
+            source_path(source, self.base)  # reads a data set of the hub, where its file is not there
         for name in (name for source in sources for name in source.files):
             path = self.base / Path(name).expanduser()
             if not path.exists():
@@ -164,29 +167,21 @@ class RunFolder:
         """Precision that the recipe demands, as a setting of what is made in it; `auto` demands none."""
         return {} if self.recipe.precision == "auto" else {"precision": self.recipe.precision}
 
-    # -- corpora and logits ---------------------------------------------------------------------------------------
-
     def labels(self, task: str) -> LabelSet:
         """The classes of a task."""
         return LabelSet(task, self.recipe.tasks[task].labels, self.recipe.tasks[task].positive)
-
-    def held_out(self, kind: str) -> list[pa.Table]:
-        """The pairs of every dev and test set of the tasks of one kind (pairs.SCHEMA)."""
-        tasks = [(name, task) for name, task in self.recipe.tasks.items() if task.kind == kind]
-        return [self.corpus(f"{name}/{split}").table() for name, task in tasks for split in ("dev", *task.tests)]
-
-    def guard(self, kind: Literal["near", "exact", "off"]) -> Guard:
-        """The leakage guard of a stage-1 corpus, over every dev and test set."""
-        if kind == "off":
-            return Guard.of([])
-        return Guard.of(self.held_out("qa"), self.held_out("nli"), near=kind == "near")
 
     def corpora(self) -> list[str]:
         """The corpora that teachers score: each task's dev and train, and the stage-1 corpora.
 
         Dev sets come first: a teacher that has learned nothing stops the run before it scores the others.
         """
-        return [f"{task}/{split}" for split in ("dev", "train") for task in self.recipe.tasks] + [*self.recipe.collect]
+        collected = [name for name in self.recipe.collect if self.only is None or name in self.only.collected]
+        return [f"{task}/{split}" for split in ("dev", "train") for task in self.recipe.tasks] + collected
+
+    def scorers(self, corpus: str) -> list[str]:
+        """The teachers that score a corpus in this run."""
+        return [name for name in declared(self.recipe, corpus) if name in self.teachers]
 
     def corpus(self, corpus: str) -> Corpus:
         """A corpus that is collected."""
@@ -215,14 +210,16 @@ class RunFolder:
             raise TmkdError(f"{corpus} is not scored by {lacking} yet; run tmkd score first")
         return [self.column(corpus, name) for name in done]
 
-    # -- rows -----------------------------------------------------------------------------------------------------
-
     def placed_rows(self) -> Iterator[tuple[str, str, int]]:
-        """Every (row, task, students' seed) of the recipe."""
-        for name, row in self.recipe.rows.items():
-            for task in row.tasks or tuple(self.recipe.tasks):
-                for seed in self.recipe.seeds.students:
-                    yield name, task, seed
+        """Every (row, task, students' seed) that is made."""
+        for placed in placed_rows(self.recipe, self.teachers_seed):
+            if self.only is None or placed in self.only.rows:
+                yield placed.row, placed.task, placed.seed
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """The rows that are made."""
+        return tuple(dict.fromkeys(row for row, _, _ in self.placed_rows()))
 
     def row_students(self, row: str, task: str, seed: int) -> list[tuple[Path, tuple[PlannedStage, ...]]]:
         """The students of one row: folder of the last stage, and the planned stages.

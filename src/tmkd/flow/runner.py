@@ -18,7 +18,8 @@ from tmkd.errors import TmkdError
 from tmkd.flow.check import check_bodies
 from tmkd.flow.fragments import FragmentWriter
 from tmkd.flow.health import drawn_poolers
-from tmkd.flow.plan import states, steps
+from tmkd.flow.hours import hours_left
+from tmkd.flow.plan import VERBS, states, steps
 from tmkd.flow.run_folder import RunFolder
 from tmkd.flow.side_by_side import StepFailed, work_side_by_side
 from tmkd.flow.step import KEY, Step
@@ -61,6 +62,8 @@ def work(
         done = [step for step, now, _ in states(run) if now.kind == "done"]
         for step in done:
             lines.keep(step)
+        if all(verb in verbs for verb in VERBS) and not earlier_steps() and (left := hours_left(run)):
+            console.print(left, highlight=False, soft_wrap=True)
         try:
             if jobs is None:
                 _work_in_turn(run, recipe, verbs, lines, between)

@@ -35,7 +35,9 @@ def score_step(run: RunFolder, teacher: Teacher, corpus: str) -> Step:
         return teacher.score(run, corpus, folder, digest) | _judged(run, corpus, teacher)
 
     needs = {f"teach/{name}": run.teacher_folder(name), f"collect/{corpus}": run.corpus_artifact(corpus)}
-    settings = {"precision": run.recipe.precision, "missing": teacher.spec.missing}
+    settings: dict[str, Any] = {"precision": run.recipe.precision, "missing": teacher.spec.missing}
+    if teacher.spec.first is not None and corpus in run.recipe.collect:
+        settings["first"] = teacher.spec.first
     return Step(
         f"score/{corpus}/{name}",
         "score",
@@ -44,7 +46,7 @@ def score_step(run: RunFolder, teacher: Teacher, corpus: str) -> Step:
         settings,
         make,
         keep=("*.safetensors",),
-        estimate=lambda sizes: teacher.scoring(run, sizes[corpus]),
+        estimate=lambda sizes: teacher.scoring(run, min(sizes[corpus], settings.get("first", sizes[corpus]))),
     )
 
 

@@ -27,11 +27,12 @@ def yardsticks(run: RunFolder, task: str) -> dict[str, str | None]:
     The student's own start comes first. A task of three or more classes has none, for they give one score, nor has one
     that no model is measured on.
     """
-    models = run.recipe.rows or any(one.task == task for one in run.recipe.teachers.values())
+    own = [one.spec for one in run.teachers.values() if one.spec.task == task]
+    models = own or any(placed == task for _, placed, _ in run.placed_rows())
     if len(run.recipe.tasks[task].labels) != 2 or not models:
         return {}
-    teachers = [one for one in run.recipe.teachers.values() if one.task == task and one.base is not None]
-    students = [run.recipe.student, *map(run.recipe.student_of, run.recipe.rows)]
+    teachers = [one for one in own if one.base is not None]
+    students = [run.recipe.student, *map(run.recipe.student_of, run.rows)]
     encoders = dict.fromkeys([*(one.base for one in students), *(str(one.base) for one in teachers)])
     pretrained = [name for name in encoders if not _is_ours(run, name)]
     return {BM25: None, **{f"cosine ({Path(name).name})": name for name in pretrained}}

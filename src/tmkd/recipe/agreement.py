@@ -65,6 +65,11 @@ def check(recipe: Recipe) -> None:
                 )
             if stage.vote:
                 _check_vote(recipe, f"rows.{name}.stages.{place}.vote", row, stage)
+            for task in stage.fit_on:
+                if task not in recipe.tasks:
+                    raise ValueError(
+                        f"rows.{name}.stages.{place}.fit_on: no task '{task}'; there is {', '.join(recipe.tasks)}"
+                    )
             if stage.steps_of is not None:
                 _check_steps(recipe, f"rows.{name}.stages.{place}.steps_of", name, stage.steps_of)
     for name, teacher in recipe.teachers.items():

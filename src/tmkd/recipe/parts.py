@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -88,11 +88,31 @@ class PriorSpec(Spec):
     """`dev`: the threshold above which the share of the file's scores is nearest to dev's share of positive pairs."""
 
 
+_WORD = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
+HubWord = Annotated[str, Field(pattern=f"^{_WORD}$")]
+
+
+class HubSpec(Spec):
+    """Split of a data set of the Hugging Face hub, read by the package `datasets` once and kept as a file."""
+
+    name: Annotated[str, Field(pattern=f"^{_WORD}(/{_WORD})?$")]
+    """Id of the data set, such as `nyu-mll/glue`."""
+    config: HubWord | None = None
+    """Name of its configuration, such as `rte`. Without it: its only or default one."""
+    split: HubWord = "train"
+    """Name of its split."""
+    revision: HubWord | None = None
+    """Branch, tag or commit. Without it: the newest."""
+
+
 class SourceSpec(Spec):
     """One file of rows, and how to read it. A file name alone stands for `{file: NAME}`."""
 
     file: str
-    """File name, relative to the recipe's `data`; its ending says the format (docs/data.md)."""
+    """File name, relative to the recipe's `data`; its ending says the format (docs/data.md). With `hub` it may be left
+    out: `hub/NAME/CONFIG/SPLIT.parquet`."""
+    hub: HubSpec | None = Field(None, exclude_if=lambda hub: hub is None)
+    """Data set of the hub, read where the file is not there and kept in it."""
     columns: dict[ColumnName, str] = {}
     """Our column name → the file's, where they differ."""
     header: tuple[str, ...] = ()
@@ -107,6 +127,8 @@ class SourceSpec(Spec):
     # Left out of settings while they are the default: what was made before they were there stays as it is.
     where: dict[str, Words] = Field({}, exclude_if=lambda where: not where)
     """Column → value or values: only rows that have one of them in each of these columns are read."""
+    sample: int | None = Field(None, ge=1, exclude_if=lambda sample: sample is None)
+    """Rows read, drawn at random and always the same. Without it: all."""
     layout: SourceLayout = Field("rows", exclude_if=lambda layout: layout == "rows")
     """Layout of scored pairs: `rows` is one pair a row, the others are formats of other tools."""
     texts: TextsSpec | None = None
@@ -123,8 +145,8 @@ class SourceSpec(Spec):
     def _parts_fit(self) -> Self:
         if (self.layout == "hofstaetter") != (self.texts is not None):
             raise ValueError("layout hofstaetter and texts (its questions and passages) go together; give both or none")
-        if self.layout != "rows" and (self.columns or self.where or self.votes is not None):
-            raise ValueError(f"layout {self.layout} has its own columns; take columns, where and votes out")
+        if self.layout != "rows" and (self.columns or self.where or self.sample or self.votes is not None):
+            raise ValueError(f"layout {self.layout} has its own columns; take columns, where, sample and votes out")
         if self.layout == "hofstaetter" and self.header:
             raise ValueError("layout hofstaetter has its own columns; take header out")
         if self.votes is not None and self.threshold is not None:
@@ -134,8 +156,14 @@ class SourceSpec(Spec):
     @model_validator(mode="before")
     @classmethod
     def _from_name(cls, value: object) -> object:
-        """Let `file.tsv` stand for `{file: file.tsv}`."""
-        return {"file": value} if isinstance(value, str) else value
+        """Let `file.tsv` stand for `{file: file.tsv}`, and name the file of a split of the hub."""
+        if isinstance(value, str):
+            return {"file": value}
+        hub = value.get("hub") if isinstance(value, Mapping) else None
+        if not isinstance(value, Mapping) or not isinstance(hub, Mapping) or "file" in value:
+            return value
+        words = [hub.get("name"), hub.get("config") or "default", hub.get("split", "train")]
+        return {**value, "file": f"hub/{'/'.join(map(str, words))}.parquet"}
 
 
 def _as_sources(value: object) -> object:
@@ -220,32 +248,3 @@ class EvaluateSpec(Spec):
     """Pairs that are timed."""
     repeats: int = Field(3, ge=1)
     """Timings; the table has the median, in pairs/s."""
-
-
-class ExportSpec(Spec):
-    """Export for serving: a row's student, with the first seed, of the first task it is trained on."""
-
-    row: Name = "tmkd"
-    """Row whose student becomes `runs/NAME/bundle`."""
-    pairs: int = Field(512, ge=1)
-    """Training pairs by which int8 is calibrated: the first of the task."""
-    checks: dict[Name, Sources] = {}
-    """Name → files of further pairs on which the graphs are compared with the student."""
-    force: bool = False
-    """Ships an int8 graph that differs too much from the student, with its report; else it is left out."""
-    compat: bool = False
-    """Also writes a one-logit BERT, for CrossEncoder and rerank servers."""
-    frontier: tuple[Name, ...] = ()
-    """Rows that `tmkd frontier` compares in accuracy, pairs/s and latency."""
-    budget_ms: float | None = Field(None, gt=0)
-    """Latency budget in ms: marks the best of those rows by dev that ranks ten passages in it in 99 of 100 cases."""
-
-    @property
-    def named(self) -> list[tuple[str, str]]:
-        """The rows it names, each with the key that names it."""
-        return [("export.row", self.row), *(("export.frontier", name) for name in self.frontier)]
-
-    def of_rows(self, rows: Container[str]) -> Self | None:
-        """The same for some of the rows: those of the frontier that are there, and nothing without its own row."""
-        frontier = tuple(name for name in self.frontier if name in rows)
-        return self.model_copy(update={"frontier": frontier}) if self.row in rows else None

@@ -8,22 +8,17 @@ from pydantic import Field, model_validator
 
 from tmkd.recipe.fit import FitSpec
 from tmkd.recipe.parts import FreshPooler, Name, Pool, Seed, Spec, StudentSpec
+from tmkd.recipe.seeds import OwnSeeds
 
-# Names of the paper's rows (Tables 4 to 8): a row with one of them is the paper's method and nothing else.
+# Names of the paper's rows (Tables 4 to 9): a row with one of them is the paper's method and nothing else.
 PAPER_ROWS = frozenset(
     (
-        "bert-3",
-        "bi-lstm",
-        "kd",
-        "1-o-1",
-        "1avg-o-1",
-        "m-o-m",
-        "mkd",
-        "tkd",
-        "tkd-avg",
-        "tmkd",
-        "tmkd-base",
-        "tmkd-large",
+        *("bert-3", "kd", "1-o-1", "1avg-o-1", "m-o-m", "mkd"),
+        *("tkd", "tkd-avg", "tkd-base", "tkd-base-avg"),
+        *("tmkd", "tmkd-base", "tmkd-large", "tmkd-base-1", "tmkd-base-5"),
+        *("kd-extreme", "mkd-extreme", "tmkd-extreme"),
+        *("bi-lstm", "bi-lstm-1-o-1", "bi-lstm-1avg-o-1", "bi-lstm-m-o-m"),
+        *("bi-lstm-tkd-base", "bi-lstm-tkd-base-avg", "bi-lstm-tmkd-base"),
     )
 )
 
@@ -93,6 +88,8 @@ class StageSpec(Spec):
     """Row whose optimiser steps, of all its stages together, this stage takes instead of its epochs."""
     fit: FitSpec = FitSpec()
     """Settings of its training."""
+    fit_on: dict[Name, FitSpec] = Field({}, exclude_if=lambda fits: not fits)
+    """Task → what is different in `fit` when the row is trained on it."""
 
     @model_validator(mode="after")
     def _alpha_fits_teachers(self) -> Self:
@@ -121,6 +118,14 @@ class StageSpec(Spec):
             raise ValueError("alpha is 1, so no dev set chooses the epoch; keep_start needs alpha below 1")
         return self
 
+    def on(self, task: str) -> StageSpec:
+        """The stage as it is for one task."""
+        if not self.fit_on:
+            return self
+        changes = self.fit_on.get(task, FitSpec())
+        own = {name: getattr(changes, name) for name in changes.model_fields_set}
+        return self.model_copy(update={"fit": self.fit.model_copy(update=own), "fit_on": {}})
+
     @property
     def own_options(self) -> list[str]:
         """Options that make the objective, or the choice of the epoch, another one than the paper's."""
@@ -148,6 +153,8 @@ class RowSpec(Spec):
     """Trains one student per teacher and predicts their mean (m-o-m, §4.3)."""
     tasks: tuple[Name, ...] | None = None
     """Tasks it is trained on. Without it: all."""
+    seeds: OwnSeeds = None
+    """Those of the recipe's students' seeds that this row has. Without it: all."""
     extra: bool = False
     """Takes part only in `tmkd run --all`."""
 

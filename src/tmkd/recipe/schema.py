@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -11,7 +12,6 @@ from tmkd.recipe.fit import FitSpec
 from tmkd.recipe.parts import (
     Device,
     EvaluateSpec,
-    ExportSpec,
     FreshPooler,
     Name,
     PretrainedSpec,
@@ -23,8 +23,8 @@ from tmkd.recipe.parts import (
     StudentSpec,
 )
 from tmkd.recipe.rows import RowSpec
-from tmkd.recipe.seeds import SeedsSpec
-from tmkd.recipe.serving import ServeSpec
+from tmkd.recipe.seeds import OwnSeeds, SeedsSpec
+from tmkd.recipe.serving import ExportSpec, ServeSpec
 
 
 def _off(value: object) -> object:
@@ -61,6 +61,9 @@ class CollectSpec(Spec):
     """Documents drawn from these, low ranks more rarely. Without it: all."""
     limit: int | None = Field(None, ge=1)
     """Most pairs of the corpus, given ones included. Without it: all that are found."""
+    shuffle: bool = Field(False, exclude_if=lambda shuffle: not shuffle)
+    """Under a `limit` keeps the first pairs of a random order of all that are found, by `seed`: a smaller limit gives a
+    part of a larger one's. Else whole questions are kept."""
     sample: int | None = Field(None, ge=1)
     """Questions drawn, each in proportion to its count. Without it: all."""
     head: float | None = Field(None, gt=0, lt=1)
@@ -71,6 +74,8 @@ class CollectSpec(Spec):
     """Rows removed because they repeat dev or test: near repetitions too, exact ones alone, or none."""
     seed: Seed = 1
     """Seed by which questions and documents are drawn."""
+    extra: bool = Field(False, exclude_if=lambda extra: not extra)
+    """Takes part only in `tmkd run --all`, or where a row is named that reads it."""
 
     @model_validator(mode="after")
     def _has_pairs(self) -> Self:
@@ -97,6 +102,8 @@ class TaskSpec(Spec):
     counted."""
     conflicts: Literal["error", "drop"] = "error"
     """Treatment of a pair with two different labels."""
+    seeds: OwnSeeds = None
+    """Those of the recipe's students' seeds that rows have on this task. Without it: all."""
 
     @model_validator(mode="after")
     def _positive_is_a_label(self) -> Self:
@@ -141,6 +148,11 @@ class TeacherSpec(Spec):
     """Treatment of a pair that the file scores twice differently."""
     scores: tuple[Name, ...] | None = None
     """Stage-1 corpora it scores. Without it: all of its task; for a file of scores: none."""
+    first: int | None = Field(None, ge=1, exclude_if=lambda first: first is None)
+    """Pairs of each stage-1 corpus that it scores, the first ones; a stage's `gaps` decides on the others. Without it:
+    all."""
+    named: bool = Field(False, exclude_if=lambda named: not named)
+    """Teaches only in stages that name it: `all`, `best` and `each` leave it out, and so does the ensemble."""
     classes: dict[str, str] = Field(default_factory=dict)
     """Our class → the name that a ready-made model has for it, where they differ."""
     max_length: int = Field(128, ge=8)
@@ -203,6 +215,9 @@ class Recipe(Spec):
     """Export for serving. Without it: none."""
     serve: ServeSpec | None = None
     """Answers to questions by the exported student. Without it: none."""
+    fragments: str | None = None
+    """Folder of finished rows, such as `../results/NAME`, relative to the recipe: one that is not in the run folder is
+    not made again if this recipe made it, and `tmkd run` joins it. Without it: all rows are made."""
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
@@ -213,10 +228,14 @@ class Recipe(Spec):
         """The recipe's student as a row has it."""
         return self.rows[row].student.over(self.student)
 
-    def without_extras(self) -> Recipe:
-        """The recipe without the rows and teachers that only `tmkd run --all` makes."""
+    def without_extras(self, kept: Collection[str] = ()) -> Recipe:
+        """The recipe without the parts that only `tmkd run --all` makes; but with these rows, and what they read."""
         teachers = {name: teacher for name, teacher in self.teachers.items() if not teacher.extra}
-        rows = {name: row for name, row in self.rows.items() if not row.extra}
+        counted = {stage.steps_of for name in kept if name in self.rows for stage in self.rows[name].stages}
+        rows = {name: row for name, row in self.rows.items() if not row.extra or name in (*kept, *counted)}
         export = self.export.of_rows(rows) if self.export is not None else None
         serve = self.serve if export is not None else None
-        return self.model_copy(update={"teachers": teachers, "rows": rows, "export": export, "serve": serve})
+        read = {stage.corpus for row in rows.values() for stage in row.stages} | {serve.collect if serve else ""}
+        collect = {name: corpus for name, corpus in self.collect.items() if not corpus.extra or name in read}
+        update = {"collect": collect, "teachers": teachers, "rows": rows, "export": export, "serve": serve}
+        return self.model_copy(update=update)

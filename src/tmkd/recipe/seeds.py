@@ -17,6 +17,9 @@ OWN = 1  # teachers' seed with which each teacher has the seed of its entry
 _APART = 1000  # between a teacher's seeds for two teachers' seeds: teachers of other entries have other seeds then, too
 _SEEDS = 2**32
 
+# Students' seeds of a task or a row; left out of settings while there are none.
+OwnSeeds = Annotated[tuple[Seed, ...] | None, Field(min_length=1, exclude_if=lambda seeds: seeds is None)]
+
 
 class SeedsSpec(Spec):
     """Seeds of a run. A list alone stands for `{students: LIST}`."""

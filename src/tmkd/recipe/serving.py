@@ -1,12 +1,42 @@
-"""Part of a recipe on serving: questions answered offline, and those ranked on the fly (§1)."""
+"""Parts of a recipe on serving: the student that is exported, and the questions answered by it (§1)."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Container
+from typing import Literal, Self
 
 from pydantic import Field
 
-from tmkd.recipe.parts import Name, Probability, SourceSpec, Spec
+from tmkd.recipe.parts import Name, Probability, Sources, SourceSpec, Spec
+
+
+class ExportSpec(Spec):
+    """Export for serving: a row's student, with the first seed, of the first task it is trained on."""
+
+    row: Name = "tmkd"
+    """Row whose student becomes `runs/NAME/bundle`."""
+    pairs: int = Field(512, ge=1)
+    """Training pairs by which int8 is calibrated: the first of the task."""
+    checks: dict[Name, Sources] = Field({})
+    """Name → files of further pairs on which the graphs are compared with the student."""
+    force: bool = False
+    """Ships an int8 graph that differs too much from the student, with its report; else it is left out."""
+    compat: bool = False
+    """Also writes a one-logit BERT, for CrossEncoder and rerank servers."""
+    frontier: tuple[Name, ...] = ()
+    """Rows that `tmkd frontier` compares in accuracy, pairs/s and latency."""
+    budget_ms: float | None = Field(None, gt=0)
+    """Latency budget in ms: marks the best of those rows by dev that ranks ten passages in it in 99 of 100 cases."""
+
+    @property
+    def named(self) -> list[tuple[str, str]]:
+        """The rows it names, each with the key that names it."""
+        return [("export.row", self.row), *(("export.frontier", name) for name in self.frontier)]
+
+    def of_rows(self, rows: Container[str]) -> Self | None:
+        """The same for some of the rows: those of the frontier that are there, and nothing without its own row."""
+        frontier = tuple(name for name in self.frontier if name in rows)
+        return self.model_copy(update={"frontier": frontier}) if self.row in rows else None
 
 
 class PrecisionSpec(Spec):

@@ -15,6 +15,8 @@ _BESIDE_WEIGHTS: Mapping[str, Any] = {
     "extra": True,
     "force": True,
     "scores": True,
+    "first": True,
+    "named": True,
     "missing": True,
     "fit": {"checkpoint_steps", "tensorboard"},
 }
@@ -31,20 +33,22 @@ def settings_of(spec: TeacherSpec) -> dict[str, Any]:
 
 
 def score_by_network(teacher: Teacher, run: Run, corpus: str, folder: Path, digest: str) -> Facts:
-    """Score the shards of a corpus that have no logits of this teacher yet."""
+    """Score the pairs of a corpus that have no logits of this teacher yet, here or in another stage-1 corpus."""
     from tmkd.progress import progress
-    from tmkd.teachers.score import price_of_precision, remove_stale, score_shards, unscored
+    from tmkd.teachers.score import copy_scores, price_of_precision, remove_stale, score_shards, unscored
 
     pairs, hardware = run.corpus(corpus), run.hardware()
-    todo = unscored(pairs, folder, digest)
+    first = teacher.spec.first if corpus in run.recipe.collect else None
+    others = [run.soft_folder(other, teacher.name) for other in run.recipe.collect if other != corpus]
+    todo = copy_scores(pairs, unscored(pairs, folder, digest, first), folder, others, digest, first)
     facts: Facts = {"pairs": len(pairs), "scored_now": 0, "precision": hardware.precision}
     if todo:
         network = teacher.open(run, hardware)
         with progress(f"score {teacher.name} × {corpus}", "pairs") as report:
-            facts["scored_now"] = score_shards(network, pairs, todo, folder, digest, report)
+            facts["scored_now"] = score_shards(network, pairs, todo, folder, digest, report, first)
         facts |= price_of_precision(network, pairs)
     remove_stale(folder, pairs, digest)
-    return facts
+    return facts | ({"missing": len(pairs) - first} if first is not None and first < len(pairs) else {})
 
 
 def scoring_by_network(run: Run, pretrained: str, pairs: int) -> Estimate:

@@ -18,12 +18,28 @@ COMPARED = 128  # pairs scored in fp32 too, to measure the cost of a lower preci
 
 
 def score_shard(
-    teacher: Network, corpus: Corpus, index: int, path: Path, teacher_digest: str, done: Callable[[int], None]
+    teacher: Network, corpus: Corpus, index: int, pairs: int, path: Path, digest: str, done: Callable[[int], None]
 ) -> None:
-    """Score one shard: logits float32 (pairs, classes) in raw logits, a function of teacher and shard alone."""
-    table = corpus.shard(index)
-    logits = teacher.logits(table["question"].to_pylist(), table["passage"].to_pylist(), done)
-    write_shard(path, logits, teacher_digest, corpus.shards[index].digest)
+    """Score the first `pairs` of one shard: raw logits, float32 (rows, classes); the other rows are NaN.
+
+    They are a function of teacher and shard alone; `digest` is the teacher's.
+    """
+    shard = corpus.shards[index]
+    table = corpus.shard(index).slice(0, pairs)
+    logits = np.full((shard.rows, len(corpus.labels.names)), np.nan, dtype=np.float32)
+    if pairs:
+        logits[:pairs] = teacher.logits(table["question"].to_pylist(), table["passage"].to_pylist(), done)
+    write_shard(path, logits, digest, shard.digest, missing=shard.rows - pairs)
+
+
+def _wanted(corpus: Corpus, first: int | None) -> list[int]:
+    """Pairs of each shard that are scored where a teacher scores the `first` pairs of a corpus; None: all."""
+    left = len(corpus) if first is None else first
+    found = []
+    for shard in corpus.shards:
+        found.append(min(shard.rows, left))
+        left -= found[-1]
+    return found
 
 
 def score_shards(
@@ -33,12 +49,14 @@ def score_shards(
     folder: Path,
     teacher_digest: str,
     report: Callable[[int, int], None],
+    first: int | None = None,
 ) -> int:
-    """Score these shards of a corpus, one file each; returns the pairs in them.
+    """Score these shards of a corpus, one file each, as far as they are among its `first` pairs; returns their number.
 
     `report` is called with the pairs done and the pairs in all.
     """
-    total, done = sum(corpus.shards[index].rows for index in todo), 0
+    wanted = _wanted(corpus, first)
+    total, done = sum(wanted[index] for index in todo), 0
 
     def count(batch: int) -> None:
         nonlocal done
@@ -47,7 +65,7 @@ def score_shards(
 
     for index in todo:
         path = shard_path(folder, teacher_digest, corpus.shards[index].digest)
-        score_shard(teacher, corpus, index, path, teacher_digest, count)
+        score_shard(teacher, corpus, index, wanted[index], path, teacher_digest, count)
     return total
 
 
@@ -71,26 +89,44 @@ def price_of_precision(teacher: Network, corpus: Corpus) -> dict[str, float]:
     return {f"{teacher.hardware.precision}_{name}": value for name, value in differences.items() if not np.isnan(value)}
 
 
-def unscored(corpus: Corpus, folder: Path, teacher_digest: str) -> list[int]:
-    """The shards this teacher has not scored yet, or whose stored logits are damaged."""
-    classes = len(corpus.labels.names)
+def unscored(corpus: Corpus, folder: Path, teacher_digest: str, first: int | None = None) -> list[int]:
+    """The shards this teacher has not scored yet, as far as they are among the `first` pairs; damaged files count."""
+    wanted = _wanted(corpus, first)
     return [
-        index
-        for index, shard in enumerate(corpus.shards)
-        if not _readable(
-            shard_path(folder, teacher_digest, shard.digest), teacher_digest, shard.digest, shard.rows, classes
-        )
+        index for index, pairs in enumerate(wanted) if _stored(corpus, index, pairs, folder, teacher_digest) is None
     ]
 
 
-def _readable(path: Path, teacher_digest: str, shard_digest: str, rows: int, classes: int) -> bool:
-    if not path.is_file():
-        return False
+def copy_scores(
+    corpus: Corpus, todo: Sequence[int], folder: Path, others: Sequence[Path], teacher_digest: str, first: int | None
+) -> list[int]:
+    """Copy the logits of shards that this teacher has scored in another corpus too; returns those still to be scored.
+
+    `others` are the folders of its logits of other corpora: the smaller of two corpora may be a part of the larger one.
+    """
+    left, wanted = [], _wanted(corpus, first)
+    for index in todo:
+        stored = (_stored(corpus, index, wanted[index], other, teacher_digest) for other in others)
+        found = next((logits for logits in stored if logits is not None), None)
+        if found is None:
+            left.append(index)
+        else:
+            digest = corpus.shards[index].digest
+            path = shard_path(folder, teacher_digest, digest)
+            write_shard(path, found, teacher_digest, digest, missing=len(found) - wanted[index])
+    return left
+
+
+def _stored(corpus: Corpus, index: int, pairs: int, folder: Path, teacher_digest: str) -> np.ndarray | None:
+    """Logits of a shard in a folder, float32 (rows, classes), if its first `pairs` are scored and no others."""
+    shard = corpus.shards[index]
+    path = shard_path(folder, teacher_digest, shard.digest)
     try:
-        read_shard(path, teacher_digest, shard_digest, rows, classes)
+        logits = read_shard(path, teacher_digest, shard.digest, shard.rows, len(corpus.labels.names))
     except TmkdError:
-        return False
-    return True
+        return None
+    scored = np.isfinite(logits).all(axis=1)
+    return logits if scored[:pairs].all() and not scored[pairs:].any() else None
 
 
 def remove_stale(folder: Path, corpus: Corpus, teacher_digest: str) -> None:

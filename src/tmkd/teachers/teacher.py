@@ -32,6 +32,9 @@ class Run(Protocol):
     def teacher_folder(self, teacher: str) -> Path:
         """Folder of a teacher's artifact."""
 
+    def soft_folder(self, corpus: str, teacher: str) -> Path:
+        """Folder of a teacher's logits for a corpus."""
+
     def corpus_artifact(self, corpus: str) -> Path:
         """Artifact that a corpus belongs to."""
 

@@ -10,9 +10,10 @@ from typing import Any
 from tmkd.machine import cores
 from tmkd.pretrained.find import model_config
 
-# Pairs/s of a 12-layer, 768-wide encoder on one modern core at 64 token ids; other models are scaled from it.
-_TRAINED_PER_CORE = 1.1
-_SCORED_PER_CORE = 5.0
+# Pairs/s of a 12-layer, 768-wide encoder on one core at 64 token ids in bf16; other models are scaled from it. Measured
+# on 2 cores (docs/log.md): 65 and 300 with 6 layers of width 384, 100 trained with 3.
+_TRAINED_PER_CORE = 3.3
+_SCORED_PER_CORE = 15.0
 _BASE_WORK = 12 * 768 * 768
 
 Sizes = Mapping[str, int]  # corpus → its pairs
