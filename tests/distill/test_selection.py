@@ -54,7 +54,8 @@ def test_a_row_brings_its_teachers_and_its_corpora(
 ) -> None:
     found = select(recipe(), rows, tasks)
     assert {(one.row, one.task) for one in found.rows} == placed
-    assert (found.teachers, found.collected) == (teachers, collected)
+    assert found.teachers == teachers
+    assert found.collected == collected
 
 
 @pytest.mark.parametrize(

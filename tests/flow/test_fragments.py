@@ -144,7 +144,7 @@ def test_another_machine_imports_the_teachers_and_both_are_joined(
 def test_a_part_of_the_run_leaves_a_teachers_fragment_whole(finished: World) -> None:
     whole = tiny.opened(finished)
     run = RunFolder(whole.asked, whole.recipe_base, whole.folder, select(whole.asked, ["mkd"], []))
-    path = results_folder(run) / "teachers" / "t1.npz"
+    path = results_folder(run.folder) / "teachers" / "t1.npz"
     before = path.read_bytes()
     scored = [run.soft_folder(f"toy/{split}", "t1") for split in ("dev", "train")]
     for folder in scored:

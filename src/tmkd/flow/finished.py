@@ -36,7 +36,7 @@ def left_to_make(run: RunFolder) -> Selection | None:
         return None
     teachers = [name for name in run.asked.teachers if run.only is None or name in run.only.teachers]
     beside = [name for name in teachers if not _is_finished(run, name, finished)]
-    commit = commit_of(run.recipe_base, results_folder(run))
+    commit = commit_of(run.recipe_base, results_folder(run.folder))
     other = next((one.origin.commit for one in finished.values() if one.origin.commit != commit), None)
     if other is not None and (rows or beside):
         raise TmkdError(
@@ -50,7 +50,7 @@ def join_finished(run: RunFolder) -> Report:
     """Join the fragments of this run with those of the recipe's folder; of a row in both this run's is taken."""
     from tmkd.flow.join import join_rows, read_rows
 
-    own, kept = results_folder(run), _folder(run)
+    own, kept = results_folder(run.folder), _folder(run)
     here = [*read_rows(own)] if (own / ROWS).is_dir() else []
     known = {_key(one.row) for one in here}
     return join_rows([*here, *(one for one in read_rows(kept) if _key(one.row) not in known)])
