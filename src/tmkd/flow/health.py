@@ -46,16 +46,24 @@ def drawn_poolers(run: RunFolder) -> Iterator[str]:
 
 
 def seen_lines(run: RunFolder) -> Iterator[str]:
-    """One line per pretrained model that has seen the source of a task or a test set: what starts from it."""
+    """One line per pretrained model that has seen the source of a task or a test set: what it takes part in.
+
+    Raises: NotYet when a row's best teacher is not known.
+    """
     for model, entry in run.recipe.pretrained.items():
+        if not entry.seen:
+            continue
         teachers = [name for name, one in run.teachers.items() if one.pretrained == model]
-        rows = [name for name in run.recipe.rows if run.recipe.student_of(name).base == model]
-        starting = ", ".join(
-            f"{kind} {', '.join(names)}" for kind, names in (("teachers", teachers), ("rows", rows)) if names
-        )
-        if entry.seen and starting:
-            sets = ", ".join(entry.seen)
-            yield f"{model} was trained on the source of {sets}: so was what starts from it ({starting})"
+        taught = {
+            row
+            for row, task, seed in run.placed_rows()
+            for _, chain in run.row_students(row, task, seed)
+            if any({*planned.teachers} & {*teachers} for planned in chain)
+        }
+        rows = [name for name in run.recipe.rows if name in taught or run.recipe.student_of(name).base == model]
+        if teachers or rows:
+            named = (f"{kind} {', '.join(names)}" for kind, names in (("teachers", teachers), ("rows", rows)) if names)
+            yield f"{model} was trained on the source of {', '.join(entry.seen)}; it takes part in {'; '.join(named)}"
 
 
 def with_loss_sign(facts: dict[str, Any]) -> dict[str, Any]:
