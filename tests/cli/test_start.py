@@ -47,7 +47,8 @@ def test_words_of_texts_are_those_that_stand_in_them_most_often(tmp_path: Path, 
         "moon", "comet",
     ]  # fmt: skip
     (tmp_path / "empty.tsv").write_text("question\tpassage\n")
-    assert tmkd("words", vectors, tmp_path / "new", "--texts", tmp_path / "empty.tsv").code in (1, 2)
+    said = tmkd("words", vectors, tmp_path / "new", "--texts", tmp_path / "empty.tsv")
+    assert (said.code, said.err) == (1, f"error: {tmp_path / 'empty.tsv'}: empty, it has no rows\n")
     said = tmkd("words", vectors, tmp_path / "new", "--texts", tmp_path / "none.tsv")
     assert (said.code, said.out) == (1, "")
     assert "none.tsv" in said.err

@@ -19,11 +19,13 @@ def test_a_folder_that_exists_and_vectors_of_no_usable_word_are_refused(tmp_path
     (tmp_path / "none.txt").write_text("a-b 1 2\nc/d 3 4\n")
     with pytest.raises(TmkdError, match="none of its words can be used"):
         write_start(tmp_path / "none.txt", tmp_path / "new", 10, 2, 1)
+    with pytest.raises(TmkdError, match="none of its words can be used"):
+        write_start(tmp_path / "v.txt", tmp_path / "new", 10, 2, 1, vocabulary=[])
 
 
 def test_words_are_lower_case_and_of_two_spellings_the_lower_one_counts(tmp_path: Path) -> None:
-    (tmp_path / "v.txt").write_text("Moon 1 2\nmoon 3 4\nMOON 7 8\nSun 5 6\nSUN 9 9\n")
-    assert write_start(tmp_path / "v.txt", tmp_path / "start", 5, 1, seed=1) == (2, 2)
+    (tmp_path / "v.txt").write_text("Moon 1 2\nmoon 3 4\nMOON 7 8\nSun 5 6\nSUN 9 9\nmoon 0 0\n")
+    assert write_start(tmp_path / "v.txt", tmp_path / "start", 6, 1, seed=1) == (2, 2)
     body = BiLSTM.from_pretrained(tmp_path / "start")
     assert body.embeddings.weight[4:].tolist() == [[3.0, 4.0], [5.0, 6.0]]
     assert body.embeddings.weight[:2].tolist() == [[0.0, 0.0], [4.0, 5.0]]

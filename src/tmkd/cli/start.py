@@ -47,9 +47,7 @@ def words(
     sources = [read_source_spec("--texts", argument("--texts", text)) for text in texts or ()]
     tables = [read_columns(source, Path(), ()).select(["question", "passage"]) for source in sources]
     read = (text for table in tables for column in table.columns for text in column.to_pylist())
-    vocabulary = frequent_words(read, most)
-    if sources and not vocabulary:
-        raise UsageError("--texts: no words in these files")
+    vocabulary = frequent_words(read, most) if sources else None
     known, found = write_start(vectors, folder, most, layers, seed, vocabulary)
     drawn = f", {known - found:,} of them without a vector" if vocabulary else ""
     err.print(f"wrote {folder}: {known:,} words{drawn}", highlight=False, markup=False, soft_wrap=True)

@@ -20,7 +20,7 @@ from tmkd.store import json_bytes, write_atomic
 
 
 def write_start(
-    vectors: Path, folder: Path, most: int, layers: int, seed: int, vocabulary: Sequence[str] = ()
+    vectors: Path, folder: Path, most: int, layers: int, seed: int, vocabulary: Sequence[str] | None = None
 ) -> tuple[int, int]:
     """Write a Bi-LSTM of `layers` with these word vectors and random LSTMs; returns how many words it has and
     how many of them have a vector.
@@ -34,26 +34,27 @@ def write_start(
     """
     if folder.exists():
         raise TmkdError(f"{folder} exists already; name a new folder")
-    if not vocabulary and is_spacys(vectors):
+    if vocabulary is None and is_spacys(vectors):
         raise TmkdError(
             f"{vectors}: spaCy's words are in no order of frequency; take those of your texts: --texts FILE"
         )
-    wanted, found, split = {*vocabulary}, dict[str, Vector](), _splitter()
-    for spelling, vector in itertools.islice(read_vectors(vectors), None if vocabulary else most):
+    wanted, split = {*(vocabulary or ())}, _splitter()
+    found, exact = dict[str, Vector](), dict[str, Vector]()
+    for spelling, vector in itertools.islice(read_vectors(vectors), most if vocabulary is None else None):
         parts = split(spelling)
-        if len(parts) == 1 and (not vocabulary or parts[0] in wanted):  # a word that is split is never looked up
+        if len(parts) == 1 and (vocabulary is None or parts[0] in wanted):  # a word that is split is never looked up
+            found.setdefault(parts[0], vector)
             if parts[0] == spelling:
-                found[spelling] = vector
-            else:
-                found.setdefault(parts[0], vector)
+                exact.setdefault(spelling, vector)
+    found |= exact
     if not found:
         raise TmkdError(f"{vectors}: none of its words can be used")
     table = np.stack(list(found.values()))
-    if vocabulary:
+    if vocabulary is not None:
         drawn = np.random.default_rng(seed).standard_normal((len(vocabulary), table.shape[1]), np.float32)
         drawn = drawn * table.std(axis=0) + table.mean(axis=0)
         table = np.stack([found.get(word, own) for word, own in zip(vocabulary, drawn, strict=True)])
-    words = (*SPECIALS, *(vocabulary or found))
+    words = (*SPECIALS, *(found if vocabulary is None else vocabulary))
     with torch.random.fork_rng(), quiet():
         torch.manual_seed(seed)
         model = BiLSTM(BiLSTMConfig(vocab_size=len(words), embedding_size=table.shape[1], num_hidden_layers=layers))
