@@ -58,6 +58,15 @@ def test_an_extra_row_that_is_named_is_there_with_the_row_that_it_counts(world: 
     assert {"mkd", "long"} <= {*run.recipe.rows}
 
 
+def test_an_extra_teacher_is_there_where_a_row_that_is_asked_for_names_it(world: World) -> None:
+    tiny.change(world.recipe, "teachers.t2.extra", True)
+    tiny.change(world.recipe, "teachers.t2.named", True)
+    tiny.change(world.recipe, "rows.both", {"extra": True, "stages": [{"use": "finetune", "teachers": ["t1", "t2"]}]})
+    parts = (Part(), Part(rows=("both",)), Part(rows=("mkd",)))
+    runs = [open_run(world.recipe, None, world.runs, part) for part in parts]
+    assert [{*run.teachers} for run in runs] == [{"t1", "judge"}, {"t1", "t2"}, {"t1"}]
+
+
 def test_rows_and_tasks_narrow_the_steps_to_what_they_need(world: World, tmkd: Call) -> None:
     tiny.change(world.recipe, "tasks.other", {"train": "train.tsv", "dev": "dev.tsv", "tests": {"test": "test.tsv"}})
     tiny.change(world.recipe, "teachers.o1", {"task": "other", "base": "bert", "fit": tiny.FIT})

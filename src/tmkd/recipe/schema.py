@@ -230,9 +230,14 @@ class Recipe(Spec):
 
     def without_extras(self, kept: Collection[str] = ()) -> Recipe:
         """The recipe without the parts that only `tmkd run --all` makes; but with these rows, and what they read."""
-        teachers = {name: teacher for name, teacher in self.teachers.items() if not teacher.extra}
         counted = {stage.steps_of for name in kept if name in self.rows for stage in self.rows[name].stages}
         rows = {name: row for name, row in self.rows.items() if not row.extra or name in (*kept, *counted)}
+        taught = {name for row in rows.values() for stage in row.stages for name in stage.teachers}
+        teachers = {
+            name: teacher
+            for name, teacher in self.teachers.items()
+            if not teacher.extra or (teacher.named and name in taught)  # it changes no other row's teachers
+        }
         export = self.export.of_rows(rows) if self.export is not None else None
         serve = self.serve if export is not None else None
         read = {stage.corpus for row in rows.values() for stage in row.stages} | {serve.collect if serve else ""}
