@@ -215,7 +215,10 @@ def test_a_torn_file_is_an_error(tmp_path: Path, content: bytes, said: str) -> N
         ({"layout": "hofstaetter"}, "texts .* go together; give both or none"),
         ({"texts": {"questions": "q", "passages": "p"}}, "texts .* go together; give both or none"),
         ({"layout": "triples", "columns": {"question": "q"}}, "layout triples has its own columns"),
-        ({"layout": "triples", "votes": {}}, "layout triples has its own columns; take columns, where and votes out"),
+        (
+            {"layout": "triples", "votes": {}},
+            "layout triples has its own columns; take columns, where, sample and votes out",
+        ),
         ({"votes": {}, "threshold": 0.5}, "votes are no scores"),
         ({"votes": {"at_least": 4}}, "at_least is 4, which 3 votes never reach; set fewest: 4"),
         ({"layout": "gpl"}, "'rows', 'hofstaetter', 'triples', 'flagembedding' or 'tevatron'"),
