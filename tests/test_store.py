@@ -15,6 +15,7 @@ from tmkd.store import (
     MANIFEST,
     Manifest,
     State,
+    count_of,
     digest_bytes,
     digest_file,
     digest_json,
@@ -168,3 +169,14 @@ def test_a_manifest_with_a_field_of_another_kind_is_refused(tmp_path: Path, key:
     path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
     with pytest.raises(TmkdError, match=r"manifest\.json: not a manifest .*; remove .* and run again"):
         read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("value", [None, "3", -1, 1.5, []])
+def test_a_fact_that_is_no_count_is_refused(tmp_path: Path, value: object) -> None:
+    with pytest.raises(TmkdError, match=f"{MANIFEST}: 'missing' is no count; remove {tmp_path}"):
+        count_of(tmp_path, Manifest("score", {}, {}, {}, {"missing": value}), "missing")
+
+
+def test_a_count_is_read_and_0_where_it_is_not_told(tmp_path: Path) -> None:
+    manifest = Manifest("score", {}, {}, {}, {"pairs": 7})
+    assert (count_of(tmp_path, manifest, "pairs"), count_of(tmp_path, manifest, "missing")) == (7, 0)

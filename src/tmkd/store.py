@@ -204,6 +204,14 @@ def sealed(folder: Path) -> Manifest:
     return manifest
 
 
+def count_of(folder: Path, manifest: Manifest, fact: str) -> int:
+    """Count among the facts of an artifact, 0 where its manifest has none.  Raises: TmkdError when it is no count."""
+    found = manifest.facts.get(fact, 0)
+    if not isinstance(found, int) or found < 0:
+        raise TmkdError(f"{folder / MANIFEST}: '{fact}' is no count; remove {folder} and run again")
+    return found
+
+
 def verify(folder: Path) -> Manifest:
     """Check every file of a sealed artifact against its manifest before it is used.
 

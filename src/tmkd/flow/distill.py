@@ -14,7 +14,7 @@ from tmkd.flow.run_folder import NotYet, RunFolder
 from tmkd.flow.step import Step, never_made
 from tmkd.recipe.parts import StudentSpec
 from tmkd.recipe.seeds import seeded
-from tmkd.store import digest_json, read_manifest
+from tmkd.store import count_of, digest_json, read_manifest
 from tmkd.train.estimate import Estimate, Sizes, training_seconds, weight_bytes
 
 _TOKENISED_PER_SECOND = 10_000
@@ -51,10 +51,14 @@ def distill_steps(run: RunFolder, row: str, task: str, seed: int) -> Iterator[St
 
 def _refuse_gaps(run: RunFolder, row: str, planned: PlannedStage) -> None:
     """Check the scores of a stage's teachers that are there."""
-    scored = {name: read_manifest(run.soft_folder(planned.corpus, name)) for name in planned.teachers}
-    facts = {name: manifest.facts for name, manifest in scored.items() if manifest is not None}
-    pairs = max((found["pairs"] for found in facts.values()), default=0)
-    refuse_gaps(row, planned, {name: found.get("missing", 0) for name, found in facts.items()}, pairs)
+    pairs, missing = 0, {}
+    for name in planned.teachers:
+        folder = run.soft_folder(planned.corpus, name)
+        manifest = read_manifest(folder)
+        if manifest is not None:
+            pairs = max(pairs, count_of(folder, manifest, "pairs"))
+            missing[name] = count_of(folder, manifest, "missing")
+    refuse_gaps(row, planned, missing, pairs)
 
 
 def _start(run: RunFolder, first: PlannedStage) -> Path:
