@@ -19,6 +19,7 @@ import tiny
 from finished_steps import snapshot, states, steps_made
 from tiny import Call, World
 from tmkd.errors import TmkdError
+from tmkd.flow.plan import steps
 from tmkd.store import read_manifest
 
 
@@ -94,9 +95,8 @@ def test_a_fresh_process_for_every_step_ends_with_the_same_report(
     words: list[str | Path] = [sys.executable, tmp_path / "tmkd", "run", world.recipe, "--runs", world.runs]
     done = subprocess.run(words, env=tiny.environment(), capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
-    made = done.stderr.count("  done in ")
-    assert made > 30
-    assert f"{made} steps done now, 0 were done already" in done.stderr
+    planned = len([*steps(tiny.opened(world))])
+    assert f"{planned} steps done now, 0 were done already" in done.stderr
     assert tiny.comparable(world.run / "report.json") == tiny.comparable(finished_world.run / "report.json")
 
 

@@ -81,12 +81,14 @@ def odd_value(value: object, draw: random.Random) -> object:
 
 
 def is_json(path: Path, data: bytes) -> bool:
-    """Whether a file named so holds JSON: some hold lines of digests."""
+    """Whether a file with the name of one holds JSON: the seal of a word index holds lines of digests."""
+    if path.suffix != ".json":
+        return False
     try:
         json.loads(data)
     except ValueError:
         return False
-    return path.suffix == ".json"
+    return True
 
 
 def change(path: Path, draw: random.Random) -> None:

@@ -136,8 +136,6 @@ def distill(
 
 
 app.command()(evaluate)
-
-
 app.command()(export)
 app.command()(frontier)
 
