@@ -21,7 +21,7 @@ test: .venv/ready
 	$(BIN)/python -m pytest
 
 # Of the tests that make test leaves out, none is skipped here because a program or package is absent.
-test-all: .venv/ready .venv/browser client-environments
+test-all: .venv/browser .venv/bench client-environments
 	$(BIN)/python -m pytest -m "" --absent-fails
 
 # The page in Chromium, which is taken from PATH: apt-get install chromium, or your system's word for that.
@@ -65,6 +65,10 @@ docs: .venv/ready
 
 .venv/browser: .venv/ready
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.[browser]'
+	touch $@
+
+.venv/bench: .venv/ready
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.[bench]'
 	touch $@
 
 clean:

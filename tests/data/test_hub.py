@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -145,8 +145,10 @@ def test_without_the_package_its_extra_is_named(tmp_path: Path, monkeypatch: pyt
         source_path(source(), tmp_path)
 
 
-def test_the_package_itself_reads_a_local_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    datasets = pytest.importorskip("datasets")
+def test_the_package_itself_reads_a_local_folder(
+    package: Callable[[str, str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = package("datasets", "hub")
     folder = tmp_path / "set"
     folder.mkdir()
     labels = datasets.ClassLabel(names=["entailment", "not_entailment"])
@@ -162,8 +164,10 @@ def test_the_package_itself_reads_a_local_folder(tmp_path: Path, monkeypatch: py
         source_path(source(hub={**RTE, "split": "test"}), tmp_path / "data")
 
 
-def test_classes_of_a_file_that_is_no_parquet_are_read_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    datasets = pytest.importorskip("datasets")
+def test_classes_of_a_file_that_is_no_parquet_are_read_too(
+    package: Callable[[str, str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = package("datasets", "hub")
     folder = tmp_path / "set"
     folder.mkdir()
     lines = [{"sentence1": first, "sentence2": second, "label": label} for first, second, label in ROWS]

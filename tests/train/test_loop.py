@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -443,8 +443,10 @@ def test_only_torchs_failed_writes_become_an_error_of_the_disk(
     assert ("a checkpoint cannot be written" in str(found.value)) is (kind is TmkdError)
 
 
-def test_tensorboard_curves_lie_beside_the_work_folder(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
+def test_tensorboard_curves_lie_beside_the_work_folder(
+    package: Callable[[str, str], ModuleType], tmp_path: Path
+) -> None:
+    package("tensorboard", "tensorboard")
     train(student(1), tmp_path / "work", settings=SETTINGS.model_copy(update={"tensorboard": True}))
     assert list((tmp_path / ".tensorboard").glob("events*"))
 
