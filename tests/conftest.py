@@ -42,7 +42,7 @@ def absent(request: pytest.FixtureRequest) -> Callable[[str], NoReturn]:
 
 
 @pytest.fixture(scope="session")
-def package(absent: Callable[[str], NoReturn]) -> Callable[[str, str], ModuleType]:
+def optional(absent: Callable[[str], NoReturn]) -> Callable[[str, str], ModuleType]:
     """Import a package that belongs to an extra of ours; where it is not installed, the test is skipped or fails."""
 
     def find(name: str, extra: str) -> ModuleType:

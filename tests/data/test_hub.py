@@ -146,9 +146,9 @@ def test_without_the_package_its_extra_is_named(tmp_path: Path, monkeypatch: pyt
 
 
 def test_the_package_itself_reads_a_local_folder(
-    package: Callable[[str, str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    optional: Callable[[str, str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    datasets = package("datasets", "hub")
+    datasets = optional("datasets", "hub")
     folder = tmp_path / "set"
     folder.mkdir()
     labels = datasets.ClassLabel(names=["entailment", "not_entailment"])
@@ -165,9 +165,9 @@ def test_the_package_itself_reads_a_local_folder(
 
 
 def test_classes_of_a_file_that_is_no_parquet_are_read_too(
-    package: Callable[[str, str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    optional: Callable[[str, str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    datasets = package("datasets", "hub")
+    datasets = optional("datasets", "hub")
     folder = tmp_path / "set"
     folder.mkdir()
     lines = [{"sentence1": first, "sentence2": second, "label": label} for first, second, label in ROWS]

@@ -444,9 +444,9 @@ def test_only_torchs_failed_writes_become_an_error_of_the_disk(
 
 
 def test_tensorboard_curves_lie_beside_the_work_folder(
-    package: Callable[[str, str], ModuleType], tmp_path: Path
+    optional: Callable[[str, str], ModuleType], tmp_path: Path
 ) -> None:
-    package("tensorboard", "tensorboard")
+    optional("tensorboard", "tensorboard")
     train(student(1), tmp_path / "work", settings=SETTINGS.model_copy(update={"tensorboard": True}))
     assert list((tmp_path / ".tensorboard").glob("events*"))
 
