@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from tmkd.bundle.fair_queue import MOST_PAIRS
 from tmkd.data.tokens import TokenIds
-from tmkd.errors import TmkdError, first_line, optional_import
+from tmkd.errors import TmkdError, first_line
+from tmkd.onnx_runtime import onnx_runtime
 
 TOKEN_BUDGET = 512  # padded ids a batch: the activations between two layers then fit a core's cache
 # Fusions of onnxruntime that are slower than the operators they replace (docs/speed.md).
@@ -23,8 +24,7 @@ class Session:
     """
 
     def __init__(self, graph: bytes, name: str | Path, pad_id: int) -> None:
-        with optional_import("a bundle needs", "onnxruntime"):
-            import onnxruntime
+        onnxruntime = onnx_runtime("a bundle needs")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # the calling thread computes: no core waits for another within a layer
         options.inter_op_num_threads = 1

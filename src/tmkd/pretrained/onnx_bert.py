@@ -13,6 +13,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from tmkd.errors import TmkdError, first_line, optional_import
+from tmkd.onnx_runtime import onnx_runtime
 from tmkd.pretrained.package_files import PackageFile, require_bounded
 from tmkd.store import digest_bytes, json_bytes
 
@@ -103,9 +104,9 @@ def _config(subject: str, weights: Mapping[str, np.ndarray], lender: Path) -> di
 def _compare(subject: str, model: bytes, weights: Weights, config: dict[str, Any]) -> None:
     """Run the ONNX file and a BertModel of the weights on made-up ids.  Raises: TmkdError when they differ."""
     with optional_import(f"{subject}: an ONNX file needs", "onnx"):  # its extra brings all of these
-        import onnxruntime
         import torch
         from transformers import BertConfig, BertModel
+    onnxruntime = onnx_runtime(f"{subject}: an ONNX file needs")
     draw = np.random.default_rng(1)
     length = min(32, config["max_position_embeddings"])
     ids = draw.integers(0, config["vocab_size"], (3, length))
