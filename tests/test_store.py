@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,19 @@ def test_a_manifest_lists_the_files_but_neither_itself_nor_scratch(tmp_path: Pat
     assert manifest is not None
     assert manifest.files == {"a.txt": ABC, "deep/b.txt": digest_bytes(b"b")}
     assert manifest.seconds == 1.2
+
+
+def test_all_files_may_be_read_by_whom_a_new_file_may_be_read(tmp_path: Path) -> None:
+    (tmp_path / "new").touch()
+    usual = stat.S_IMODE((tmp_path / "new").stat().st_mode)
+    (tmp_path / "made" / ".words").mkdir(parents=True)
+    kept = [tmp_path / "made" / name for name in ("weights", ".words/meta.json", "program")]
+    for path, mode in zip(kept, (0o600, 0o600, 0o755), strict=True):
+        path.touch()
+        path.chmod(mode)
+    artifact(tmp_path / "made")
+    assert [stat.S_IMODE(path.stat().st_mode) for path in kept] == [usual, usual, 0o755 | usual]
+    assert not list(tmp_path.rglob(".new"))
 
 
 def test_the_digest_is_of_content_and_makers_not_of_time(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -111,6 +112,18 @@ def _content(folder: Path) -> dict[str, str]:
     }
 
 
+def _open_to_readers(folder: Path) -> None:
+    """Add the permissions of a newly written file to those of all files below a folder, the hidden ones too."""
+    new = folder / ".new"
+    new.touch()
+    usual = stat.S_IMODE(new.stat().st_mode)
+    new.unlink()
+    for path in folder.rglob("*"):
+        mode = stat.S_IMODE(path.lstat().st_mode)
+        if path.is_file() and not path.is_symlink() and mode | usual != mode:
+            path.chmod(mode | usual)
+
+
 def versions() -> dict[str, str]:
     """Installed versions of tmkd and the libraries on which an artifact's numbers depend, those that there are."""
     found = {}
@@ -128,8 +141,13 @@ def write_manifest(
     facts: Mapping[str, Any],
     seconds: float,
 ) -> Manifest:
-    """Seal an artifact: digest its files and write `manifest.json`, last and atomically."""
+    """Seal an artifact: digest its files and write `manifest.json`, last and atomically.
+
+    Each file may be read by all who may read a new file of this process: some libraries leave theirs to the owner
+    alone, and a server is another user.
+    """
     content = _content(folder)
+    _open_to_readers(folder)
     manifest = Manifest(step, dict(inputs), dict(settings), content, dict(facts), round(seconds, 1), versions())
     write_atomic(folder / MANIFEST, json_bytes(asdict(manifest)))
     return manifest
