@@ -4,7 +4,7 @@ PYTHON ?= python3
 PIP_ARGS ?=
 BIN := .venv/bin
 
-.PHONY: demo demo-all serve test test-all test-browser test-clients client-environments mutants check check-kernel docs clean
+.PHONY: demo demo-all serve test test-all test-browser test-clients client-environments mutants check check-kernel audit docs clean
 
 demo: .venv/ready
 	$(BIN)/tmkd run recipes/demo.yaml
@@ -50,6 +50,10 @@ check: .venv/ready
 check-kernel: .venv/ready
 	$(BIN)/python -m pytest -rs tests/kernel
 
+# Known weaknesses of the pinned packages, which it asks PyPI for; one that PyPI does not know is a failure too.
+audit: .audit/ready
+	.audit/bin/pip-audit --strict --no-deps --disable-pip -r constraints.txt
+
 docs: .venv/ready
 	$(BIN)/python docs/make_cli.py
 	$(BIN)/python docs/make_recipe.py
@@ -71,5 +75,10 @@ docs: .venv/ready
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.[bench]'
 	touch $@
 
+.audit/ready:
+	$(PYTHON) -m venv .audit
+	.audit/bin/python -m pip install --quiet pip-audit==2.10.1
+	touch $@
+
 clean:
-	rm -rf .venv .clients build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .audit .clients build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
