@@ -17,7 +17,8 @@ from statistics import median
 import pyarrow as pa
 
 from tmkd.bundle import Ranker
-from tmkd.machine import cores, machine_line
+from tmkd.engines.local import LocalEngine
+from tmkd.machine import machine_line
 from tmkd.search.candidates import candidates
 from tmkd.search.index import STOP_WORDS, TantivyIndex
 from tmkd.serve.precompute import Answering, precompute
@@ -75,7 +76,7 @@ def _precomputed(answering: Answering, asked: list[str]) -> tuple[int, float]:
     table = pa.table({"group": asked, "question": asked})
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        facts = precompute(answering, table, Path(folder), lambda done, total: None, cores())
+        facts = precompute(answering, table, Path(folder), lambda done, total: None, LocalEngine())
         seconds = time.perf_counter() - start
     pairs = facts["scored_pairs"]
     assert isinstance(pairs, int)

@@ -11,6 +11,7 @@ import yaml
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 
+from tmkd.recipe.engine import EngineSpec
 from tmkd.recipe.fit import FitSpec
 from tmkd.recipe.parts import (
     EvaluateSpec,
@@ -54,6 +55,7 @@ of [every_field.yaml](every_field.yaml), in which each field occurs.
 SECTIONS: tuple[tuple[str, type[Spec], tuple[str, ...]], ...] = (
     ("Top level", Recipe, ("name", "data", "device", "precision", "fragments")),
     ("seeds", SeedsSpec, ("seeds",)),
+    ("engine", EngineSpec, ("engine",)),
     ("pretrained", PretrainedSpec, ("pretrained",)),
     ("tasks", TaskSpec, ("tasks",)),
     ("collect", CollectSpec, ("collect",)),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from tmkd.errors import EXTRA_OF, TmkdError, UsageError, did_you_mean, first_line, optional_import
+from tmkd.errors import EXTRA_OF, TmkdError, UsageError, did_you_mean, disk_is_full, first_line, optional_import
 
 
 def test_a_near_miss_or_all_there_are() -> None:
@@ -24,6 +25,13 @@ def test_a_failure_exits_with_1_and_a_wrong_use_with_2() -> None:
 def test_a_reason_is_one_line() -> None:
     assert first_line(ValueError("\nthis\nthat")) == "this"
     assert first_line(ValueError(" ")) == "ValueError"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_full_disk_is_known_by_its_number_and_by_words(number: int) -> None:
+    assert disk_is_full(OSError(number, "x"))
+    assert disk_is_full(OSError("Error writing: No space left on device"))
+    assert not disk_is_full(OSError(errno.EACCES, "x"))
 
 
 def test_a_missing_module_names_its_extra() -> None:

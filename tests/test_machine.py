@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,38 @@ def test_a_process_uses_its_share_of_the_cores(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(machine, "_available_cores", lambda: 4)
     monkeypatch.setenv(machine.SHARE, share)
     assert machine.cores() == expected
+
+
+@pytest.mark.parametrize(("parts", "each"), [(1, 4), (2, 2), (3, 1), (9, 1)])
+def test_the_cores_are_divided_and_each_part_has_one_at_least(
+    monkeypatch: pytest.MonkeyPatch, parts: int, each: int
+) -> None:
+    monkeypatch.setattr(machine, "cores", lambda: 4)
+    assert machine.share_of_cores(parts) == each
+
+
+@pytest.mark.parametrize(("given", "threads"), [("", "2"), ("1", "1"), ("8", "2"), ("0", "2"), ("two", "2")])
+def test_a_process_that_is_begun_has_no_more_threads_than_cores(
+    monkeypatch: pytest.MonkeyPatch, given: str, threads: str
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", given)
+    monkeypatch.delenv(machine.SHARE, raising=False)
+    with machine.having(2):
+        assert (os.environ[machine.SHARE], os.environ["OMP_NUM_THREADS"]) == ("2", threads)
+    assert machine.SHARE not in os.environ
+    assert os.environ["OMP_NUM_THREADS"] == given
+
+
+@pytest.mark.parametrize(
+    ("named", "count", "devices"),
+    [("", 2, ["0", "1"]), ("4,7", 2, ["4", "7"]), ("GPU-a,GPU-b", 1, ["GPU-a"]), ("", 0, [])],
+)
+def test_cuda_devices_are_named_as_the_environment_names_them(
+    monkeypatch: pytest.MonkeyPatch, named: str, count: int, devices: list[str]
+) -> None:
+    import torch
+
+    monkeypatch.setenv(machine.CUDA_DEVICES, named)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    assert machine.cuda_devices() == devices

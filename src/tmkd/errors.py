@@ -1,8 +1,9 @@
-"""Failures that a user sees in a line or two, and the parts of their messages: near miss, reason, missing extra."""
+"""Failures that a user sees in a line or two, and the parts of their messages; a full disk; a missing extra."""
 
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -32,6 +33,11 @@ def first_line(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
+def disk_is_full(error: OSError) -> bool:
+    """True when a disk, a quota or a limit on files is used up."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space left" in str(error)
+
+
 # Module that the base install lacks → the package's extra that brings it.
 EXTRA_OF = {
     **dict.fromkeys(("torch", "transformers", "accelerate", "huggingface_hub", "jinja2", "matplotlib"), "train"),
@@ -40,6 +46,7 @@ EXTRA_OF = {
     **dict.fromkeys(("onnxruntime", "lmdb", "fastapi", "uvicorn", "uvloop", "httptools", "prometheus_client"), "serve"),
     "redis": "redis",
     "datasets": "hub",
+    "ray": "ray",
     "tensorboard": "tensorboard",
 }
 

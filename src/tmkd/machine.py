@@ -6,12 +6,16 @@ import math
 import os
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_CGROUP = Path("/proc/self/cgroup")
 SHARE = "TMKD_CORES"  # in the environment: most cores that a process may use, where several share the machine
+_THREADS = "OMP_NUM_THREADS"
+CUDA_DEVICES = "CUDA_VISIBLE_DEVICES"
 
 
 def cores() -> int:
@@ -19,6 +23,33 @@ def cores() -> int:
     share = os.environ.get(SHARE, "")
     available = _available_cores()
     return min(available, max(1, int(share))) if share.isdecimal() else available
+
+
+def share_of_cores(parts: int) -> int:
+    """Cores that each of some parts of the work on this machine has, at least 1: the one place that divides them."""
+    return max(1, cores() // parts)
+
+
+def environment_of(cores_each: int) -> dict[str, str]:
+    """Environment of a process that has so many cores: it has no more threads, nor more than are allowed here."""
+    given = os.environ.get(_THREADS, "")
+    threads = min(cores_each, int(given)) if given.isdecimal() and int(given) else cores_each
+    return {SHARE: str(cores_each), _THREADS: str(threads)}
+
+
+@contextmanager
+def having(cores_each: int) -> Iterator[None]:
+    """Processes begun within have so many cores each."""
+    before = {name: os.environ.get(name) for name in (SHARE, _THREADS)}
+    os.environ.update(environment_of(cores_each))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _available_cores() -> int:
@@ -67,6 +98,16 @@ def threads() -> int:
     """Threads of a computation: torch's if it is loaded, else one per core. Does not import torch."""
     torch = sys.modules.get("torch")
     return cores() if torch is None else int(torch.get_num_threads())
+
+
+def cuda_devices() -> list[str]:
+    """CUDA devices that this process sees, as CUDA_VISIBLE_DEVICES names them. Does not import torch."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return []
+    named = [name for name in os.environ.get(CUDA_DEVICES, "").split(",") if name]
+    count = int(torch.cuda.device_count())
+    return named[:count] if named else [str(number) for number in range(count)]
 
 
 def machine_line() -> str:

@@ -1,10 +1,11 @@
-"""Process of a command: its file names, how its threads wait, how it keeps memory, when a fresh one replaces it."""
+"""Process of a command: its file names, how its threads wait, how it keeps memory, when it ends or is replaced."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -44,6 +45,17 @@ def tune_process() -> None:
     if mallopt is not None:
         for option, size in ((_M_MMAP_THRESHOLD, 1 << 30), (_M_TRIM_THRESHOLD, (1 << 31) - 1), (_M_TOP_PAD, 1 << 26)):
             mallopt(option, size)
+
+
+def end_with(parent: int) -> None:
+    """End this process with the one that began it, also when that one was killed and could not say so."""
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+
+
+def _follow(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
 
 
 def restart_if_old(steps: int) -> None:

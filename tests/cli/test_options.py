@@ -5,10 +5,12 @@ import pytest
 import tiny
 from finished_steps import states
 from tiny import Call, World
+from tmkd import machine
 from tmkd.cli import options
-from tmkd.cli.options import Part, open_run, share_cores
+from tmkd.cli.options import Part, open_run, share_cores, with_engine
 from tmkd.errors import UsageError
 from tmkd.flow.runner import Jobs
+from tmkd.recipe.engine import EngineSpec
 
 
 def test_a_run_lies_under_the_recipes_name_with_its_changes(world: World) -> None:
@@ -26,27 +28,52 @@ def test_extras_are_there_when_everything_is_asked_for(world: World) -> None:
     assert kept[1] - kept[0] == {"mkd"}
 
 
+@pytest.fixture
+def four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (machine, options):
+        monkeypatch.setattr(module, "cores", lambda: 4)
+
+
 @pytest.mark.parametrize(
     ("jobs", "workers", "expected"),
-    [(1, None, None), (2, None, Jobs(2, 2)), (3, None, Jobs(3, 1)), (1, 2, Jobs(1, 2)), (4, 1, Jobs(4, 1))],
+    [
+        (1, None, None),
+        (2, None, Jobs(2, 2)),
+        (3, None, Jobs(3, 1)),
+        (1, 2, None),
+        (2, 2, Jobs(2, 2)),
+        (4, 1, Jobs(4, 1)),
+    ],
 )
-def test_jobs_share_the_cores(
-    monkeypatch: pytest.MonkeyPatch, jobs: int, workers: int | None, expected: Jobs | None
-) -> None:
-    monkeypatch.setattr(options, "cores", lambda: 4)
-    assert share_cores(jobs, workers) == expected
+@pytest.mark.usefixtures("four_cores")
+def test_jobs_share_the_cores(jobs: int, workers: int | None, expected: Jobs | None) -> None:
+    assert share_cores(jobs, EngineSpec(workers=workers)) == expected
 
 
 @pytest.mark.parametrize(
     ("jobs", "workers", "told"),
-    [(5, None, "--jobs 5 asks for 5 threads"), (2, 3, "--jobs 2 with --workers 3 asks for 6 threads")],
+    [
+        (5, None, "--jobs 5 asks for 5 threads"),
+        (1, 5, "--workers 5 asks for 5 threads"),
+        (2, 3, "--jobs 2 with --workers 3 asks for 6 threads"),
+    ],
 )
-def test_more_threads_than_cores_are_refused(
-    monkeypatch: pytest.MonkeyPatch, jobs: int, workers: int | None, told: str
-) -> None:
-    monkeypatch.setattr(options, "cores", lambda: 4)
+@pytest.mark.usefixtures("four_cores")
+def test_more_threads_than_cores_are_refused(jobs: int, workers: int | None, told: str) -> None:
     with pytest.raises(UsageError, match=f"{told}, but there are 4 cores; give smaller numbers"):
-        share_cores(jobs, workers)
+        share_cores(jobs, EngineSpec(workers=workers))
+
+
+@pytest.mark.usefixtures("four_cores")
+def test_the_workers_of_a_cluster_are_not_on_this_machine() -> None:
+    assert share_cores(2, EngineSpec(kind="ray", workers=9)) == Jobs(2, 2)
+
+
+def test_options_of_the_engine_are_changes_of_the_recipe(world: World) -> None:
+    run = open_run(world.recipe, with_engine(["student.layers=2"], "ray", 3), world.runs, Part())
+    assert run.recipe.student.layers == 2
+    assert run.recipe.engine == EngineSpec(kind="ray", workers=3)
+    assert with_engine(None, None, None) == []
 
 
 def test_an_extra_row_that_is_named_is_there_with_the_row_that_it_counts(world: World) -> None:

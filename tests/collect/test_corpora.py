@@ -13,6 +13,7 @@ from tmkd.collect.indexing import collect_index
 from tmkd.collect.questions import collect_questions
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import Corpus, pair_table, write_shard
+from tmkd.engines.local import LocalEngine
 from tmkd.errors import TmkdError
 from tmkd.recipe.schema import CollectSpec
 
@@ -53,13 +54,13 @@ def collect(
     if recipe.questions:
         folders = {kind: world / f"{out}-{kind}" for kind in ("index", "questions")}
         digests = {f"file {source.file}": "0" for source in recipe.documents}
-        facts |= collect_index("web", recipe, LABELS, folders["index"], world, lambda *_: None, 1, digests)
+        facts |= collect_index("web", recipe, LABELS, folders["index"], world, lambda *_: None, LocalEngine(1), digests)
         folders["questions"].mkdir(exist_ok=True)
         facts |= collect_questions("web", recipe, LABELS, guard, folders["questions"], world)
     report = lambda *place: reports.append(place)  # noqa: E731
     search = SearchFolders(**folders) if folders else None
     plan = CorpusPlan("web", recipe, LABELS, guard, world)
-    facts |= collect_corpus(plan, search, world / out, report, processes)
+    facts |= collect_corpus(plan, search, world / out, report, LocalEngine(processes))
     assert all(0 < done <= total for done, total in reports)
     return Corpus.open(world / out), facts
 

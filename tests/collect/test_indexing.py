@@ -10,6 +10,7 @@ from tmkd.collect import indexing
 from tmkd.collect.documents import Document, to_document
 from tmkd.collect.indexing import CACHE, collect_index
 from tmkd.data.labels import LabelSet
+from tmkd.engines.local import LocalEngine
 from tmkd.errors import TmkdError
 from tmkd.recipe.schema import CollectSpec
 from tmkd.search.index import TantivyIndex
@@ -42,7 +43,7 @@ def world(tmp_path: Path) -> Path:
 def collect(world: Path, digest: str = "0", **settings: Any) -> dict[str, Any]:
     spec = CollectSpec.model_validate({"task": "toy", "questions": "q.txt", **settings})
     digests = {f"file {source.file}": digest for source in spec.documents}
-    return collect_index("web", spec, LABELS, world / "out", world, lambda *_: None, 1, digests)
+    return collect_index("web", spec, LABELS, world / "out", world, lambda *_: None, LocalEngine(1), digests)
 
 
 def passages(world: Path) -> list[tuple[str, str, str]]:
@@ -128,7 +129,7 @@ def test_processes_do_not_show(world: Path) -> None:
     one = collect(world, documents="site", near=False)
     expected = passages(world)
     spec = CollectSpec.model_validate({"task": "toy", "questions": "q.txt", "documents": "site", "near": False})
-    two = collect_index("web", spec, LABELS, world / "two", world, lambda *_: None, 2, {"file site": "0"})
+    two = collect_index("web", spec, LABELS, world / "two", world, lambda *_: None, LocalEngine(2), {"file site": "0"})
     assert two == one
     assert [tuple(Texts(world / "two")[number]) for number in range(len(expected))] == expected
 

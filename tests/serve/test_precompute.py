@@ -11,6 +11,7 @@ import pytest
 
 import tiny
 from tmkd.bundle import Ranker
+from tmkd.engines.local import LocalEngine
 from tmkd.errors import TmkdError
 from tmkd.search.candidates import candidates
 from tmkd.search.index import TantivyIndex
@@ -32,7 +33,7 @@ def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def made(answering: Answering, questions: list[str], folder: Path) -> dict[str, Any]:
     """The facts of a precomputation."""
-    return precompute(answering, table(questions), folder, lambda done, total: None, 1)
+    return precompute(answering, table(questions), folder, lambda done, total: None, LocalEngine(1))
 
 
 def answered(folder: Path) -> list[Answered]:
@@ -72,7 +73,7 @@ def test_the_best_candidates_by_the_bundle_are_kept(answering: Answering, tmp_pa
 def test_several_processes_find_the_same(answering: Answering, tmp_path: Path) -> None:
     for name, processes in (("one", 1), ("two", 2)):
         (tmp_path / name).mkdir()
-        precompute(answering, table(QUESTIONS), tmp_path / name, lambda done, total: None, processes)
+        precompute(answering, table(QUESTIONS), tmp_path / name, lambda done, total: None, LocalEngine(processes))
     assert alike(tmp_path / "one", tmp_path / "two")
 
 
@@ -121,6 +122,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import pyarrow as pa
+from tmkd.engines.local import LocalEngine
 from tmkd.serve import precompute as module
 bundle, index, folder, *questions = sys.argv[1:]
 module.QUESTIONS, put = 8, os.replace
@@ -130,7 +132,8 @@ def replace(source, target):
     put(source, target)
 os.replace = replace
 table = pa.table({"group": [f"g {one}" for one in questions], "question": questions})
-module.precompute(module.Answering(Path(bundle), Path(index), 4, 3), table, Path(folder), lambda done, total: None, 1)
+answering = module.Answering(Path(bundle), Path(index), 4, 3)
+module.precompute(answering, table, Path(folder), lambda done, total: None, LocalEngine(1))
 """
 
 

@@ -1,20 +1,25 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 import tiny
+from tmkd import machine
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import Corpus
 from tmkd.data.softlabels import SoftLabels, TeacherColumn, shard_path
+from tmkd.engines.local import LocalEngine
 from tmkd.errors import TmkdError
 from tmkd.teachers.network import TeacherNetwork, load
-from tmkd.teachers.score import copy_scores, price_of_precision, remove_stale, score_shards, unscored
+from tmkd.teachers.score import Opener, Scored, copy_scores, price_of_precision, remove_stale, score_shards, unscored
 from tmkd.train.hardware import Hardware
 
 LABELS = LabelSet("toy", ("no", "yes"), "yes")
@@ -30,7 +35,10 @@ def score(teacher: TeacherNetwork, corpus: Corpus, folder: Path) -> list[int]:
     """Score what is not scored; returns the shards that were."""
     todo = unscored(corpus, folder, TEACHER)
     told: list[tuple[int, int]] = []
-    pairs = score_shards(teacher, corpus, todo, folder, TEACHER, lambda done, total: told.append((done, total)))
+    facts = score_shards(
+        Opener(lambda: teacher), corpus, todo, folder, TEACHER, LocalEngine(), lambda *now: told.append(now)
+    )
+    pairs = facts["scored_now"]
     assert pairs == sum(corpus.shards[index].rows for index in todo)
     assert told[-1] == (pairs, pairs)
     return todo
@@ -42,6 +50,57 @@ def test_logits_lie_in_the_pairs_order(teacher: TeacherNetwork, corpus: Callable
     soft = SoftLabels.load(pairs, [TeacherColumn("t", TEACHER, tmp_path)])
     questions, passages, _ = zip(*tiny.pairs(range(5)), strict=True)
     np.testing.assert_allclose(soft.logits[:, 0], teacher.logits(questions, passages), atol=1e-5)
+
+
+def opened(folder: Path) -> TeacherNetwork:
+    return load(folder, LABELS, {}, 32, Hardware("cpu", "bf16"), "t")
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_any_number_of_workers_with_a_thread_each_gives_the_same_bytes(
+    ready_made: Callable[..., Path],
+    corpus: Callable[..., Corpus],
+    tmp_path: Path,
+    workers: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(machine, "_available_cores", lambda: workers)
+    pairs, opener = corpus(tiny.pairs(range(20)), shard_rows=4), Opener(partial(opened, ready_made("bert")))
+    facts, told = [], list[tuple[int, int]]()
+    for name, engine in (("one", LocalEngine()), ("several", LocalEngine(workers))):
+        (tmp_path / name).mkdir()
+        facts.append(
+            score_shards(opener, pairs, range(10), tmp_path / name, TEACHER, engine, lambda *now: told.append(now))
+        )
+        assert told[-1] == (40, 40)
+    assert facts[0] == facts[1]
+    assert facts[0]["bf16_largest_difference"] > 0
+    one, several = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("one", "several")
+    )
+    assert len(one) == 10
+    assert one == several
+
+
+def test_workers_in_different_precisions_are_refused(corpus: Callable[..., Corpus], tmp_path: Path) -> None:
+    class Mixed:
+        def check(self) -> None: ...
+
+        def map(self, work: Any, pieces: Sequence[Any], most: int) -> Iterator[tuple[int, Scored]]:
+            yield from enumerate([Scored("bf16", {}), Scored("fp32", {})])
+
+    pairs = corpus(tiny.pairs(range(4)), shard_rows=4)
+    with pytest.raises(TmkdError, match="workers score in bf16 and fp32; set precision to one of them in the recipe"):
+        score_shards(Opener(dict), pairs, [0, 1], tmp_path, TEACHER, Mixed(), lambda *now: None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a process's mappings are listed on Linux only")
+def test_the_weights_of_a_teacher_are_mapped_from_their_file(ready_made: Callable[..., Path]) -> None:
+    network = opened(ready_made("bert"))
+    regions = [line.split() for line in Path("/proc/self/maps").read_text().splitlines() if "model.safetensors" in line]
+    bounds = [tuple(int(end, 16) for end in region[0].split("-")) for region in regions]
+    weights = [weight for name, weight in network.model.named_parameters() if "encoder.layer" in name]
+    assert all(any(start <= weight.data_ptr() < end for start, end in bounds) for weight in weights)
 
 
 def test_a_grown_corpus_has_only_its_new_shards_scored(
@@ -108,7 +167,10 @@ def test_a_teacher_may_score_the_first_pairs_alone(
     column = [TeacherColumn("t", TEACHER, tmp_path)]
     told: list[tuple[int, int]] = []
     todo = unscored(pairs, tmp_path, TEACHER, 6)
-    assert score_shards(teacher, pairs, todo, tmp_path, TEACHER, lambda *now: told.append(now), 6) == 6
+    facts = score_shards(
+        Opener(lambda: teacher), pairs, todo, tmp_path, TEACHER, LocalEngine(), lambda *now: told.append(now), 6
+    )
+    assert facts == {"scored_now": 6, "precision": "fp32"}
     assert told[-1] == (6, 6)
     assert SoftLabels.load(pairs, column).complete.tolist() == [True] * 6 + [False] * 4
     assert unscored(pairs, tmp_path, TEACHER, 6) == []

@@ -1,11 +1,10 @@
-"""Verbs of the command line: each reads a recipe and runs the steps of its kind."""
+"""Verbs of the command line: each reads a recipe, and makes or shows its steps."""
 
 from __future__ import annotations
 
-import errno
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import NoReturn
 
 import typer
 from rich.text import Text
@@ -18,6 +17,7 @@ from tmkd.cli.handover import handover
 from tmkd.cli.options import (
     All,
     Changes,
+    EngineKind,
     JobCount,
     Part,
     RecipeFile,
@@ -28,14 +28,15 @@ from tmkd.cli.options import (
     err,
     open_run,
     out,
-    share_cores,
+    with_engine,
     work_on,
 )
 from tmkd.cli.output import replace_what_cannot_be_written
 from tmkd.cli.report import paper, report
 from tmkd.cli.serve import serve
 from tmkd.cli.start import init, words
-from tmkd.errors import EXTRA_OF, TmkdError, UsageError, install_hint
+from tmkd.cli.steps import collect, distill, precompute, score, teach
+from tmkd.errors import EXTRA_OF, TmkdError, disk_is_full, install_hint
 
 app = typer.Typer(
     name="tmkd",
@@ -59,6 +60,7 @@ def run(
     rows: Rows = None,
     tasks: Tasks = None,
     jobs: JobCount = 1,
+    engine: EngineKind = None,
     workers: WorkerCount = None,
 ) -> None:
     """Do all that is missing or stale, from pairs to report, and print the table."""
@@ -66,100 +68,22 @@ def run(
     from tmkd.flow.plan import VERBS
     from tmkd.flow.runner import NotServed
 
-    share, part = share_cores(jobs, workers), Part.of(all_, rows, tasks)
+    changes, part = with_engine(set_, engine, workers), Part.of(all_, rows, tasks)
     try:
-        show_report(work_on(recipe, set_, runs, VERBS, part, share), json_)
+        show_report(work_on(recipe, changes, runs, VERBS, part, jobs), json_)
     except NotServed:  # told below the table, which is made without the bundle
-        show_report(work_on(recipe, [*(set_ or ()), "serve=null", "export=null"], runs, VERBS, part, share), json_)
+        show_report(work_on(recipe, [*changes, "serve=null", "export=null"], runs, VERBS, part, jobs), json_)
         raise
 
 
-@app.command()
-def collect(
-    recipe: RecipeFile,
-    set_: Changes = None,
-    runs: Runs = Path("runs"),
-    report: Annotated[bool, typer.Option("--report", help="Also write a page on each stage-1 corpus.")] = False,
-    all_: All = False,
-) -> None:
-    """Read the tasks' pairs and collect the stage-1 corpora, with the leakage guard (§3.1.1 step 1, §4.1)."""
-    from tmkd.flow.collect import write_pages
-    from tmkd.flow.health import found
-
-    run = work_on(recipe, set_, runs, ("collect",), Part(everything=all_))
-    for line in found(run):
-        err.print(line, highlight=False, markup=False)
-    for path in write_pages(run) if report else ():
-        err.print(str(path), highlight=False, markup=False, soft_wrap=True)
-
-
-@app.command()
-def teach(
-    recipe: RecipeFile,
-    set_: Changes = None,
-    runs: Runs = Path("runs"),
-    all_: All = False,
-    rows: Rows = None,
-    tasks: Tasks = None,
-) -> None:
-    """Fine-tune or open the teachers, and read imported scores (§4.4)."""
-    work_on(recipe, set_, runs, ("teach",), Part.of(all_, rows, tasks))
-
-
-@app.command()
-def score(
-    recipe: RecipeFile,
-    set_: Changes = None,
-    runs: Runs = Path("runs"),
-    all_: All = False,
-    rows: Rows = None,
-    tasks: Tasks = None,
-) -> None:
-    """Score every corpus with every teacher declared for it (§3.1.1 step 2), and print statistics of the logits."""
-    from tmkd.flow.health import health_lines
-
-    for line in health_lines(work_on(recipe, set_, runs, ("score",), Part.of(all_, rows, tasks))):
-        err.print(line, highlight=False, markup=False)
-
-
-@app.command()
-def distill(
-    recipe: RecipeFile,
-    set_: Changes = None,
-    runs: Runs = Path("runs"),
-    all_: All = False,
-    rows: Rows = None,
-    tasks: Tasks = None,
-) -> None:
-    """Train the students of all rows, stage by stage (§3.1)."""
-    work_on(recipe, set_, runs, ("distill",), Part.of(all_, rows, tasks))
-
-
+app.command()(collect)
+app.command()(teach)
+app.command()(score)
+app.command()(distill)
 app.command()(evaluate)
 app.command()(export)
 app.command()(frontier)
-
-
-@app.command()
-def precompute(
-    recipe: RecipeFile,
-    lookup: Annotated[str | None, typer.Option(metavar="URL", help="Also load the store into Redis.")] = None,
-    set_: Changes = None,
-    runs: Runs = Path("runs"),
-    all_: All = False,
-) -> None:
-    """Answer head questions with the bundle, and write the look-up store that a server answers them from (§1)."""
-    run = open_run(recipe, set_, runs, Part(everything=all_))
-    if run.recipe.serve is None:
-        raise UsageError(f"{recipe} does not say what to serve; add a line such as: serve: {{collect: web}}")
-    folder = work_on(recipe, set_, runs, ("precompute",), Part(everything=all_)).lookup_folder
-    if lookup is not None:
-        from tmkd.serve.lookup_redis import load_redis
-
-        err.print(f"{load_redis(lookup, folder):,} entries loaded into Redis", highlight=False)
-    out.print(str(folder), highlight=False, markup=False, soft_wrap=True)
-
-
+app.command()(precompute)
 app.command()(serve)
 app.command()(rank)
 app.command()(bench)
@@ -237,14 +161,13 @@ def main() -> None:
             raise
         _fail(f"'{error.object}' has no name in this system's encoding, {error.encoding}; set PYTHONUTF8=1")
     except OSError as error:
-        _fail("the disk is full; free some space, and the same command goes on from here" if _full(error) else error)
+        _fail(
+            "the disk is full; free some space, and the same command goes on from here"
+            if disk_is_full(error)
+            else error
+        )
 
 
 def _fail(problem: object, exit_code: int = 1) -> NoReturn:
     err.print(Text.assemble(("error:", "bold red"), f" {problem}"), soft_wrap=True)
     sys.exit(exit_code)
-
-
-def _full(error: OSError) -> bool:
-    """True when a disk, a quota or a limit on files is used up."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space left" in str(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import typer
 from rich.console import Console
@@ -12,11 +12,12 @@ from rich.console import Console
 from tmkd import process
 from tmkd.cli.output import argument
 from tmkd.errors import UsageError
-from tmkd.machine import cores
+from tmkd.machine import cores, share_of_cores
 
 if TYPE_CHECKING:
     from tmkd.flow.run_folder import RunFolder
     from tmkd.flow.runner import Jobs
+    from tmkd.recipe.engine import EngineSpec
 
 out, err = Console(), Console(stderr=True)
 
@@ -38,28 +39,37 @@ Tasks = Annotated[str | None, typer.Option("--tasks", metavar="T1,T2", help="Onl
 JobCount = Annotated[
     int, typer.Option("--jobs", min=1, metavar="N", help="Steps made at once, where they do not depend on each other.")
 ]
+EngineKind = Annotated[
+    Literal["local", "ray"] | None,
+    typer.Option("--engine", metavar="KIND", help="Where shards are made: local or ray. Default: the recipe's engine."),
+]
 WorkerCount = Annotated[
     int | None,
-    typer.Option(
-        "--workers", min=1, metavar="N", help="Processes and threads of each step. Default: the cores by the jobs."
-    ),
+    typer.Option("--workers", min=1, metavar="N", help="Workers that make shards, with equal shares of the cores."),
 ]
 
 
-def share_cores(jobs: int, workers: int | None) -> Jobs | None:
+def with_engine(changes: list[str] | None, engine: str | None, workers: int | None) -> list[str]:
+    """Changes of a recipe, and those that two options stand for."""
+    asked = {"engine.kind": engine, "engine.workers": workers}
+    return [*(changes or ()), *(f"{key}={value}" for key, value in asked.items() if value is not None)]
+
+
+def share_cores(jobs: int, engine: EngineSpec) -> Jobs | None:
     """Jobs of a command, and the cores of each; None where steps are made in turn, with all cores.
 
-    Raises: UsageError when together they have more threads than there are cores.
+    Raises: UsageError when jobs and their workers have more threads than this machine has cores.
     """
     from tmkd.flow.runner import Jobs
 
-    if jobs == 1 and workers is None:
-        return None
-    share = max(1, cores() // jobs) if workers is None else workers
-    if jobs * share > cores():
-        each = f"--jobs {jobs}" + ("" if workers is None else f" with --workers {workers}")
-        raise UsageError(f"{each} asks for {jobs * share} threads, but there are {cores()} cores; give smaller numbers")
-    return Jobs(jobs, share)
+    workers = engine.workers if engine.kind == "local" else None
+    if jobs * (workers or 1) > cores():
+        asked = [*([f"--jobs {jobs}"] if jobs > 1 else ()), *([f"--workers {workers}"] if workers else ())]
+        raise UsageError(
+            f"{' with '.join(asked)} asks for {jobs * (workers or 1)} threads, but there are {cores()} cores; "
+            "give smaller numbers"
+        )
+    return None if jobs == 1 else Jobs(jobs, share_of_cores(jobs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +108,14 @@ def work_on(
     runs: Path,
     verbs: tuple[str, ...],
     part: Part,
-    jobs: Jobs | None = None,
+    jobs: int = 1,
 ) -> RunFolder:
-    """Make every step of some verbs that is missing or stale; returns the run folder."""
+    """Make every step of some verbs that is missing or stale, so many at once; returns the run folder."""
     from tmkd.flow.runner import work
 
     run = open_run(recipe, changes, runs, part)
+    share = share_cores(jobs, run.recipe.engine)
     if run.only is not None and run.only.is_empty:  # all is finished elsewhere
         return run
-    work(run, recipe, verbs, err, process.restart_if_old, jobs)
+    work(run, recipe, verbs, err, process.restart_if_old, share)
     return run

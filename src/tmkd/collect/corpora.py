@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter, defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 
 from tmkd.collect.guard import Guard
 from tmkd.collect.questions import known_groups, read_questions
-from tmkd.collect.shards import QUESTIONS, Chunk, Ledger, Question, Rules, searcher, truncate_shard
+from tmkd.collect.shards import QUESTIONS, Chunk, Ledger, Question, Rules, ShardResult, searcher, truncate_shard
 from tmkd.collect.shuffled import first_of_shuffled
 from tmkd.data.duplicates import deduplicate
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import EXTRAS, SCHEMA, Shard, seal_corpus, write_shards
 from tmkd.data.sources import read_source
+from tmkd.engines.engine import Done, Engine, Work, in_order
 from tmkd.errors import TmkdError
 from tmkd.recipe.parts import SourceSpec
 from tmkd.recipe.schema import CollectSpec
@@ -26,7 +28,6 @@ from tmkd.search.index import SEAL, WORDS
 from tmkd.search.passage_store import Texts
 from tmkd.search.trec_run import Ranked, read_run
 from tmkd.store import WORK, digest_file, digest_json
-from tmkd.workers import map_in_processes
 
 Report = Callable[[int, int], None]
 _SHARD_VERSION = 1  # raise it when a code change gives other pairs for the same inputs
@@ -54,8 +55,15 @@ class SearchFolders:
     questions: Path
 
 
+class _Workers(NamedTuple):
+    """Engine, and the most workers that have enough to do."""
+
+    engine: Engine
+    most: int
+
+
 def collect_corpus(
-    plan: CorpusPlan, search: SearchFolders | None, folder: Path, report: Report, processes: int = 1
+    plan: CorpusPlan, search: SearchFolders | None, folder: Path, report: Report, engine: Engine
 ) -> dict[str, object]:
     """Write a corpus of unlabelled pairs into `folder`; return counts of the pairs kept and dropped, by reason.
 
@@ -75,16 +83,16 @@ def collect_corpus(
         table = read_questions(search.questions)
         facts["questions_asked"] = table.num_rows
         stream = _questions(spec, table, known_groups(search.questions), plan.base, facts)
-        # Each process should have at least two shards to make, or its start costs more than it saves.
-        processes = min(processes, table.num_rows // (2 * QUESTIONS))
+        # Each worker should have at least two shards to make, or its start costs more than it saves.
+        workers = _Workers(engine, table.num_rows // (2 * QUESTIONS))
         most = sys.maxsize if spec.limit is None else max(spec.limit - given.num_rows, 0)
         if spec.shuffle:
             found = folder / WORK
             found.mkdir(parents=True, exist_ok=True)
-            every = _search(spec, rules, stream, found, sys.maxsize, facts, report, processes)
+            every = _search(spec, rules, stream, found, sys.maxsize, facts, report, workers)
             shards += write_shards(folder, "shuffled", [first_of_shuffled(found, every, spec.seed, most)])
         else:
-            shards += _search(spec, rules, stream, folder, most, facts, report, processes)
+            shards += _search(spec, rules, stream, folder, most, facts, report, workers)
     if not shards:
         raise TmkdError(f"collect {plan.name}: no pairs: {_empty_reason(plan, search, facts)}")
     return {"pairs": len(seal_corpus(folder, labels, shards)), **facts}
@@ -181,24 +189,29 @@ def _search(
     most: int,
     facts: Counter[str],
     report: Report,
-    processes: int,
+    workers: _Workers,
 ) -> list[Shard]:
     """Search shard by shard for at most so many pairs; the last shard is cut between two questions."""
     ledger, remaining = Ledger(folder), most
-    sent: deque[Chunk] = deque()
+    sent: dict[int, Chunk] = {}
 
     def chunks() -> Iterator[Chunk]:
-        for chunk in _chunks(asked, _shared_digest(rules)):
+        for place, chunk in enumerate(_chunks(asked, _shared_digest(rules))):
             result = ledger.find(chunk)
-            sent.append(chunk if result is None else chunk._replace(questions=[], result=result))
-            yield sent[-1]
+            sent[place] = chunk if result is None else chunk._replace(questions=[], result=result)
+            yield sent[place]
+
+    def made() -> Iterator[Done[ShardResult]]:
+        work = Work(searcher, (rules, folder), lambda chunk: chunk.name)
+        for place, result in workers.engine.map(work, chunks(), workers.most):
+            if sent[place].result is None:
+                ledger.add(sent[place], result)
+            yield place, result
 
     shards: list[Shard] = []
     done = 0
-    for result in map_in_processes(searcher, (rules, folder), chunks(), processes):
-        chunk = sent.popleft()
-        if chunk.result is None:
-            ledger.add(chunk, result)
+    for place, result in in_order(made()):
+        chunk = sent.pop(place)
         fitting = truncate_shard(result, chunk, folder, remaining)
         if fitting.shard is not None:
             shards.append(fitting.shard)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections import Counter, deque
+import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from itertools import chain, count, islice
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,6 +20,7 @@ from tmkd.collect.passages import passages
 from tmkd.data.labels import LabelSet
 from tmkd.data.sources import read_source
 from tmkd.data.words import count_words
+from tmkd.engines.engine import Engine, Work, in_order
 from tmkd.errors import TmkdError
 from tmkd.recipe.parts import SourceSpec
 from tmkd.recipe.schema import CollectSpec
@@ -25,7 +28,6 @@ from tmkd.search.index import TantivyIndex
 from tmkd.search.passage_store import Passage
 from tmkd.search.trec_run import read_run
 from tmkd.store import digest_json, write_atomic
-from tmkd.workers import map_in_processes
 
 Report = Callable[[int, int], None]
 _CACHE_VERSION = 2  # raise it when a code change gives other texts for the same pages
@@ -41,7 +43,7 @@ def collect_index(
     folder: Path,
     base: Path,
     report: Report,
-    processes: int,
+    engine: Engine,
     digests: dict[str, str],
 ) -> dict[str, object]:
     """Write and index the passages of the documents, then the given passages (each is a document of its own).
@@ -63,7 +65,7 @@ def collect_index(
         source = with_run_ids(source, base, run_ids)
         made_from = digest_json([_CACHE_VERSION, digests[f"file {source.file}"], source.model_dump(), spec.language])
         caches.add(made_from)
-        for document in _documents(source, base, spec.language, folder / CACHE / made_from, drop_counts, processes):
+        for document in _documents(source, base, spec.language, folder / CACHE / made_from, drop_counts, engine):
             if deduplicator.take(document):
                 facts["documents"] += 1
                 report(facts["documents"], 0)
@@ -109,9 +111,9 @@ def _given_rows(table: pa.Table) -> Iterator[tuple[str, str | None, str]]:
 
 
 def _documents(
-    source: SourceSpec, base: Path, language: str | None, cache: Path, drop_counts: Counter[str], processes: int
+    source: SourceSpec, base: Path, language: str | None, cache: Path, drop_counts: Counter[str], engine: Engine
 ) -> Iterator[Document]:
-    """Stream the documents of a file; HTML is extracted in several processes and cached in `cache`."""
+    """Stream the documents of a file; HTML is extracted by several workers and cached in `cache`."""
     stream = records(source, base, drop_counts)
     first = next(stream, None)
     if first is None:
@@ -122,22 +124,24 @@ def _documents(
             yield from _count_dropped(to_document(record, None), drop_counts)
         return
     cache.mkdir(parents=True, exist_ok=True)
-    paths: deque[Path] = deque()
 
-    def pieces() -> Iterator[list[Record] | None]:
+    def pieces() -> Iterator[_ToExtract]:
         for number in count():
             piece = _piece(stream)
             if not piece:
                 return
-            paths.append(cache / f"{number:06d}.parquet")
-            yield None if paths[-1].is_file() else piece
+            path = _cached(cache, number)
+            yield _ToExtract(path, [] if path.is_file() else piece)
 
-    for found in map_in_processes(_reader, (language,), pieces(), processes):
-        path = paths.popleft()
-        if found is not None:
-            _write_cache(path, found)
-        for document in _read_cache(path):
+    work = Work(_extractor, (language,), lambda piece: piece.path.name)
+    for number, _ in in_order(engine.map(work, pieces(), sys.maxsize)):
+        for document in _read_cache(_cached(cache, number)):
             yield from _count_dropped(document, drop_counts)
+
+
+def _cached(cache: Path, number: int) -> Path:
+    """Path of the texts of a work item."""
+    return cache / f"{number:06d}.parquet"
 
 
 def _piece(stream: Iterator[Record]) -> list[Record]:
@@ -160,11 +164,21 @@ def _count_dropped(document: Document | str, drop_counts: Counter[str]) -> Itera
         yield document
 
 
-def _reader(language: str | None) -> Callable[[list[Record] | None], list[Document | str] | None]:
-    def read(piece: list[Record] | None) -> list[Document | str] | None:
-        return None if piece is None else [to_document(record, language) for record in piece]
+class _ToExtract(NamedTuple):
+    """Work item: records, none where the file of their texts is there, and the path of that file."""
 
-    return read
+    path: Path
+    records: list[Record]
+
+
+def _extractor(language: str | None) -> Callable[[_ToExtract], None]:
+    """Build the function that extracts the texts of a work item and writes their file."""
+
+    def extract(piece: _ToExtract) -> None:
+        if piece.records:
+            _write_cache(piece.path, [to_document(record, language) for record in piece.records])
+
+    return extract
 
 
 def _write_cache(path: Path, found: list[Document | str]) -> None:

@@ -67,11 +67,10 @@ def _index(run: RunFolder, name: str, spec: CollectSpec) -> Step:
 
     def make(folder: Path) -> dict[str, Any]:
         from tmkd.collect.indexing import collect_index
-        from tmkd.machine import cores
         from tmkd.progress import progress
 
         with progress(f"index {name}", "documents") as report:
-            return collect_index(name, spec, run.labels(spec.task), folder, run.base, report, cores(), files)
+            return collect_index(name, spec, run.labels(spec.task), folder, run.base, report, run.engine, files)
 
     return Step(
         f"index/{name}",
@@ -112,13 +111,12 @@ def _collect_corpus(run: RunFolder, name: str, spec: CollectSpec) -> Step:
 
     def make(folder: Path) -> dict[str, Any]:
         from tmkd.collect.corpora import CorpusPlan, SearchFolders, collect_corpus
-        from tmkd.machine import cores
         from tmkd.progress import progress
 
         with progress(f"collect {name}", "questions") as report:
             plan = CorpusPlan(name, spec, run.labels(spec.task), _guard(run, spec), run.base)
             search = SearchFolders(index, questions) if spec.questions else None
-            return collect_corpus(plan, search, folder, report, cores())
+            return collect_corpus(plan, search, folder, report, run.engine)
 
     needs = {f"collect/{task}": run.corpus_artifact(task) for task in run.recipe.tasks}
     index, questions = run.index_folder(name), run.questions_folder(name)

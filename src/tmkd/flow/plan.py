@@ -19,6 +19,7 @@ from tmkd.flow.yardsticks import yardstick_steps
 from tmkd.store import State
 
 VERBS = ("collect", "teach", "score", "distill", "evaluate", "export", "frontier", "precompute")
+BY_ENGINE = ("collect", "score", "precompute")  # verbs whose shards the recipe's engine makes
 
 
 def steps(run: RunFolder) -> Iterator[Step]:

@@ -34,13 +34,12 @@ def _answers(run: RunFolder, serve: ServeSpec) -> Step:
     name = serve.collect
 
     def make(folder: Path) -> dict[str, Any]:
-        from tmkd.machine import cores
         from tmkd.progress import progress
         from tmkd.serve.precompute import Answering, precompute
 
         answering = Answering(run.bundle_folder, run.index_folder(name), serve.top, serve.keep)
         with progress("precompute", "questions") as report:
-            return precompute(answering, _questions(run, serve), folder, report, cores())
+            return precompute(answering, _questions(run, serve), folder, report, run.engine)
 
     needs = {"export/bundle": run.bundle_folder, f"index/{name}": run.index_folder(name)}
     files = {}

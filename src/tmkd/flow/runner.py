@@ -19,7 +19,7 @@ from tmkd.flow.check import check_bodies
 from tmkd.flow.fragments import FragmentWriter
 from tmkd.flow.health import drawn_poolers
 from tmkd.flow.hours import hours_left
-from tmkd.flow.plan import VERBS, states, steps
+from tmkd.flow.plan import BY_ENGINE, VERBS, states, steps
 from tmkd.flow.run_folder import RunFolder
 from tmkd.flow.side_by_side import StepFailed, work_side_by_side
 from tmkd.flow.step import KEY, Step
@@ -59,9 +59,12 @@ def work(
     check_bodies(run)
     with lock_run(run.folder, recipe):
         lines = _Lines(console, list(drawn_poolers(run)), FragmentWriter(run), with_titles=jobs is not None)
-        done = [step for step, now, _ in states(run) if now.kind == "done"]
+        found = [(step, now.kind == "done") for step, now, _ in states(run)]
+        done = [step for step, is_done in found if is_done]
         for step in done:
             lines.keep(step)
+        if any(step.verb in verbs and step.verb in BY_ENGINE for step, is_done in found if not is_done):
+            run.engine.check()
         if all(verb in verbs for verb in VERBS) and not earlier_steps() and (left := hours_left(run)):
             console.print(left, highlight=False, soft_wrap=True)
         try:

@@ -7,8 +7,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Collection, Container, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Container
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -19,13 +18,11 @@ from tmkd.errors import TmkdError
 from tmkd.flow.plan import states, steps
 from tmkd.flow.run_folder import RunFolder
 from tmkd.flow.step import Step
-from tmkd.machine import SHARE, cores
-from tmkd.process import tune_process
+from tmkd.machine import cores, having
+from tmkd.process import end_with, tune_process
 from tmkd.store import Manifest, State, sealed
-from tmkd.workers import end_with
 
 _Now = tuple[Step, State]
-_THREADS = "OMP_NUM_THREADS"
 _TOLD = (TmkdError, OSError, ModuleNotFoundError)  # failures that the command line puts into words
 
 
@@ -121,34 +118,13 @@ def _start(run: RunFolder, step: Step, share: int) -> _Job:
     failure, failed = context.Pipe(duplex=False)
     output, written = context.Pipe(duplex=False)
     process = context.Process(target=_make, args=(os.getpid(), run, step.folder, failed, written), name=step.title)
-    with _environment({SHARE: str(share), _THREADS: str(min(share, _threads()))}):
+    with having(share):
         process.start()
     for end in (failed, written):
         end.close()
     lines = threading.Thread(target=_print_lines, args=(output,), daemon=True)
     lines.start()
     return _Job(step, process, failure, lines)
-
-
-def _threads() -> int:
-    """Threads that the environment allows, else the cores."""
-    given = os.environ.get(_THREADS, "")
-    return int(given) if given.isdecimal() and int(given) else cores()
-
-
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Environment that a process begun within is given."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _print_lines(output: Connection) -> None:

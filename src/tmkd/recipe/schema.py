@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from tmkd.recipe.agreement import check
+from tmkd.recipe.engine import EngineSpec
 from tmkd.recipe.fit import FitSpec
 from tmkd.recipe.parts import (
     Device,
@@ -197,6 +198,8 @@ class Recipe(Spec):
     """Device that models run on; `auto` takes CUDA where there is some."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """Arithmetic of training and scoring; `auto` takes bf16 where the device is fast in it."""
+    engine: EngineSpec = EngineSpec()
+    """Where shards are collected, scored and answered."""
     pretrained: dict[str, PretrainedSpec] = Field(default_factory=dict)
     """Name → pretrained model, for `base` and `model`."""
     tasks: dict[Name, TaskSpec] = Field(min_length=1)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from tmkd.bundle import Ranker
+from tmkd.engines.engine import Engine, Work
 from tmkd.errors import TmkdError
 from tmkd.progress import Report
 from tmkd.search.candidates import Candidate, candidates
@@ -33,10 +33,8 @@ from tmkd.serve.answer_shards import (
 )
 from tmkd.serve.store_origin import ScoredBy
 from tmkd.store import sealed
-from tmkd.workers import map_in_processes
 
 _FACTS = ("questions", "scored_questions", "scored_pairs")
-_SCORED_AT_ONCE = 2  # shards: one is tokenised while the other is computed
 
 
 @dataclass(frozen=True)
@@ -54,53 +52,58 @@ class Answering:
         return ScoredBy(sealed(self.bundle).digest, *engine, sealed(self.index).digest, self.top, self.keep)
 
 
-class _Piece(NamedTuple):
-    """Questions of one shard, and the answers that an earlier run found to some of them."""
+class _ToAnswer(NamedTuple):
+    """Questions of a shard, and the path of its file."""
 
-    number: int
+    path: Path
     asked: list[Asked]
-    known: dict[Asked, tuple[Scored, ...]]
-
-    @property
-    def new(self) -> list[Asked]:
-        return [one for one in self.asked if one not in self.known]
 
 
 def precompute(
-    answering: Answering, questions: pa.Table, folder: Path, report: Report, processes: int
+    answering: Answering, questions: pa.Table, folder: Path, report: Report, engine: Engine
 ) -> dict[str, object]:
     """Answer questions (group, question: string), write shards of them and a TREC run into `folder`; return counts.
 
-    Candidates are retrieved by some processes, beside the scoring on a thread per core. What a shard has answered
-    already, by the same bundle and engine, is not scored again.
+    The engine's workers each do a shard at a time: they retrieve its candidates and score them. What a shard has
+    answered already, by the same bundle and engine of it, is not scored again.
     Raises: TmkdError when there is no question, or a shard was scored by another engine; OSError when the disk is full.
     """
     if not questions.num_rows:
         raise TmkdError("precompute: there is no question to answer; see serve.questions in the recipe")
-    ranker = Ranker(answering.bundle)
-    scored_by = answering.scored_by(ranker)
+    scored_by = answering.scored_by(Ranker(answering.bundle))
     shards = _Shards(folder, questions, scored_by)
     left = [number for number in range(len(shards)) if not shards.done(number)]
     total = sum(len(shards.asked(number)) for number in left)
     counts = Counter(dict.fromkeys(_FACTS, 0) | {"questions": questions.num_rows})
-
-    def score(piece: _Piece, found: Sequence[Sequence[Candidate]]) -> Counter[str]:
-        best = _best(ranker, found, answering.keep)
-        answered = piece.known | dict(zip(piece.new, best, strict=True))
-        shards.write(piece.number, [Answered(one, answered[one]) for one in piece.asked])
-        pairs = sum(map(len, found))
-        return Counter(asked=len(piece.asked), scored_questions=len(found), scored_pairs=pairs)
-
-    with ThreadPoolExecutor(_SCORED_AT_ONCE) as pool:
-        pieces = map(shards.piece, left)
-        found = map_in_processes(_search, (answering.index, answering.top), pieces, min(processes, len(left)))
-        for one in _at_most(_SCORED_AT_ONCE + 1, (pool.submit(score, *piece) for piece in found)):
-            counts.update(one)
-            report(counts["asked"], total)
+    work = Work(answerer, (answering, scored_by), lambda piece: piece.path.name, threaded=True)
+    for _, one in engine.map(work, map(shards.piece, left), len(left)):
+        counts.update(one)
+        report(counts["asked"], total)
     shards.remove_others()
     write_run(folder)
     del counts["asked"]
     return {**counts, "engine": scored_by.engine_words}
+
+
+def answerer(answering: Answering, scored_by: ScoredBy) -> Callable[[_ToAnswer], Counter[str]]:
+    """Build the function that answers the questions of a shard, writes its file, and returns counts.
+
+    Raises: TmkdError where the bundle cannot be computed as `scored_by` says.
+    """
+    ranker = Ranker(answering.bundle, scored_by.precision, engine=scored_by.engine, width=scored_by.width)
+    index = TantivyIndex(answering.index)
+
+    def answer(piece: _ToAnswer) -> Counter[str]:
+        origin = shard_origin(piece.path)
+        same = origin is not None and origin.scored_by == scored_by
+        answered = dict(read_shard(piece.path)) if same else {}
+        new = [one for one in piece.asked if one not in answered]
+        found = [candidates(index, one.question, answering.top) for one in new]
+        answered |= zip(new, _best(ranker, found, answering.keep), strict=True)
+        write_shard(piece.path, scored_by, [Answered(one, answered[one]) for one in piece.asked])
+        return Counter(asked=len(piece.asked), scored_questions=len(found), scored_pairs=sum(map(len, found)))
+
+    return answer
 
 
 class _Shards:
@@ -137,29 +140,14 @@ class _Shards:
         origin = self._same_engine(number)
         return origin is not None and origin.asked == asked_digest(self.asked(number))
 
-    def piece(self, number: int) -> _Piece:
-        """Questions of a shard, with the answers that its file has."""
-        known = dict(read_shard(self._path(number))) if self._same_engine(number) is not None else {}
-        return _Piece(number, self.asked(number), known)
-
-    def write(self, number: int, answered: Sequence[Answered]) -> None:
-        """Write a shard."""
-        write_shard(self._path(number), self._scored_by, answered)
+    def piece(self, number: int) -> _ToAnswer:
+        """Questions of a shard, and the path of its file."""
+        return _ToAnswer(self._path(number), self.asked(number))
 
     def remove_others(self) -> None:
         """Remove shards of an earlier, longer list of questions."""
         for path in {*self._folder.glob(SHARDS)} - {self._path(number) for number in range(len(self))}:
             path.unlink()
-
-
-def _search(index: Path, top: int) -> Callable[[_Piece], tuple[_Piece, list[list[Candidate]]]]:
-    """Build the function that retrieves the candidates of a piece's new questions."""
-    opened = TantivyIndex(index)
-
-    def search(piece: _Piece) -> tuple[_Piece, list[list[Candidate]]]:
-        return piece, [candidates(opened, one.question, top) for one in piece.new]
-
-    return search
 
 
 def _best(ranker: Ranker, found: Sequence[Sequence[Candidate]], keep: int) -> Iterator[tuple[Scored, ...]]:
@@ -172,14 +160,3 @@ def _best(ranker: Ranker, found: Sequence[Sequence[Candidate]], keep: int) -> It
         start += len(its)
         order = np.argsort(-own, kind="stable")[:keep]
         yield tuple(Scored(its[row].passage, its[row].url, float(own[row]), its[row].number) for row in order)
-
-
-def _at_most(waiting: int, futures: Iterator[Future[Counter[str]]]) -> Iterator[Counter[str]]:
-    """Results of futures in order; at most some are submitted and not taken."""
-    running: deque[Future[Counter[str]]] = deque()
-    for future in futures:
-        running.append(future)
-        if len(running) == waiting:
-            yield running.popleft().result()
-    while running:
-        yield running.popleft().result()

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from tmkd.errors import TmkdError, UsageError
-from tmkd.machine import cores
+from tmkd.machine import share_of_cores
 from tmkd.serve.metrics import MULTIPROCESS
 from tmkd.serve.worker import ServerSettings, address, listen, serve
 
@@ -49,7 +49,7 @@ class Supervisor:
 
     def __init__(self, settings: ServerSettings, workers: int, tell: Tell) -> None:
         self._settings, self._count, self._tell = settings, workers, tell
-        self._threads = max(cores() // workers, 1)
+        self._threads = share_of_cores(workers)
         self._ending = False
         # Bound and never listening: it holds the port, and no connection comes to it.
         self._reserved = listen(settings.host, settings.port, shared=True)

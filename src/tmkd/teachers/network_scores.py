@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tmkd.recipe.schema import TeacherSpec
 from tmkd.teachers.teacher import Facts, Run, Teacher
 from tmkd.train.estimate import Estimate, scoring_seconds
+
+if TYPE_CHECKING:
+    from tmkd.teachers.network import Network
 
 # Settings of a teacher that its weights do not depend on.
 _BESIDE_WEIGHTS: Mapping[str, Any] = {
@@ -35,20 +39,25 @@ def settings_of(spec: TeacherSpec) -> dict[str, Any]:
 def score_by_network(teacher: Teacher, run: Run, corpus: str, folder: Path, digest: str) -> Facts:
     """Score the pairs of a corpus that have no logits of this teacher yet, here or in another stage-1 corpus."""
     from tmkd.progress import progress
-    from tmkd.teachers.score import copy_scores, price_of_precision, remove_stale, score_shards, unscored
+    from tmkd.teachers.score import Opener, copy_scores, remove_stale, score_shards, unscored
 
-    pairs, hardware = run.corpus(corpus), run.hardware()
+    pairs = run.corpus(corpus)
     first = teacher.spec.first if corpus in run.recipe.collect else None
     others = [run.soft_folder(other, teacher.name) for other in run.recipe.collect if other != corpus]
     todo = copy_scores(pairs, unscored(pairs, folder, digest, first), folder, others, digest, first)
-    facts: Facts = {"pairs": len(pairs), "scored_now": 0, "precision": hardware.precision}
+    facts: Facts = {"pairs": len(pairs), "scored_now": 0}
     if todo:
-        network = teacher.open(run, hardware)
+        opener = Opener(partial(_open, teacher, run), cuda=run.recipe.device != "cpu")
         with progress(f"score {teacher.name} × {corpus}", "pairs") as report:
-            facts["scored_now"] = score_shards(network, pairs, todo, folder, digest, report, first)
-        facts |= price_of_precision(network, pairs)
+            facts |= score_shards(opener, pairs, todo, folder, digest, run.engine, report, first)
+    else:
+        facts["precision"] = run.hardware().precision
     remove_stale(folder, pairs, digest)
     return facts | ({"missing": len(pairs) - first} if first is not None and first < len(pairs) else {})
+
+
+def _open(teacher: Teacher, run: Run) -> Network:
+    return teacher.open(run, run.hardware())
 
 
 def scoring_by_network(run: Run, pretrained: str, pairs: int) -> Estimate:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from tmkd.data.pairs import Corpus
+from tmkd.data.labels import LabelSet
+from tmkd.data.pairs import Corpus, Shard
 from tmkd.data.softlabels import read_shard, shard_path, write_shard
+from tmkd.engines.engine import Engine, OnlyHere, Work
 from tmkd.errors import TmkdError
 from tmkd.metrics.agreement import kendall_tau
 from tmkd.teachers.network import Network
@@ -42,31 +45,94 @@ def _wanted(corpus: Corpus, first: int | None) -> list[int]:
     return found
 
 
+class ToScore(NamedTuple):
+    """Shard, and how many of its pairs to score, the first ones; with `price` its precision is compared with fp32."""
+
+    shard: Shard
+    pairs: int
+    price: bool = False
+
+
+class Scored(NamedTuple):
+    """Precision in which a shard was scored, and what that costs (empty unless it was asked for)."""
+
+    precision: str
+    price: dict[str, float]
+
+
+class Opener(NamedTuple):
+    """Function that opens a teacher, in whatever process it is called, and whether it takes a CUDA device."""
+
+    call: Callable[[], Network]
+    cuda: bool = False
+
+
+def scorer(
+    opened: Callable[[], Network],
+    corpus: Path,
+    labels: LabelSet,
+    folder: Path,
+    digest: str,
+    done: Callable[[int], None],
+) -> Callable[[ToScore], Scored]:
+    """Build the function that scores a shard of the corpus in a folder: one file in `folder`.
+
+    `opened` opens the teacher, `digest` is its digest; `done` is called with the pairs of each batch.
+    """
+    teacher = opened()
+
+    def score(piece: ToScore) -> Scored:
+        own = Corpus(corpus, labels, (piece.shard,))
+        if piece.price:
+            return Scored(teacher.hardware.precision, price_of_precision(teacher, own))
+        score_shard(teacher, own, 0, piece.pairs, shard_path(folder, digest, piece.shard.digest), digest, done)
+        return Scored(teacher.hardware.precision, {})
+
+    return score
+
+
 def score_shards(
-    teacher: Network,
+    opener: Opener,
     corpus: Corpus,
     todo: Sequence[int],
     folder: Path,
     teacher_digest: str,
+    engine: Engine,
     report: Callable[[int, int], None],
     first: int | None = None,
-) -> int:
-    """Score these shards of a corpus, one file each, as far as they are among its `first` pairs; returns their number.
+) -> dict[str, Any]:
+    """Score these shards of a corpus, one file each, as far as they are among its `first` pairs.
 
-    `report` is called with the pairs done and the pairs in all.
+    `opener` opens the teacher, once a worker of the engine. `report` is called with the pairs done and the pairs in
+    all. Returns facts: pairs scored, the precision, and its price on the corpus's first pairs.
+    Raises: TmkdError when workers compute in different precisions.
     """
     wanted = _wanted(corpus, first)
-    total, done = sum(wanted[index] for index in todo), 0
+    pieces = [ToScore(corpus.shards[index], wanted[index]) for index in todo]
+    total = sum(piece.pairs for piece in pieces)
+    counted = finished = 0
 
     def count(batch: int) -> None:
-        nonlocal done
-        done += batch
-        report(done, total)
+        nonlocal counted
+        counted += batch
+        report(counted, total)
 
-    for index in todo:
-        path = shard_path(folder, teacher_digest, corpus.shards[index].digest)
-        score_shard(teacher, corpus, index, wanted[index], path, teacher_digest, count)
-    return total
+    pieces.append(ToScore(corpus.shards[0], 0, price=True))
+    given = (opener.call, corpus.folder, corpus.labels, folder, teacher_digest, OnlyHere(count))
+    work = Work(scorer, given, lambda piece: piece.shard.name, threaded=True, spread=False, cuda=opener.cuda)
+    precisions: set[str] = set()
+    price: dict[str, float] = {}
+    for place, scored in engine.map(work, pieces, len(todo)):
+        precisions.add(scored.precision)
+        if len(precisions) > 1:
+            raise TmkdError(
+                f"workers score in {' and '.join(sorted(precisions))}; set precision to one of them in the recipe"
+            )
+        price |= scored.price
+        finished += pieces[place].pairs
+        if finished > counted:  # by other processes
+            count(finished - counted)
+    return {"scored_now": total, "precision": precisions.pop(), **price}
 
 
 def price_of_precision(teacher: Network, corpus: Corpus) -> dict[str, float]:

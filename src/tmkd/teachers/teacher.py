@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import Corpus
+from tmkd.engines.engine import Engine
 from tmkd.pooler import Use
 from tmkd.pretrained.find import ModelFolder
 from tmkd.recipe.parts import FreshPooler, SourceSpec
@@ -28,6 +29,10 @@ class Run(Protocol):
 
     recipe: Recipe
     base: Path
+
+    @property
+    def engine(self) -> Engine:
+        """Engine that work on many shards is done by."""
 
     def teacher_folder(self, teacher: str) -> Path:
         """Folder of a teacher's artifact."""
