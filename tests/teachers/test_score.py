@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -86,12 +86,15 @@ def test_workers_in_different_precisions_are_refused(corpus: Callable[..., Corpu
     class Mixed:
         def check(self) -> None: ...
 
-        def map(self, work: Any, pieces: Sequence[Any], most: int) -> Iterator[tuple[int, Scored]]:
+        def map(self, work: Any, pieces: Iterable[Any], most: int) -> Iterator[tuple[int, Any]]:
             yield from enumerate([Scored("bf16", {}), Scored("fp32", {})])
+
+    def never() -> TeacherNetwork:
+        raise AssertionError("opened by workers alone")
 
     pairs = corpus(tiny.pairs(range(4)), shard_rows=4)
     with pytest.raises(TmkdError, match="workers score in bf16 and fp32; set precision to one of them in the recipe"):
-        score_shards(Opener(dict), pairs, [0, 1], tmp_path, TEACHER, Mixed(), lambda *now: None)
+        score_shards(Opener(never), pairs, [0, 1], tmp_path, TEACHER, Mixed(), lambda *now: None)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a process's mappings are listed on Linux only")
