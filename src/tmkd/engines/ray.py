@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from tmkd import __version__
 from tmkd.engines.engine import Done, Piece, Result, Work
 from tmkd.engines.ray_pool import do_pieces
 from tmkd.errors import TmkdError, first_line, optional_import
@@ -81,6 +80,8 @@ def shape_of(nodes: Sequence[tuple[int, int]], workers: int | None, cuda: bool) 
 
 def check_nodes(versions: dict[str, str | None]) -> None:
     """Compare nodes' versions of tmkd, None where it cannot be imported.  Raises: TmkdError naming the first other."""
+    from tmkd import __version__
+
     for node, found in versions.items():
         if found is None:
             raise TmkdError(f"{node} has no tmkd; install tmkd {__version__} there")
