@@ -9,7 +9,7 @@ import pytest
 from finished_steps import states
 from tiny import Call, World
 from tmkd.engines.local import LocalEngine
-from tmkd.flow import runner
+from tmkd.flow.plan import BY_ENGINE
 from tmkd.machine import cores
 
 
@@ -44,7 +44,7 @@ def test_an_engine_is_checked_before_a_verb_that_it_has_work_in(
     assert checked == [LocalEngine(1)]
     assert tmkd("teach", world.recipe, "--runs", world.runs).code == 0
     assert checked == [LocalEngine(1)]
-    assert {*runner.BY_ENGINE} == {"collect", "score", "precompute"}
+    assert {*BY_ENGINE} == {"collect", "score", "precompute"}
 
 
 def test_an_absent_ray_is_named_with_its_extra(world: World, tmkd: Call, monkeypatch: pytest.MonkeyPatch) -> None:
