@@ -8,14 +8,14 @@ from tmkd.recipe.engine import EngineSpec
 
 
 def test_this_machine_is_the_default() -> None:
-    assert EngineSpec().open() == LocalEngine()
-    assert EngineSpec(workers=2).open() == LocalEngine(2)
+    assert EngineSpec().build() == LocalEngine()
+    assert EngineSpec(workers=2).build() == LocalEngine(2)
 
 
 def test_a_cluster_is_not_asked_before_there_is_work() -> None:
     from tmkd.engines.ray import RayEngine
 
-    assert EngineSpec(kind="ray", address="10.0.0.1:6379", workers=8).open() == RayEngine("10.0.0.1:6379", 8)
+    assert EngineSpec(kind="ray", address="10.0.0.1:6379", workers=8).build() == RayEngine("10.0.0.1:6379", 8)
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ class EngineSpec(Spec):
     """Workers, with equal shares of the cores. Without it: local: a process for scoring, one per core for the rest, one
     per CUDA device; ray: one per core of the cluster, or per CUDA device."""
 
-    def open(self) -> Engine:
-        """The engine; nothing is started before it has work."""
+    def build(self) -> Engine:
+        """Build the engine; nothing is started before it has work."""
         if self.kind == "ray":
             from tmkd.engines.ray import RayEngine
 
