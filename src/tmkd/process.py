@@ -9,6 +9,8 @@ import threading
 import time
 from pathlib import Path
 
+from tmkd import ranks
+
 # Of glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 _AGED = 150.0  # seconds after which a fresh process is faster by more than its start takes
@@ -63,9 +65,9 @@ def restart_if_old(steps: int) -> None:
 
     glibc looks for a free block of memory among all that were ever freed in other sizes, so that after an hour of
     batches of ever new shapes scoring had a quarter of its first speed. Between two steps nothing but this is lost. A
-    program that only calls `tmkd` stays as it is.
+    program that only calls `tmkd` stays as it is, and so does one of torchrun's processes, which the others know.
     """
-    aged = "torch" in sys.modules and time.monotonic() - _born > _AGED
+    aged = "torch" in sys.modules and time.monotonic() - _born > _AGED and not ranks.launched()
     if aged and sys.platform == "linux" and _is_command():
         sys.stdout.flush()
         sys.stderr.flush()

@@ -14,7 +14,7 @@ from tmkd.data.pairs import Corpus, pair_table, write_corpus
 from tmkd.data.softlabels import SoftLabels, TeacherColumn, shard_path, write_shard
 from tmkd.data.text import PairTokenizer
 from tmkd.data.token_store import TokenStore, open_tokens, write_tokens
-from tmkd.distill.targets import StageTargets, write_targets
+from tmkd.distill.targets import StageTargets, open_targets, write_targets
 from tmkd.errors import TmkdError
 from tmkd.recipe.rows import StageSpec
 
@@ -62,7 +62,9 @@ def made(
     sources: tuple[str, ...] = (),
     **stage: Any,
 ) -> StageTargets:
-    return write_targets(StageSpec(**stage), corpus, columns, store, 0, folder / "targets", "s", sources)
+    settings, folder = StageSpec(**stage), folder / "targets"
+    header_pairs = write_targets(settings, corpus, columns, store, folder, "s", sources)
+    return open_targets(settings, corpus, columns, store, 0, folder, header_pairs)
 
 
 def test_stage_1_has_every_pair_with_all_logits_in_order(corpus: Corpus, store: TokenStore, tmp_path: Path) -> None:

@@ -1,37 +1,11 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmkd.data.tokens import TokenIds
-from tmkd.train.batches import BatchPlan, examples
-
-
-class Letters:
-    """A tokenizer that gives each letter's code."""
-
-    settings = SimpleNamespace(pad_id=7)
-
-    def encode(self, questions: list[str], passages: list[str]) -> TokenIds:
-        ids = [np.array([ord(c) for c in q + p], dtype=np.int32) for q, p in zip(questions, passages, strict=True)]
-        return TokenIds.of(ids, [np.zeros_like(one) for one in ids])
-
-
-def test_a_corpus_becomes_tokens_and_labels_with_minus_one_for_none() -> None:
-    label = pa.array([1, None, 0], pa.int8())
-    table = pa.table({"question": ["a", "b", "c"], "passage": ["x", "yy", "z"], "label": label})
-    made = examples(pa.concat_tables([table, table]), Letters())  # type: ignore[arg-type]
-    assert made.labels.tolist() == [1, -1, 0, 1, -1, 0]
-    assert made.labels.dtype == np.int64
-    assert made.tokens.lengths.tolist() == [2, 3, 2, 2, 3, 2]
-    assert len(made) == 6
-    assert made.pad_id == 7
-    assert made.soft is None
+from tmkd.train.batches import BatchPlan
 
 
 @given(st.integers(1, 40), st.integers(1, 12), st.integers(1, 3), st.integers(0, 5))

@@ -8,16 +8,23 @@ import pytest
 import torch
 
 from tiny_fit import BOTH, GOLDEN, LABELS, PAIRS, SOFT, TOKENS
+from tmkd import ranks
 from tmkd.data.token_store import AppendedFiles, MappedTokens, map_array
 from tmkd.train.batches import BatchPlan, Examples
+from tmkd.train.shares import Share
 from tmkd.train.step_data import StepData, StepQueue
 
 PLAN = BatchPlan(PAIRS, batch=6, epochs=2, seed=1)
 
 
+def whole(rows: np.ndarray) -> Share:
+    """Share of the only rank."""
+    return Share(rows, len(rows), 1)
+
+
 def test_a_step_has_the_ids_labels_and_logits_of_its_rows() -> None:
     rows = np.array([4, 0, 9])
-    data = StepData.of(BOTH, rows, "cpu")
+    data = StepData.of(BOTH, whole(rows), "cpu")
     assert len(data) == 3
     for name, array in TOKENS.pad(rows, 0).items():
         assert np.array_equal(data.tokens.pad(np.arange(3))[name].numpy(), array)
@@ -25,7 +32,7 @@ def test_a_step_has_the_ids_labels_and_logits_of_its_rows() -> None:
     assert BOTH.soft is not None
     assert data.soft is not None
     assert np.array_equal(data.soft.numpy(), BOTH.soft[rows])
-    assert StepData.of(GOLDEN, rows, "cpu").soft is None
+    assert StepData.of(GOLDEN, whole(rows), "cpu").soft is None
 
 
 def test_the_rows_of_a_step_may_lie_anywhere_on_disk(tmp_path: Path) -> None:
@@ -36,14 +43,14 @@ def test_the_rows_of_a_step_may_lie_anywhere_on_disk(tmp_path: Path) -> None:
     chosen = np.arange(PAIRS)[::-2]  # another order, and some left out
     tokens = MappedTokens(ids, types, TOKENS.starts[chosen], TOKENS.lengths[chosen])
     soft = map_array(tmp_path, "soft", np.float32, SOFT.shape)
-    mapped = StepData.of(Examples(tokens, labels[chosen], 0, soft[chosen]), np.array([0, 3, 1]), "cpu")
-    whole = StepData.of(BOTH, chosen[[0, 3, 1]], "cpu")
-    assert torch.equal(mapped.labels, whole.labels)
+    mapped = StepData.of(Examples(tokens, labels[chosen], 0, soft[chosen]), whole(np.array([0, 3, 1])), "cpu")
+    expected = StepData.of(BOTH, whole(chosen[[0, 3, 1]]), "cpu")
+    assert torch.equal(mapped.labels, expected.labels)
     assert mapped.labels.dtype == torch.int64
     assert mapped.soft is not None
-    assert whole.soft is not None
-    assert torch.equal(mapped.soft, whole.soft)
-    for name, tensor in whole.tokens.pad(np.arange(3)).items():
+    assert expected.soft is not None
+    assert torch.equal(mapped.soft, expected.soft)
+    for name, tensor in expected.tokens.pad(np.arange(3)).items():
         assert torch.equal(mapped.tokens.pad(np.arange(3))[name], tensor)
 
 
@@ -85,3 +92,15 @@ def test_a_failure_in_the_thread_is_raised_at_its_step() -> None:
         queue.take(1)
         with pytest.raises(OSError, match="the disk is gone"):
             queue.take(2)
+
+
+def test_a_ranks_queue_has_its_share_of_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranks, "count", lambda: 2)
+    monkeypatch.setattr(ranks, "rank", lambda: 1)
+    with StepQueue(GOLDEN, PLAN, "cpu") as queue:
+        for step in range(len(PLAN)):
+            data, rows = queue.take(step), PLAN[step]
+            own = rows[np.argsort(TOKENS.lengths[rows], kind="stable")][1::2]
+            assert np.array_equal(data.labels.numpy(), GOLDEN.labels[own])
+            assert np.array_equal(data.tokens.tokens.flat_ids, TOKENS.take(own).flat_ids)
+            assert (data.share.total, data.share.ranks) == (len(rows), 2)

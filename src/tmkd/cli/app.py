@@ -9,7 +9,7 @@ from typing import NoReturn
 import typer
 from rich.text import Text
 
-from tmkd import process
+from tmkd import process, ranks
 from tmkd.cli.bundle import Json, bench, rank
 from tmkd.cli.evaluate import evaluate
 from tmkd.cli.export import export, frontier
@@ -28,6 +28,7 @@ from tmkd.cli.options import (
     err,
     open_run,
     out,
+    take_part,
     with_engine,
     work_on,
 )
@@ -143,8 +144,13 @@ def main() -> None:
     process.read_names_as_utf8()
     process.tune_process()
     replace_what_cannot_be_written()
+    with ranks.command():
+        _command()
+
+
+def _command() -> None:
     try:
-        app()
+        app() if ranks.is_first() else take_part()
     except TmkdError as error:
         _fail(error, error.exit_code)
     except ModuleNotFoundError as error:
@@ -169,5 +175,7 @@ def main() -> None:
 
 
 def _fail(problem: object, exit_code: int = 1) -> NoReturn:
-    err.print(Text.assemble(("error:", "bold red"), f" {problem}"), soft_wrap=True)
+    if ranks.is_first_failure():
+        at = "" if ranks.is_first() else f" rank {ranks.rank()}:"
+        err.print(Text.assemble(("error:", "bold red"), f"{at} {problem}"), soft_wrap=True)
     sys.exit(exit_code)

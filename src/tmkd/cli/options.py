@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import typer
 from rich.console import Console
 
-from tmkd import process
+from tmkd import process, ranks
 from tmkd.cli.output import argument
-from tmkd.errors import UsageError
+from tmkd.errors import TmkdError, UsageError
 from tmkd.machine import cores, share_of_cores
 
 if TYPE_CHECKING:
@@ -58,10 +58,13 @@ def with_engine(changes: list[str] | None, engine: str | None, workers: int | No
 def share_cores(jobs: int, engine: EngineSpec) -> Jobs | None:
     """Jobs of a command, and the cores of each; None where steps are made in turn, with all cores.
 
-    Raises: UsageError when jobs and their workers have more threads than this machine has cores.
+    Raises: UsageError when jobs and their workers have more threads than this machine has cores; for jobs under
+    torchrun.
     """
     from tmkd.flow.runner import Jobs
 
+    if jobs > 1 and ranks.launched():
+        raise UsageError(f"--jobs {jobs}: under torchrun all processes train one step together; leave --jobs out")
     workers = engine.workers if engine.kind == "local" else None
     if jobs * (workers or 1) > cores():
         asked = [*([f"--jobs {jobs}"] if jobs > 1 else ()), *([f"--workers {workers}"] if workers else ())]
@@ -117,5 +120,25 @@ def work_on(
     share = share_cores(jobs, run.recipe.engine)
     if run.only is not None and run.only.is_empty:  # all is finished elsewhere
         return run
+    ranks.tell({"open": {"recipe": str(recipe), "changes": changes, "runs": str(runs), "part": asdict(part)}})
     work(run, recipe, verbs, err, process.restart_if_old, share)
     return run
+
+
+def take_part() -> None:
+    """Make each step that rank 0 trains together with it, until its command ends: the work of the other ranks.
+
+    Raises: TmkdError when this rank does not see what rank 0 has made.
+    """
+    from tmkd.flow.plan import steps
+
+    for message in ranks.told():
+        if "open" in message:
+            asked = message["open"]
+            run = open_run(Path(asked["recipe"]), asked["changes"], Path(asked["runs"]), Part(**asked["part"]))
+            continue
+        folder = Path(message["make"])
+        step = next((step for step in steps(run) if step.folder == folder and not step.waits), None)
+        if step is None or not step.folder.is_dir():
+            raise TmkdError(f"{folder}: rank 0 makes it, and it is not seen here; all machines have to share the disk")
+        step.make(folder)

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from tmkd import ranks
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import Corpus
 from tmkd.data.softlabels import TeacherColumn
 from tmkd.data.text import PairTokenizer
 from tmkd.data.token_store import open_tokens
-from tmkd.distill.targets import write_targets
+from tmkd.distill.targets import open_targets, write_targets
 from tmkd.network.device import place
 from tmkd.network.encoder import fresh_pooler
 from tmkd.network.headers import Header
@@ -84,6 +85,7 @@ def run_stage(
 
     A golden header exists when α < 1, a soft one per teacher when α > 0. With golden labels the weights best on dev are
     kept, else the last ones; with `keep_start` the student of the stage before, if no epoch is better on dev than it.
+    Under torchrun all ranks call this, rank 0 writes, and the facts of the others are empty.
     Raises: TmkdError as `write_targets` and `fit`.
     """
     training = Training(
@@ -99,7 +101,10 @@ def run_stage(
     corpus, scratch = data.corpus, folder / SCRATCH
     tokenizer = PairTokenizer.load(start.base, start.student.max_length)
     store = open_tokens(data.tokens, corpus)
-    targets = write_targets(stage, corpus, data.columns, store, tokenizer.settings.pad_id, scratch, title, data.weak)
+    header_pairs = ranks.from_first(
+        lambda: write_targets(stage, corpus, data.columns, store, scratch, title, data.weak)
+    )
+    targets = open_targets(stage, corpus, data.columns, store, tokenizer.settings.pad_id, scratch, header_pairs)
     model = start.open(corpus.labels, targets.headers, seed)
     dev = None
     if training.golden and data.dev is not None:
@@ -113,6 +118,8 @@ def run_stage(
         dev=dev,
         title=title,
     )
+    if not ranks.is_first():
+        return {}
     shutil.rmtree(scratch)
     facts = asdict(report)
     if stage.keep_start and data.dev is not None:

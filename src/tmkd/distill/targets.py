@@ -38,23 +38,22 @@ def write_targets(
     corpus: Corpus,
     columns: tuple[TeacherColumn, ...],
     store: TokenStore,
-    pad_id: int,
     folder: Path,
     title: str,
     weak: Collection[str] = (),
-) -> StageTargets:
-    """Choose the pairs that a stage trains on, write the place of their tokens and their targets to `folder`, map them.
+) -> dict[str, int]:
+    """Choose the pairs that a stage trains on, and write the place of their tokens and their targets to `folder`.
 
-    Of the corpus never more than a shard is in memory. A golden header exists when α < 1, then one per teacher. `weak`
-    are the names of the sources whose labels are weak.
+    Returns the number of pairs that train each header. Of the corpus never more than a shard is in memory. `weak` are
+    the names of the sources whose labels are weak.
     Raises: TmkdError for a pair without the golden label that α < 1 asks for, or a header that no pair trains.
     """
-    golden, task = stage.alpha < 1, corpus.labels.task
+    golden = stage.alpha < 1
     if golden and stage.unlabelled == "error" and (store.labels < 0).any():
         require_golden(corpus.table())
     described = _soft(SoftLabels.unread(0, corpus, columns), stage)
-    headers = tuple(_headers(task, golden, described))
-    counts, start = np.zeros(len(headers), dtype=np.int64), 0
+    headers = _headers(stage, corpus, described)
+    counts, pairs, start = np.zeros(len(headers), dtype=np.int64), 0, 0
     chosen = None if stage.choose is None else choose(stage.choose, _candidates(stage, corpus, columns, store))
     folder.mkdir(exist_ok=True)
     with AppendedFiles(folder, _FIELDS, {}, f"targets of {len(corpus)} pairs") as files:
@@ -70,6 +69,7 @@ def write_targets(
                 labels = np.where(is_weak(corpus.shard(index), weak), np.int8(-1), labels)
             targets = np.hstack([(labels >= 0)[:, None][:, :golden], soft.scored])
             counts += targets[kept].sum(axis=0)
+            pairs += int(kept.sum())
             files.append(
                 starts=store.tokens.starts[rows][kept],
                 lengths=store.tokens.lengths[rows][kept],
@@ -77,9 +77,26 @@ def write_targets(
                 soft=soft.logits[kept],
             )
     header_pairs = dict(zip((header.name for header in headers), counts.tolist(), strict=True))
+    _check(stage, header_pairs, pairs, described.teachers, title)
+    return header_pairs
+
+
+def open_targets(
+    stage: StageSpec,
+    corpus: Corpus,
+    columns: tuple[TeacherColumn, ...],
+    store: TokenStore,
+    pad_id: int,
+    folder: Path,
+    header_pairs: dict[str, int],
+) -> StageTargets:
+    """Map the targets that `write_targets` has written, and counted in `header_pairs`.
+
+    A golden header exists when α < 1, then one per teacher.
+    """
+    described = _soft(SoftLabels.unread(0, corpus, columns), stage)
     examples = _mapped(store, pad_id, folder, soft_shape=described.logits.shape[1:])
-    _check(stage, header_pairs, len(examples), described.teachers, title)
-    return StageTargets(examples, headers, header_pairs, len(corpus) - len(examples))
+    return StageTargets(examples, _headers(stage, corpus, described), header_pairs, len(corpus) - len(examples))
 
 
 def _soft(soft: SoftLabels, stage: StageSpec) -> SoftLabels:
@@ -115,10 +132,11 @@ def _mapped(store: TokenStore, pad_id: int, folder: Path, soft_shape: tuple[int,
     return Examples(tokens, labels, pad_id, soft)
 
 
-def _headers(task: str, golden: bool, soft: SoftLabels) -> list[Header]:
+def _headers(stage: StageSpec, corpus: Corpus, soft: SoftLabels) -> tuple[Header, ...]:
     """The golden header first (when the stage trains it), then one per teacher."""
-    gold = [Header(f"{task}/gold", None)] if golden else []
-    return gold + [Header(f"{task}/{name}", digest) for name, digest in zip(soft.teachers, soft.digests, strict=True)]
+    task, teachers = corpus.labels.task, zip(soft.teachers, soft.digests, strict=True)
+    gold = [Header(f"{task}/gold", None)] if stage.alpha < 1 else []
+    return (*gold, *(Header(f"{task}/{name}", digest) for name, digest in teachers))
 
 
 def _check(stage: StageSpec, header_pairs: dict[str, int], pairs: int, teachers: tuple[str, ...], title: str) -> None:

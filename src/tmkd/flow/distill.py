@@ -192,6 +192,7 @@ def _stage(run: RunFolder, name: str, chain: tuple[PlannedStage, ...], task: str
         outside,
         shown=name,
         reads=(tokens,),
+        trains=True,
         estimate=lambda sizes: _stage_estimate(run, planned, student, sizes),
     )
 

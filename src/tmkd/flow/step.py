@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tmkd import ranks
 from tmkd.errors import TmkdError
 from tmkd.flow.rules import rules_of
 from tmkd.store import (
@@ -39,8 +40,9 @@ class Step:
     `make` gets the folder, with a scratch folder `.work` in it, and returns facts. `keep` are patterns of files that
     stay when the step is made anew: `make` itself finds out which of them still hold. `waits` names the step that must
     be done before this one is even known. `reads` are sealed folders that must be there too but decide nothing in the
-    artifact beyond its inputs, so they are none. A step that measures time is `alone`: no other runs beside it.
-    `estimate` gives its cost from the sizes of the corpora.
+    artifact beyond its inputs, so they are none. A step that measures time is `alone`: no other runs beside it. A step
+    that `trains` is made by all ranks under torchrun, any other by rank 0 alone. `estimate` gives its cost from the
+    sizes of the corpora.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Step:
     waits: str = ""
     shown: str = ""
     alone: bool = False
+    trains: bool = False
     reads: tuple[Path, ...] = ()
     estimate: Callable[[Sizes], Estimate] = lambda sizes: Estimate(0, 1, 0)
 
@@ -110,6 +113,8 @@ class Step:
         work = self.folder / WORK
         work.mkdir(exist_ok=True)
         start = time.perf_counter()
+        if self.trains:
+            ranks.tell({"make": str(self.folder)})
         facts = self.make(self.folder)
         # Training returns its own seconds, over all restarts.
         seconds = max(facts.pop("seconds", 0.0), time.perf_counter() - start)

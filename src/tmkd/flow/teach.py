@@ -22,6 +22,7 @@ def teach_step(run: RunFolder, teacher: Teacher) -> Step:
         teacher.settings(run),
         lambda folder: with_loss_sign(teacher.make(run, folder)),
         teacher.outside(run),
+        trains=teacher.spec.base is not None,
         estimate=lambda sizes: teacher.making(run, sizes),
     )
 

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from tmkd.data.text import PairTokenizer
 from tmkd.data.token_store import MappedTokens
 from tmkd.data.tokens import TokenIds
 
@@ -30,16 +28,6 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.labels)
-
-
-def examples(table: pa.Table, tokenizer: PairTokenizer, soft: npt.NDArray[np.float32] | None = None) -> Examples:
-    """Tokenise a corpus's table once, for one model.
-
-    table has columns question, passage (string) and label (int8, null = unlabelled); soft (pairs, headers, classes).
-    """
-    tokens = tokenizer.encode(table["question"].to_pylist(), table["passage"].to_pylist())
-    labels = table["label"].fill_null(-1).to_numpy().astype(np.int64)
-    return Examples(tokens, labels, tokenizer.settings.pad_id, soft)
 
 
 class BatchPlan:

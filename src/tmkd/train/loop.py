@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import torch
 from torch import nn
 from transformers import PrinterCallback, TrainingArguments
 
+from tmkd import ranks
 from tmkd.errors import TmkdError
 from tmkd.network.device import place
 from tmkd.store import digest_json
@@ -24,7 +26,7 @@ from tmkd.train.batches import BatchPlan, Examples
 from tmkd.train.checkpoints import Best, claim_workdir, newest
 from tmkd.train.step_data import StepQueue
 from tmkd.train.trainer import LESS, HeaderLogits, StepTrainer, Training
-from tmkd.train.watch import Watch, mean_losses, tensorboard
+from tmkd.train.watch import Follow, Watch, mean_losses, tensorboard
 
 _CHECKED = 1 << 16  # pairs whose logits are looked at at once
 FAILED_WRITE = ("inline_container", "PytorchStreamWriter")  # in the message of torch.save when the disk is full
@@ -62,15 +64,15 @@ def fit(
     scores the model as it is (higher is better) after each epoch and the best epoch's weights are kept; without it, the
     last ones. With `average_last` the mean of the last steps' weights takes the place of the weights in both, from the
     first of these steps on. The model ends on the training's device, in eval mode. A CUDA device that runs out of
-    memory gets smaller micro-batches; the step stays the same.
+    memory gets smaller micro-batches; the step stays the same. Under torchrun all ranks call this and train together,
+    and rank 0 has the report and the kept weights: the other ranks' report is empty.
     Raises: TmkdError for a golden loss on an unlabelled pair, a teacher logit that is not finite, a loss that diverges,
     a disk that is full or a device that does not hold one pair.
     """
-    settings = training.settings
-    _check(examples, training, title)
+    settings, is_first = training.settings, ranks.is_first()
+    ranks.join(training.hardware.device, training.hardware.precision)
     place(model, training.hardware.device)
-    claim_workdir(work, _fingerprint(model, examples, training))
-    checkpoint, seconds = newest(work) or (None, 0.0)
+    checkpoint, seconds = ranks.from_first(lambda: _begin(model, examples, training, work, title))
     started = time.monotonic() - seconds
     steps = BatchPlan(len(examples), settings.batch, settings.epochs, training.seed, training.steps)
     best = Best(work)
@@ -79,20 +81,30 @@ def fit(
         trainer = StepTrainer(model, arguments, len(steps), header_logits, queue, training)
         trainer.remove_callback(PrinterCallback)  # it prints to stdout
         average = None
-        if settings.average_last:
-            average = WeightAverage(model, len(steps), settings.average_last, checkpoint)
+        if settings.average_last and is_first:
+            average = WeightAverage(model, len(steps), settings.average_last, Path(checkpoint) if checkpoint else None)
             trainer.add_callback(average)
-        trainer.add_callback(Watch(model, steps, trainer.losses, dev, best, title, started, average))
-        if settings.tensorboard:
+        if is_first:
+            trainer.add_callback(Watch(model, steps, trainer.losses, dev, best, title, started, average))
+        else:
+            trainer.add_callback(Follow(steps, trainer.losses, dev is not None))
+            torch.manual_seed(training.seed + (ranks.rank() << 32))  # else all ranks had the same dropout
+        if settings.tensorboard and is_first:
             trainer.add_callback(tensorboard(work.parent / ".tensorboard"))  # `work` goes when the fit is done
         try:
-            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
+                trainer.train(resume_from_checkpoint=checkpoint)
         except torch.OutOfMemoryError as error:
             raise TmkdError(f"{title}: out of memory: the device does not hold the model's training; {LESS}") from error
         except (OSError, RuntimeError, safetensors.SafetensorError) as error:
+            if ranks.is_gone(error):
+                raise TmkdError(ranks.GONE) from error
             if isinstance(error, RuntimeError) and not any(word in str(error) for word in FAILED_WRITE):
                 raise
             raise TmkdError(f"{work}: a checkpoint cannot be written: {error}") from error
+    if not is_first:
+        return FitReport([], 0, trainer.state.global_step, 0.0, training.hardware.precision, [])
     if dev is not None:
         best.load_into(model)
     elif average is not None:
@@ -102,6 +114,16 @@ def fit(
     seconds = time.monotonic() - started
     losses = mean_losses(trainer.state.log_history)
     return FitReport(best.scores, epoch, trainer.state.global_step, seconds, training.hardware.precision, losses)
+
+
+def _begin(
+    model: nn.Module, examples: Examples, training: Training, work: Path, title: str
+) -> tuple[str | None, float]:
+    """Check a fit and claim its folder; returns the checkpoint to go on from, and the seconds trained until it."""
+    _check(examples, training, title)
+    claim_workdir(work, _fingerprint(model, examples, training))
+    checkpoint, seconds = newest(work) or (None, 0.0)
+    return None if checkpoint is None else str(checkpoint), seconds
 
 
 def _check(examples: Examples, training: Training, title: str) -> None:
@@ -162,6 +184,7 @@ def _arguments(training: Training, steps: int, work: Path) -> TrainingArguments:
         log_level="error",
         remove_unused_columns=False,
         dataloader_pin_memory=False,
+        ddp_broadcast_buffers=False,  # they never change, and a forward pass may be repeated on one rank alone
     )
     if arguments.n_gpu > 1:
         arguments._n_gpu = 1  # one device: else a step would go to all of them, and its size be multiplied

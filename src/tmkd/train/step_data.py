@@ -8,20 +8,24 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from tmkd.network.device import on_device
+from tmkd import ranks
+from tmkd.network.device import CUDA, on_device
 from tmkd.network.token_tensors import TokenTensors
 from tmkd.train.batches import BatchPlan, Examples
+from tmkd.train.shares import Share
 
 
 @dataclass(frozen=True, eq=False)
 class StepData:
-    """Pairs of one optimiser step with their targets, as tensors on the training's device.
+    """Pairs of one optimiser step that this rank trains on, with their targets, as tensors on its device.
 
     labels int64 (pairs,); soft float32 (pairs, headers, classes) raw logits, or None.
     """
 
+    share: Share
     tokens: TokenTensors
     labels: Tensor
     soft: Tensor | None
@@ -30,19 +34,22 @@ class StepData:
         return len(self.labels)
 
     @classmethod
-    def of(cls, examples: Examples, rows: np.ndarray, device: str) -> Self:
-        """Copy these rows of the examples to a device, without waiting for it."""
+    def of(cls, examples: Examples, share: Share, device: str) -> Self:
+        """Copy the share's rows of the examples to a device, without waiting for it."""
+        rows = share.rows
         soft = None if examples.soft is None else on_device(examples.soft[rows], device)
         tokens = TokenTensors.of(examples.tokens.take(rows), examples.pad_id, device)
-        return cls(tokens, on_device(examples.labels[rows].astype(np.int64), device), soft)
+        return cls(share, tokens, on_device(examples.labels[rows].astype(np.int64), device), soft)
 
 
 class StepQueue:
-    """The data of each optimiser step of a plan; a thread prepares the step after the one that was asked for."""
+    """This rank's data of each optimiser step of a plan; a thread prepares the step after the one asked for."""
 
     def __init__(self, examples: Examples, plan: BatchPlan, device: str) -> None:
         self._examples, self._plan, self._device = examples, plan, device
         self._thread = ThreadPoolExecutor(1)
+        if device == CUDA:  # a new thread works on the first one, whatever this one's is
+            self._thread.submit(torch.cuda.set_device, torch.cuda.current_device())
         self._ahead: tuple[int, Future[StepData]] | None = None
 
     def __enter__(self) -> Self:
@@ -62,4 +69,9 @@ class StepQueue:
         return data
 
     def _prepare(self, step: int) -> None:
-        self._ahead = step, self._thread.submit(lambda: StepData.of(self._examples, self._plan[step], self._device))
+        self._ahead = step, self._thread.submit(self._data, step)
+
+    def _data(self, step: int) -> StepData:
+        lengths = self._examples.tokens.lengths
+        share = Share.of(self._plan[step], lengths, ranks.rank(), ranks.count())
+        return StepData.of(self._examples, share, self._device)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from transformers import Trainer, TrainingArguments
 
+from tmkd import ranks
 from tmkd.errors import TmkdError
 from tmkd.network.device import on_device, token_budget
 from tmkd.recipe.fit import FitSpec
@@ -50,8 +52,36 @@ class Training:
         return self.alpha < 1
 
 
+class HeaderOutputs(nn.Module):
+    """Network whose output is its header logits alone: the module that DistributedDataParallel wraps."""
+
+    def __init__(self, network: nn.Module, header_logits: HeaderLogits) -> None:
+        super().__init__()
+        self.network, self._header_logits = network, header_logits
+
+    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Header logits (pairs, headers, classes) of a micro-batch."""
+        return self._header_logits(self.network, inputs)
+
+
+class _EachStep(torch.utils.data.Sampler[int]):
+    """Numbers of the steps in order, each once per rank: the Trainer deals them out to the ranks in turn."""
+
+    def __init__(self, steps: int) -> None:
+        self._steps, self._times = steps, ranks.count()
+
+    def __len__(self) -> int:
+        return self._steps * self._times
+
+    def __iter__(self) -> Iterator[int]:
+        return (number // self._times for number in range(len(self)))
+
+
 class StepTrainer(Trainer):
-    """Trainer with a step of ours: sorted by length, cut by the token budget, each part weighted by its pairs."""
+    """Trainer with a step of ours: sorted by length, cut by the token budget, each part weighted by its pairs.
+
+    Under torchrun each rank has its share of the step, and its gradients are reduced once, in the last part's backward.
+    """
 
     def __init__(
         self,
@@ -63,15 +93,18 @@ class StepTrainer(Trainer):
         training: Training,
     ) -> None:
         super().__init__(
-            model=model, args=arguments, train_dataset=range(steps), data_collator=lambda items: {"step": items[0]}
+            model=HeaderOutputs(model, header_logits),
+            args=arguments,
+            train_dataset=range(steps),
+            data_collator=lambda items: {"step": items[0]},
         )
-        self._header_logits, self._queue, self._training = header_logits, queue, training
+        self._queue, self._training = queue, training
         self._budget = token_budget(training.hardware.device, training.settings.token_budget)
         self.network = model
         self.losses: list[Tensor] = []  # of the steps that `Watch` has not read yet
 
     def _get_train_sampler(self, train_dataset: object = None) -> torch.utils.data.Sampler[int]:
-        return torch.utils.data.SequentialSampler(range(self.args.max_steps))  # the plan has its own order
+        return _EachStep(self.args.max_steps)  # the plan has its own order
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         return 0  # not counted
@@ -80,26 +113,38 @@ class StepTrainer(Trainer):
         """One optimiser step's forward and backward; returns the mean loss of its pairs, without waiting for it."""
         self.network.train()
         data = self._queue.take(inputs["step"])
-        loss = self._backward(data)
+        loss = self._backward(model, data)
         while loss is None:
             self._halve_budget(data)
-            loss = self._backward(data)
+            loss = self._backward(model, data)
+        loss = ranks.mean(loss)
         self.losses.append(loss)
         return loss
 
-    def _backward(self, data: StepData) -> Tensor | None:
-        """Add the gradient of a step's mean loss; returns the loss, or None when the device's memory was too small."""
-        hardware = self._training.hardware
+    def _backward(self, model: nn.Module, data: StepData) -> Tensor | None:
+        """Add the gradient of a step's mean loss; returns the loss, or None when the device's memory was too small.
+
+        Of several ranks each has its part of the loss, and their mean is the step's; so it is with the gradients.
+        """
+        hardware, share = self._training.hardware, data.share
         total = torch.zeros((), device=hardware.device)
+        parts = data.tokens.tokens.batches(self._budget)
+        reduces = False
         try:
-            for part in data.tokens.tokens.batches(self._budget):
+            for number, part in enumerate(parts, 1):
                 inputs = data.tokens.pad(part)
-                with torch.autocast(hardware.device, torch.bfloat16, enabled=hardware.precision == "bf16"):
-                    logits = self._header_logits(self.network, inputs)
-                loss = self._loss(logits.float(), data, part).sum() / len(data)
-                torch.autograd.backward(loss)
+                with self.accelerator.no_sync(model) if number < len(parts) else nullcontext():
+                    with torch.autocast(hardware.device, torch.bfloat16, enabled=hardware.precision == "bf16"):
+                        logits = model(inputs)
+                    loss = self._loss(logits.float(), data, part).sum() * share.ranks / share.total
+                    reduces = number == len(parts)
+                    torch.autograd.backward(loss)
                 total += loss.detach()
-        except torch.OutOfMemoryError:
+        except torch.OutOfMemoryError as error:
+            if reduces and ranks.count() > 1:  # other ranks have its sums already
+                raise TmkdError(
+                    f"out of memory while gradients were reduced; take more processes, or {LESS}"
+                ) from error
             return None
         return total
 

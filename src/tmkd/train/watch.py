@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from tmkd import ranks
 from tmkd.errors import TmkdError, optional_import
 from tmkd.progress import clock
 from tmkd.train.averaging import WeightAverage
@@ -61,14 +62,17 @@ class Watch(TrainerCallback):
         print_now = time.monotonic() - self.printed >= EVERY or step == len(self.steps)
         if len(self.losses) >= READ_EVERY or print_now or epoch is not None or control.should_save:
             self._read_losses(state)
-        if self.dev is not None and epoch is not None and len(self.best.scores) < epoch:
-            self._measure(self.dev)
+        if self.dev is not None and epoch is not None:
+            if len(self.best.scores) < epoch:
+                self._measure(self.dev)
+            ranks.tell(epoch)
         if print_now:
             self._print_progress(step)
         if step == len(self.steps):
             control.should_save = False  # the caller is about to save the model itself
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
+        ranks.barrier()  # each rank has its random state in the checkpoint
         seal(Path(args.output_dir) / f"checkpoint-{state.global_step}", time.monotonic() - self.started)
 
     def _read_losses(self, state: TrainerState) -> None:
@@ -109,6 +113,23 @@ class Watch(TrainerCallback):
         )
         print(line, file=sys.stderr, flush=True)
         self.unprinted.clear()
+
+
+class Follow(TrainerCallback):
+    """Counterpart of `Watch` on the other ranks: waits where rank 0 measures dev, and for a checkpoint to be sealed."""
+
+    def __init__(self, steps: BatchPlan, losses: list[Tensor], with_dev: bool) -> None:
+        self.steps, self.losses, self.with_dev = steps, losses, with_dev
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
+        self.losses.clear()
+        if self.with_dev and self.steps.ended(state.global_step) is not None:
+            ranks.hear()
+        if state.global_step == len(self.steps):
+            control.should_save = False
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
+        ranks.barrier()
 
 
 def mean_losses(history: Sequence[Mapping[str, float]]) -> list[float]:
