@@ -32,7 +32,7 @@ GONE = (
 )
 _FAILED = "failed"  # key in the store: how many ranks have failed
 _END = "end"  # message of rank 0
-_EVERY = 0.05  # seconds between two looks at the store
+_EVERY = 0.1  # seconds between two looks at the store
 _CLOSED = ("Connection closed", "Connection reset", "Broken pipe", "Socket closed")  # in gloo's messages
 _messages = natural_numbers()  # their numbers are their keys, the same on every rank
 
@@ -122,6 +122,8 @@ def join(device: str, precision: str) -> None:
                 f"--nproc-per-node {devices}, or set device: cpu"
             )
         torch.cuda.set_device(own)
+    # Where it is not set, accelerate gives torch other threads than this process has.
+    os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
     if not distributed.is_initialized():
         backend = "nccl" if device == "cuda" else "gloo"
         distributed.init_process_group(backend, store=_store(), rank=rank(), world_size=count())

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from accelerate.data_loader import BatchSamplerShard  # type: ignore[import-untyped]
 from torch import Tensor, nn
+from torch.utils.data import BatchSampler
 
 from tiny_fit import BOTH, SETTINGS, header_logits, student, train
+from tmkd import ranks
 from tmkd.errors import TmkdError
 from tmkd.network import token_tensors
 from tmkd.network.device import fuse_attention
@@ -75,3 +79,26 @@ def test_a_device_that_does_not_hold_the_optimiser_is_an_error(tmp_path: Path, m
     monkeypatch.setattr(torch.optim.AdamW, "step", step)
     with pytest.raises(TmkdError, match="web: out of memory: the device does not hold the model's training"):
         train(student(1), tmp_path)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_every_rank_is_dealt_every_step_in_order(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    monkeypatch.setattr(ranks, "count", lambda: count)
+    sampler = trainer._EachStep(5)
+    assert len(sampler) == 5 * count
+    for rank in range(count):  # as accelerate deals batches out
+        dealt = BatchSamplerShard(BatchSampler(sampler, 1, drop_last=False), count, rank)
+        assert [*chain.from_iterable(dealt)] == [0, 1, 2, 3, 4]
+        assert len(dealt) == 5
+
+
+def test_memory_that_is_too_small_where_gradients_are_reduced_ends_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def backward(loss: Tensor) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(ranks, "count", lambda: 2)
+    monkeypatch.setattr(torch.autograd, "backward", backward)
+    with pytest.raises(TmkdError, match="out of memory while gradients were reduced; take more processes, or"):
+        train(student(3), tmp_path, BOTH, settings=TEN_STEPS.model_copy(update={"token_budget": 10_000}))

@@ -13,11 +13,12 @@ import torch
 from torch import nn
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
+from tmkd import ranks
 from tmkd.errors import TmkdError
 from tmkd.train import watch
 from tmkd.train.batches import BatchPlan
 from tmkd.train.checkpoints import MARKER, Best
-from tmkd.train.watch import Watch, mean_losses, tensorboard
+from tmkd.train.watch import Follow, Watch, mean_losses, tensorboard
 
 PLAN = BatchPlan(pairs=6, batch=2, epochs=2, seed=1)  # two epochs of three steps
 
@@ -136,3 +137,44 @@ def test_curves_without_tensorboard_name_the_extra(tmp_path: Path, monkeypatch: 
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(TmkdError, match=r"tensorboard: true needs tensorboard: pip install 'tmkd\[tensorboard\]'"):
         tensorboard(tmp_path)
+
+
+@pytest.mark.parametrize(("with_dev", "epochs_waited_for"), [(True, [3, 6]), (False, [])])
+def test_another_rank_waits_for_dev_at_the_end_of_each_epoch_and_keeps_no_losses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_dev: bool, epochs_waited_for: list[int]
+) -> None:
+    arguments = TrainingArguments(output_dir=str(tmp_path), use_cpu=True, report_to=[])
+    losses: list[torch.Tensor] = []
+    waited: list[int] = []
+    follow, saves = Follow(PLAN, losses, with_dev), []
+    for step in range(1, 7):
+        monkeypatch.setattr(ranks, "hear", lambda step=step: waited.append(step))
+        losses.append(torch.tensor(0.5))
+        control = TrainerControl(should_save=True)
+        follow.on_step_end(arguments, TrainerState(global_step=step), control)
+        saves.append(control.should_save)
+        assert not losses
+    assert waited == epochs_waited_for
+    assert saves == [True] * 5 + [False]  # as on rank 0
+
+
+def test_a_checkpoint_is_sealed_once_every_rank_has_saved(
+    started: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "checkpoint-2"
+    folder.mkdir()
+    monkeypatch.setattr(ranks, "barrier", lambda: (folder / "rng_state_1.pth").write_bytes(b"late"))
+    _, end = started()
+    end(2)
+    assert [*json.loads((folder / MARKER).read_bytes())["files"]] == ["rng_state_1.pth"]
+
+
+def test_the_end_of_an_epoch_is_told_to_the_other_ranks_whether_or_not_dev_was_measured_before(
+    started: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(ranks, "tell", told.append)
+    _, end = started(lambda: 0.5)
+    for step in (1, 2, 3, 3):
+        end(step)
+    assert told == [1, 1]
