@@ -64,6 +64,14 @@ def test_more_threads_than_cores_are_refused(jobs: int, workers: int | None, tol
         share_cores(jobs, EngineSpec(workers=workers))
 
 
+def test_steps_side_by_side_are_refused_under_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    monkeypatch.setattr(options, "cores", lambda: 4)
+    assert share_cores(1, EngineSpec(workers=2)) is None
+    with pytest.raises(UsageError, match="--jobs 2: under torchrun all processes train one step together"):
+        share_cores(2, EngineSpec())
+
+
 @pytest.mark.usefixtures("four_cores")
 def test_the_workers_of_a_cluster_are_not_on_this_machine() -> None:
     assert share_cores(2, EngineSpec(kind="ray", workers=9)) == Jobs(2, 2)
