@@ -1,0 +1,184 @@
+"""The Ray engine on a real cluster: two nodes on this machine, one of which is killed, and what goes wrong there."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import tiny
+from tiny import World
+from tmkd import __version__
+from tmkd.data.labels import LabelSet
+from tmkd.data.pairs import Corpus
+from tmkd.engines.engine import Engine, Work
+from tmkd.engines.local import LocalEngine
+from tmkd.engines.ray import RayEngine
+from tmkd.errors import TmkdError
+from tmkd.store import digest_path
+from tmkd.teachers.network import load
+from tmkd.teachers.score import Opener, score_shards
+from tmkd.train.hardware import Hardware
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # Ray's own warnings
+PAIRS, SHARDS = 20_000, 40
+NODE = {"num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False}
+
+
+@pytest.fixture(scope="module")
+def ray(optional: Callable[[str, str], ModuleType]) -> ModuleType:
+    return optional("ray", "ray")
+
+
+@pytest.fixture(scope="module")
+def cluster(ray: ModuleType) -> Iterator[Any]:
+    """A head with a CPU; tests add a second node."""
+    from ray.cluster_utils import Cluster
+
+    started = Cluster(initialize_head=True, head_node_args=NODE)
+    yield started
+    ray.shutdown()
+    started.shutdown()
+
+
+@pytest.fixture
+def second(cluster: Any) -> Iterator[Any]:
+    """The second node."""
+    node = cluster.add_node(**NODE)
+    cluster.wait_for_nodes()
+    yield node
+    if node in cluster.worker_nodes:
+        cluster.remove_node(node)
+
+
+def rows(count: int) -> list[tuple[str, str, str]]:
+    """Distinct pairs of the tiny world's words."""
+    words = tiny.TOPICS
+    asked = [f"{tiny.question(n % 60)} {words[n // 60 % 60]} {words[n // 3600]}" for n in range(count)]
+    return [(question, tiny.passage(n % 60, n % 2 == 0), "yes") for n, question in enumerate(asked)]
+
+
+def test_a_node_killed_in_the_middle_costs_nothing_but_its_shard(
+    cluster: Any, second: Any, corpus: Callable[..., Corpus], tmp_path: Path
+) -> None:
+    encoder = tiny.write_encoder(tmp_path / "encoder")
+    labels = LabelSet("toy", ("no", "yes"), "yes")
+    made = _classifier(encoder, tmp_path / "teacher")
+    opener = Opener(partial(load, made, labels, {}, 48, Hardware("cpu", "fp32"), "t"))
+    pairs = corpus(rows(PAIRS), shard_rows=PAIRS // SHARDS)
+    assert (len(pairs), len(pairs.shards)) == (PAIRS, SHARDS)
+    nodes: set[int] = set()
+
+    def score(name: str, engine: Engine, report: Callable[[int, int], None]) -> None:
+        (tmp_path / name).mkdir()
+        facts = score_shards(opener, pairs, range(SHARDS), tmp_path / name, "f" * 64, engine, report)
+        assert facts == {"scored_now": PAIRS, "precision": "fp32"}
+
+    def kill_in_the_middle(done: int, total: int) -> None:
+        if done >= PAIRS // 3 and second in cluster.worker_nodes:
+            nodes.add(done)
+            cluster.remove_node(second, allow_graceful=False)
+
+    score("ray", RayEngine(cluster.address), kill_in_the_middle)
+    assert len(nodes) == 1
+    assert max(nodes) < PAIRS
+    score("local", LocalEngine(), lambda done, total: None)
+    assert len(list((tmp_path / "local").iterdir())) == SHARDS
+    assert digest_path(tmp_path / "ray") == digest_path(tmp_path / "local")
+
+
+def _classifier(encoder: Path, folder: Path) -> Path:
+    """A teacher of random weights."""
+    from transformers import BertForSequenceClassification
+
+    from tmkd.network.encoder import quiet
+
+    labels = {"no": 0, "yes": 1}
+    with quiet():
+        model = BertForSequenceClassification.from_pretrained(
+            encoder, num_labels=2, label2id=labels, id2label={number: name for name, number in labels.items()}
+        )
+        model.save_pretrained(folder)
+    tiny.write_tokenizer(folder)
+    return folder
+
+
+def test_a_run_on_a_cluster_makes_the_same_pairs_and_logits(
+    cluster: Any, second: Any, world: World, finished_world: World
+) -> None:
+    address = f"engine.address={cluster.address}"
+    done = tiny.tmkd("run", world.recipe, "--runs", world.runs, "--engine", "ray", "--set", address)
+    assert done.returncode == 0, done.stderr
+    for place in ("pairs", "softlabels"):
+        mine, theirs = world.run / place, finished_world.run / place
+        names = sorted(
+            path.relative_to(theirs) for path in theirs.rglob("*") if path.suffix in (".parquet", ".safetensors")
+        )
+        assert len(names) >= 3
+        assert [(mine / name).read_bytes() for name in names] == [(theirs / name).read_bytes() for name in names]
+    assert "0 steps done now" in tiny.tmkd("run", world.recipe, "--runs", world.runs).stderr
+
+
+def test_a_shard_that_kills_each_worker_is_named_when_all_others_are_done(
+    cluster: Any, second: Any, tmp_path: Path
+) -> None:
+    def deadly(folder: Path) -> Callable[[int], None]:
+        def work(piece: int) -> None:
+            if piece == 1:
+                os._exit(1)
+            (folder / str(piece)).touch()
+
+        return work
+
+    work = Work(deadly, (tmp_path,), "shard-{}".format)
+    with pytest.raises(TmkdError, match=r"^shard-1: 3 workers died of it, one after the other"):
+        list(RayEngine(cluster.address).map(work, range(9), 9))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [str(piece) for piece in range(9) if piece != 1]
+
+
+def test_a_full_disk_of_a_node_is_told_in_a_line(cluster: Any) -> None:
+    def full() -> Callable[[int], None]:
+        def work(piece: int) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        return work
+
+    with pytest.raises(TmkdError, match=r"^on Ray node .+: the disk is full; free some space there") as failure:
+        list(RayEngine(cluster.address).map(Work(full, ()), range(2), 2))
+    assert "\n" not in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [("__version__ = '0.0.9'", "has tmkd 0.0.9, and this is"), ("raise ImportError('none')", "has no tmkd; install")],
+)
+def test_a_node_with_another_version_or_none_is_named(cluster: Any, tmp_path: Path, code: str, told: str) -> None:
+    (tmp_path / "tmkd").mkdir()
+    (tmp_path / "tmkd" / "__init__.py").write_text(code)
+    node = cluster.add_node(**NODE, env_vars={"PYTHONPATH": str(tmp_path)})
+    try:
+        with pytest.raises(TmkdError, match=rf"^Ray node .+ {told} .*{__version__}"):
+            RayEngine(cluster.address).check()
+    finally:
+        cluster.remove_node(node)
+    RayEngine(cluster.address).check()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "no.such.host.invalid:6379", "auto"])
+def test_an_address_where_nothing_answers_is_told_in_a_line(ray: ModuleType, tmp_path: Path, address: str) -> None:
+    code = f"from tmkd.engines.ray import RayEngine; RayEngine({address!r}).check()"
+    environment = {**tiny.environment(), "RAY_ADDRESS": "127.0.0.1:1"}
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    last = ended.stderr.splitlines()[-1]
+    reached = address if address != "auto" else "127.0.0.1:1"
+    assert last.startswith(f"tmkd.errors.TmkdError: no Ray cluster answers at {reached} (")
+    assert last.endswith("start one with: ray start --head, or see engine.address in the recipe")
