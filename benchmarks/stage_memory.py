@@ -102,7 +102,7 @@ def make(home: Path, model: Path, pairs: int) -> dict[str, float]:
     tokens = home / "tokens"
     if not (tokens / "manifest.json").is_file():
         tokenizer = PairTokenizer.load(model, LONGEST)
-        corpus = write_corpus(home / "corpus", LABELS, _texts(tokenizer, pairs))
+        corpus = write_corpus(home / "corpus", LABELS, made_up_pairs(tokenizer, pairs))
         draws = np.random.default_rng(2)
         for teacher in TEACHERS:
             (home / teacher).mkdir(exist_ok=True)
@@ -118,7 +118,7 @@ def make(home: Path, model: Path, pairs: int) -> dict[str, float]:
     return {**manifest.facts, "seconds": manifest.seconds}
 
 
-def _texts(tokenizer: PairTokenizer, pairs: int) -> Iterator[pa.Table]:
+def made_up_pairs(tokenizer: PairTokenizer, pairs: int) -> Iterator[pa.Table]:
     """Questions of 6 words, ten passages of 12 to 80 words each."""
     words = sorted(word for word in tokenizer.known_ids() if re.fullmatch("[a-z]+", word))
     draws = np.random.default_rng(1)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tmkd import __version__
-from tmkd.engines.ray import Shape, check_nodes, shape_of
+from tmkd.engines.ray import check_nodes, shape_of
+from tmkd.engines.ray_pool import Shape
 from tmkd.errors import TmkdError
 
 TWO = [(16, 0), (16, 0)]

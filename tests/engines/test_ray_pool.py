@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tmkd.engines import ray_pool
-from tmkd.engines.engine import Work
-from tmkd.engines.ray_pool import TRIES, do_pieces
+from tmkd.engines.engine import PieceFiles, Work
+from tmkd.engines.ray_pool import TRIES, Shape, do_pieces
 from tmkd.errors import TmkdError
 from tmkd.machine import SHARE
 
@@ -59,10 +60,10 @@ class StandIn:
         self.actors.append(SimpleNamespace(**methods))
         return self.actors[-1]
 
-    def _call(self, method: Callable[[Any], Any]) -> Callable[[Any], int]:
-        def call(given: Any) -> int:
+    def _call(self, method: Callable[..., Any]) -> Callable[..., int]:
+        def call(*given: Any) -> int:
             try:
-                self.answers.append(method(given))
+                self.answers.append(method(*given))
             except RayActorError as error:
                 self.answers.append(error)
             except Exception as error:
@@ -104,7 +105,7 @@ def deadly(deaths: dict[int, int]) -> Callable[[int], int]:
 
 
 def run(ray: StandIn, make: Callable[..., Callable[[int], Any]], *given: Any, workers: int = 2) -> list[Any]:
-    return list(do_pieces(ray, Work(make, given, "shard-{}".format), range(5), workers, 3, 0))
+    return list(do_pieces(ray, Work(make, given, "shard-{}".format), range(5), Shape(workers, 3, 0)))
 
 
 def test_every_piece_is_done_by_as_many_workers_as_are_asked_for(ray: StandIn) -> None:
@@ -120,7 +121,7 @@ def test_a_piece_whose_worker_dies_is_done_by_another(ray: StandIn) -> None:
 
 
 def test_a_piece_that_kills_each_worker_is_named_when_all_others_are_done(ray: StandIn) -> None:
-    stream = do_pieces(ray, Work(deadly, ({1: 99, 2: 99},), "shard-{}".format), range(5), 2, 1, 0)
+    stream = do_pieces(ray, Work(deadly, ({1: 99, 2: 99},), "shard-{}".format), range(5), Shape(2, 1, 0))
     assert sorted(next(stream) for _ in range(3)) == [(0, 0), (3, 30), (4, 40)]
     with pytest.raises(TmkdError, match=f"^shard-1, shard-2: {TRIES} workers died of it, one after the other"):
         next(stream)
@@ -171,7 +172,7 @@ def test_pieces_are_taken_as_workers_get_free(ray: StandIn) -> None:
             taken.append(piece)
             yield piece
 
-    stream = do_pieces(ray, Work(deadly, ({},)), pieces(), 2, 1, 0)
+    stream = do_pieces(ray, Work(deadly, ({},)), pieces(), Shape(2, 1, 0))
     for _ in range(3):
         next(stream)
     assert len(taken) <= 5
@@ -180,5 +181,45 @@ def test_pieces_are_taken_as_workers_get_free(ray: StandIn) -> None:
 
 
 def test_without_a_piece_no_worker_is_begun(ray: StandIn) -> None:
-    assert list(do_pieces(ray, Work(deadly, ({},)), [], 2, 1, 0)) == []
+    assert list(do_pieces(ray, Work(deadly, ({},)), [], Shape(2, 1, 0))) == []
     assert ray.actors == []
+
+
+class Noted:
+    """An exchange that notes its calls."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str]] = []
+
+    def bring(self, path: Path) -> None:
+        self.calls.append(("bring", path.name))
+
+    def put(self, path: Path) -> None:
+        self.calls.append(("put", path.name))
+
+    def take(self, path: Path) -> None:
+        self.calls.append(("take", path.name))
+
+
+def test_files_are_brought_before_they_are_read_and_put_once_they_are_written(ray: StandIn, tmp_path: Path) -> None:
+    def writing(folder: Path) -> Callable[[int], None]:
+        exchange.calls.append(("made", ""))
+
+        def work(piece: int) -> None:
+            exchange.calls.append(("done", str(piece)))
+            if piece:  # a shard may have nothing in it
+                (folder / f"out-{piece}").touch()
+
+        return work
+
+    def files(piece: int) -> PieceFiles:
+        return PieceFiles((tmp_path / f"in-{piece}",), (tmp_path / f"out-{piece}",))
+
+    exchange = Noted()
+    work = Work(writing, (tmp_path,), files=files, reads=(tmp_path / "index",))
+    assert len(list(do_pieces(ray, work, range(2), Shape(1, 1, 0), exchange))) == 2
+    assert exchange.calls == [
+        *[("bring", "index"), ("made", "")],
+        *[("bring", "in-0"), ("done", "0"), ("take", "out-0")],
+        *[("bring", "in-1"), ("done", "1"), ("put", "out-1"), ("take", "out-1")],
+    ]

@@ -20,7 +20,7 @@ from tmkd.data.duplicates import deduplicate
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import EXTRAS, SCHEMA, Shard, seal_corpus, write_shards
 from tmkd.data.sources import read_source
-from tmkd.engines.engine import Done, Engine, Work, in_order
+from tmkd.engines.engine import Done, Engine, PieceFiles, Work, in_order
 from tmkd.errors import TmkdError
 from tmkd.recipe.parts import SourceSpec
 from tmkd.recipe.schema import CollectSpec
@@ -201,8 +201,11 @@ def _search(
             sent[place] = chunk if result is None else chunk._replace(questions=[], result=result)
             yield sent[place]
 
+    def files(chunk: Chunk) -> PieceFiles:
+        return PieceFiles(written=(folder / chunk.name,) if chunk.result is None else ())
+
     def made() -> Iterator[Done[ShardResult]]:
-        work = Work(searcher, (rules, folder), lambda chunk: chunk.name)
+        work = Work(searcher, (rules, folder), lambda chunk: chunk.name, files, (rules.index,))
         for place, result in workers.engine.map(work, chunks(), workers.most):
             if sent[place].result is None:
                 ledger.add(sent[place], result)

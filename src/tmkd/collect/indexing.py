@@ -20,7 +20,7 @@ from tmkd.collect.passages import passages
 from tmkd.data.labels import LabelSet
 from tmkd.data.sources import read_source
 from tmkd.data.words import count_words
-from tmkd.engines.engine import Engine, Work, in_order
+from tmkd.engines.engine import Engine, PieceFiles, Work, in_order
 from tmkd.errors import TmkdError
 from tmkd.recipe.parts import SourceSpec
 from tmkd.recipe.schema import CollectSpec
@@ -133,7 +133,10 @@ def _documents(
             path = _cached(cache, number)
             yield _ToExtract(path, [] if path.is_file() else piece)
 
-    work = Work(_extractor, (language,), lambda piece: piece.path.name)
+    def files(piece: _ToExtract) -> PieceFiles:
+        return PieceFiles(written=(piece.path,) if piece.records else ())
+
+    work = Work(_extractor, (language,), lambda piece: piece.path.name, files)
     for number, _ in in_order(engine.map(work, pieces(), sys.maxsize)):
         for document in _read_cache(_cached(cache, number)):
             yield from _count_dropped(document, drop_counts)

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 Done = tuple[int, Result]  # place of a piece among the pieces, and its result
 
 
+class PieceFiles(NamedTuple):
+    """Files that a piece is done from, and those that it is written to."""
+
+    read: tuple[Path, ...] = ()
+    written: tuple[Path, ...] = ()
+
+
 @dataclass(frozen=True)
 class Work(Generic[Piece, Result]):
     """Pure function of a piece, which `make(*given)` builds once a worker: models are loaded there.
 
-    Pieces and results are small: paths, numbers, a few texts. `name` is a piece's name in messages.
+    Pieces and results are small: paths, numbers, a few texts. `name` is a piece's name in messages, `files` are its
+    files, `reads` the finished artifacts that every worker reads.
 
     `threaded` work computes on all cores of its worker, so its last bits may depend on their number: that is the same
     for every worker, however few pieces there are. `spread` work has a worker per core unless workers are asked for,
@@ -25,6 +34,8 @@ class Work(Generic[Piece, Result]):
     make: Callable[..., Callable[[Piece], Result]]
     given: tuple[Any, ...]
     name: Callable[[Piece], str] = str
+    files: Callable[[Piece], PieceFiles] = lambda piece: PieceFiles()
+    reads: tuple[Path, ...] = ()
     threaded: bool = False
     spread: bool = True
     cuda: bool = False
@@ -41,6 +52,19 @@ class Engine(Protocol):
 
         Pieces are taken as workers get free. Raises: the first exception of the work; TmkdError when workers die.
         """
+
+
+class Exchange(Protocol):
+    """Exchange of a run's files with workers that have a copy of its folder; it is sent to them."""
+
+    def bring(self, path: Path) -> None:
+        """Bring a finished artifact, or a file of one, to a worker before it reads it."""
+
+    def put(self, path: Path) -> None:
+        """Put a file that a worker has written where `take` finds it."""
+
+    def take(self, path: Path) -> None:
+        """Take a file that a worker has put into the run's own folder."""
 
 
 def in_order(results: Iterable[Done[Result]]) -> Iterator[Done[Result]]:

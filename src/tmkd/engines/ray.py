@@ -8,33 +8,27 @@ import socket
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
-from tmkd.engines.engine import Done, Piece, Result, Work
-from tmkd.engines.ray_pool import do_pieces
+from tmkd.engines.engine import Done, Exchange, Piece, Result, Work
+from tmkd.engines.ray_pool import Shape, do_pieces
 from tmkd.errors import TmkdError, first_line, optional_import
 
 _ANSWER_SECONDS = 5.0  # for the head's port
 _PROBE_SECONDS = 120.0  # for a node to start a process and import tmkd
 
 
-class Shape(NamedTuple):
-    """Number of workers, and the CPUs and CUDA devices of each."""
-
-    workers: int
-    cpus: int
-    gpus: int
-
-
 @dataclass(frozen=True)
 class RayEngine:
     """Engine on a Ray cluster: `address` is HOST:PORT of its head, or `auto`; `workers` have equal numbers of CPUs.
 
-    Without a number: a worker per CPU, or per CUDA device for work that takes one.
+    Without a number: a worker per CPU, or per CUDA device for work that takes one. All nodes see the run's folder, or
+    have files of it by `exchange`.
     """
 
     address: str = "auto"
     workers: int | None = None
+    exchange: Exchange | None = None
 
     def check(self) -> None:
         """Check that the cluster answers, and that each node has this tmkd.  Raises: TmkdError naming the node."""
@@ -52,7 +46,7 @@ class RayEngine:
         shape = self._shape(ray, work.cuda)
         shape = shape._replace(workers=max(1, min(shape.workers, most)))
         try:
-            yield from do_pieces(ray, work, pieces, *shape)
+            yield from do_pieces(ray, work, pieces, shape, self.exchange)
         except ray.exceptions.RayError as error:
             raise TmkdError(f"Ray: {first_line(error)}; run the same command again, it resumes") from error
 

@@ -9,15 +9,33 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from tmkd.engines.engine import Done, Piece, Result, Work
+from tmkd.engines.engine import Done, Exchange, Piece, PieceFiles, Result, Work
 from tmkd.errors import TmkdError, disk_is_full
 from tmkd.machine import environment_of
 from tmkd.process import tune_process
 
 TRIES = 3  # workers that may die of a piece
 _PATIENCE = 60.0  # seconds without a worker, after which that is printed
+
+
+class Shape(NamedTuple):
+    """Number of workers, and the CPUs and CUDA devices of each."""
+
+    workers: int
+    cpus: int
+    gpus: int
+
+
+class _Shared(NamedTuple):
+    """What all workers are given."""
+
+    make: Callable[..., Callable[[Any], Any]]
+    given: tuple[Any, ...]
+    reads: tuple[Path, ...]
+    exchange: Exchange | None
 
 
 class Worker:
@@ -27,18 +45,30 @@ class Worker:
         os.environ.update(environment_of(threads))  # before anything loads torch
         tune_process()
         self._work: Callable[[Any], Any] | None = None
+        self._exchange: Exchange | None = None
 
-    def begin(self, shared: tuple[Callable[..., Callable[[Any], Any]], tuple[Any, ...]]) -> None:
+    def begin(self, shared: _Shared) -> None:
         """Build the function."""
-        make, given = shared
+        self._exchange = shared.exchange
         with _node_in_messages():
-            self._work = make(*given)
+            self._bring(shared.reads)
+            self._work = shared.make(*shared.given)
 
-    def do(self, piece: Any) -> Any:
+    def do(self, piece: Any, files: PieceFiles) -> Any:
         """Do a piece."""
         assert self._work is not None
         with _node_in_messages():
-            return self._work(piece)
+            self._bring(files.read)
+            result = self._work(piece)
+            for path in files.written:
+                if self._exchange is not None and path.is_file():
+                    self._exchange.put(path)
+            return result
+
+    def _bring(self, paths: Iterable[Path]) -> None:
+        for path in paths:
+            if self._exchange is not None:
+                self._exchange.bring(path)
 
 
 @contextmanager
@@ -70,9 +100,13 @@ class _Task:
 
 
 def do_pieces(
-    ray: Any, work: Work[Piece, Result], pieces: Iterable[Piece], workers: int, cpus: int, gpus: int
+    ray: Any,
+    work: Work[Piece, Result],
+    pieces: Iterable[Piece],
+    shape: Shape,
+    exchange: Exchange | None = None,
 ) -> Iterator[Done[Result]]:
-    """Do pieces by so many actors, each with its CPUs and CUDA devices; yields results as they come.
+    """Do pieces by actors of a shape; yields results as they come. Without `exchange` all see the run's folder.
 
     Raises: the first exception of the work; TmkdError naming the pieces whose workers died each time, after all others
     are done, or when every worker dies as it begins; what Ray raises when the cluster is gone.
@@ -83,7 +117,7 @@ def do_pieces(
         return
     again: deque[_Task] = deque([_Task(*first)])
     lost: list[_Task] = []
-    pool = _Pool(ray, work, workers, {"num_cpus": cpus, "num_gpus": gpus, "max_restarts": 0, "max_task_retries": 0})
+    pool = _Pool(ray, work, shape, exchange)
     try:
         while True:
             while pool.idle:
@@ -95,6 +129,9 @@ def do_pieces(
                 break
             for task, result in pool.wait():
                 if not isinstance(result, _Died):
+                    if exchange is not None:
+                        for path in work.files(task.piece).written:
+                            exchange.take(path)
                     yield task.place, result
                 elif task.deaths + 1 < TRIES:
                     again.append(_Task(task.place, task.piece, task.deaths + 1))
@@ -117,16 +154,16 @@ class _Died:
 class _Pool:
     """Actors with work under way or none; one that dies is replaced by another."""
 
-    def __init__(self, ray: Any, work: Work[Any, Any], workers: int, options: dict[str, Any]) -> None:
-        self._ray, self._workers = ray, workers
+    def __init__(self, ray: Any, work: Work[Any, Any], shape: Shape, exchange: Exchange | None) -> None:
+        self._ray, self._work, self._shape = ray, work, shape
+        options = {"num_cpus": shape.cpus, "num_gpus": shape.gpus, "max_restarts": 0, "max_task_retries": 0}
         self._kind = ray.remote(Worker).options(**options)
-        self._threads = max(1, options["num_cpus"])
-        self._shared = ray.put((work.make, work.given))
+        self._shared = ray.put(_Shared(work.make, work.given, work.reads, exchange))
         self._running: dict[Any, tuple[Any, _Task | None]] = {}  # by the answer that is awaited; None: it begins
         self._alive: list[Any] = []
         self._died_at_begin = 0  # since one began
         self.idle: list[Any] = []
-        for _ in range(workers):
+        for _ in range(shape.workers):
             self._start()
 
     @property
@@ -135,14 +172,14 @@ class _Pool:
         return any(task is not None for _, task in self._running.values())
 
     def _start(self) -> None:
-        actor = self._kind.remote(self._threads)
+        actor = self._kind.remote(max(1, self._shape.cpus))
         self._alive.append(actor)
         self._running[actor.begin.remote(self._shared)] = actor, None
 
     def give(self, task: _Task) -> None:
         """Give a task to an idle worker."""
         actor = self.idle.pop()
-        self._running[actor.do.remote(task.piece)] = actor, task
+        self._running[actor.do.remote(task.piece, self._work.files(task.piece))] = actor, task
 
     def wait(self) -> Iterator[tuple[_Task, Any]]:
         """Wait for the next answers; yields each task and its result, or _Died."""
@@ -174,7 +211,7 @@ class _Pool:
 
     def _count_begin(self, died: bool) -> None:
         self._died_at_begin = self._died_at_begin + 1 if died else 0
-        if self._died_at_begin >= TRIES * self._workers:
+        if self._died_at_begin >= TRIES * self._shape.workers:
             raise TmkdError("every Ray worker died as it began (often: out of memory); see the logs of the Ray nodes")
 
     def _kill(self, actor: Any) -> None:

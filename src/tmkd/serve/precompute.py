@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from tmkd.bundle import Ranker
-from tmkd.engines.engine import Engine, Work
+from tmkd.engines.engine import Engine, PieceFiles, Work
 from tmkd.errors import TmkdError
 from tmkd.progress import Report
 from tmkd.search.candidates import Candidate, candidates
@@ -75,7 +75,8 @@ def precompute(
     left = [number for number in range(len(shards)) if not shards.done(number)]
     total = sum(len(shards.asked(number)) for number in left)
     counts = Counter(dict.fromkeys(_FACTS, 0) | {"questions": questions.num_rows})
-    work = Work(answerer, (answering, scored_by), lambda piece: piece.path.name, threaded=True)
+    reads = answering.bundle, answering.index
+    work = Work(answerer, (answering, scored_by), lambda piece: piece.path.name, _files, reads, threaded=True)
     for _, one in engine.map(work, map(shards.piece, left), len(left)):
         counts.update(one)
         report(counts["asked"], total)
@@ -83,6 +84,10 @@ def precompute(
     write_run(folder)
     del counts["asked"]
     return {**counts, "engine": scored_by.engine_words}
+
+
+def _files(piece: _ToAnswer) -> PieceFiles:
+    return PieceFiles((piece.path,) if piece.path.is_file() else (), (piece.path,))
 
 
 def answerer(answering: Answering, scored_by: ScoredBy) -> Callable[[_ToAnswer], Counter[str]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tmkd.recipe.schema import TeacherSpec
+from tmkd.store import read_manifest
 from tmkd.teachers.teacher import Facts, Run, Teacher
 from tmkd.train.estimate import Estimate, scoring_seconds
 
@@ -47,7 +48,9 @@ def score_by_network(teacher: Teacher, run: Run, corpus: str, folder: Path, dige
     todo = copy_scores(pairs, unscored(pairs, folder, digest, first), folder, others, digest, first)
     facts: Facts = {"pairs": len(pairs), "scored_now": 0}
     if todo:
-        opener = Opener(partial(_open, teacher, run), cuda=run.recipe.device != "cpu")
+        folders = dict.fromkeys((teacher.folder(run), run.teacher_folder(teacher.name)))
+        reads = tuple(one for one in folders if read_manifest(one) is not None)  # a pretrained folder is no artifact
+        opener = Opener(partial(_open, teacher, run), run.recipe.device != "cpu", reads)
         with progress(f"score {teacher.name} × {corpus}", "pairs") as report:
             facts |= score_shards(opener, pairs, todo, folder, digest, run.engine, report, first)
     else:

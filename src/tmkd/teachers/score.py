@@ -12,7 +12,7 @@ import numpy as np
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import Corpus, Shard
 from tmkd.data.softlabels import read_shard, shard_path, write_shard
-from tmkd.engines.engine import Engine, OnlyHere, Work
+from tmkd.engines.engine import Engine, OnlyHere, PieceFiles, Work
 from tmkd.errors import TmkdError
 from tmkd.metrics.agreement import kendall_tau
 from tmkd.teachers.network import Network
@@ -61,10 +61,11 @@ class Scored(NamedTuple):
 
 
 class Opener(NamedTuple):
-    """Function that opens a teacher, in whatever process it is called, and whether it takes a CUDA device."""
+    """Function that opens a teacher in any process, whether it takes a CUDA device, and the artifacts that it reads."""
 
     call: Callable[[], Network]
     cuda: bool = False
+    reads: tuple[Path, ...] = ()
 
 
 def scorer(
@@ -117,9 +118,16 @@ def score_shards(
         counted += batch
         report(counted, total)
 
+    def files(piece: ToScore) -> PieceFiles:
+        logits = shard_path(folder, teacher_digest, piece.shard.digest)
+        return PieceFiles((corpus.folder / piece.shard.name,), () if piece.price else (logits,))
+
     pieces.append(ToScore(corpus.shards[0], 0, price=True))
     given = (opener.call, corpus.folder, corpus.labels, folder, teacher_digest, OnlyHere(count))
-    work = Work(scorer, given, lambda piece: piece.shard.name, threaded=True, spread=False, cuda=opener.cuda)
+    work = Work(
+        scorer, given, lambda piece: piece.shard.name, files, opener.reads,
+        threaded=True, spread=False, cuda=opener.cuda,
+    )  # fmt: skip
     precisions: set[str] = set()
     price: dict[str, float] = {}
     for place, scored in engine.map(work, pieces, len(todo)):
