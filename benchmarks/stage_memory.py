@@ -1,11 +1,13 @@
 """Memory and speed of stage 1 at several sizes of its corpus, at the start, the middle and the end of an epoch.
 
     python benchmarks/stage_memory.py --model FOLDER --folder scratch --pairs 100000 5000000
+    python benchmarks/stage_memory.py --model FOLDER --folder scratch --pairs 100000 5000000 --processes 2
 
 The corpus is made up, of words of the model's vocabulary; it stays in --folder, with its token ids. The middle and the
-end are reached by resuming from a checkpoint put there, each in a process of its own. Limits: unshared memory (RssAnon)
-at most 10 % above that of the first corpus at the same place, the first step within 30 s, pairs/s within 5 % of the
-start's.
+end are reached by resuming from a checkpoint put there, each in a process of its own. With --processes torchrun begins
+that many ranks for each, with the threads that OMP_NUM_THREADS says, else one; the largest one's memory counts. Limits:
+unshared memory (RssAnon) at most 10 % above that of the first corpus at the same place, the first step within 30 s,
+pairs/s within 5 % of the start's.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tmkd import ranks
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import Corpus, pair_table, write_corpus
 from tmkd.data.softlabels import TeacherColumn, shard_path, write_shard
@@ -54,6 +57,7 @@ def main() -> None:
     options.add_argument("--steps", type=int, default=300)
     options.add_argument("--batch", type=int, default=32)
     options.add_argument("--layers", type=int, default=3)
+    options.add_argument("--processes", type=int, default=1, help="Ranks that train together.")
     options.add_argument("--at", choices=("make", *PLACES), help=argparse.SUPPRESS)
     given = options.parse_args()
     if given.at is not None:
@@ -63,16 +67,19 @@ def main() -> None:
             found = make(home, given.model, given.pairs[0])
         else:
             found = train(home, given.model, given.layers, given.batch, given.steps, PLACES[given.at])
-        print(json.dumps(found))
+        print(json.dumps(found) + "\n", end="")  # written at once: several ranks have the same output
         return
-    print(f"{machine_line()}; batch {given.batch}, {given.layers} layers, {len(TEACHERS)} teachers")
+    print(
+        f"{machine_line()}; {given.processes} processes, batch {given.batch}, {given.layers} layers, "
+        f"{len(TEACHERS)} teachers"
+    )
     smallest: dict[str, float] = {}
     for pairs in given.pairs:
-        made = _in_process(pairs, "make")
+        made = _in_processes(1, pairs, "make")
         print(f"{pairs:,} pairs: {made['token_ids']:,} token ids, tokenised in {made['seconds']:.0f} s")
         first: float | None = None
         for place in PLACES:
-            found = _in_process(pairs, place)
+            found = _in_processes(given.processes, pairs, place)
             memory, speed = found["rss_anon_mb"], found["pairs_per_second"]
             first, more = first or speed, memory / smallest.setdefault(place, memory)
             limits = {
@@ -89,12 +96,14 @@ def main() -> None:
             )
 
 
-def _in_process(pairs: int, place: str) -> dict[str, Any]:
-    """Do one part of the measurement in a fresh process, with the options of this one."""
-    options = [*sys.argv[1:], "--at", place, "--pairs", str(pairs)]
-    done = subprocess.run([sys.executable, __file__, *options], stdout=subprocess.PIPE, text=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+def _in_processes(count: int, pairs: int, place: str) -> dict[str, Any]:
+    """Do one part of the measurement in fresh processes, with the options of this one; each fact is the largest."""
+    options = [__file__, *sys.argv[1:], "--at", place, "--pairs", str(pairs)]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)] if count > 1 else []
+    done = subprocess.run([sys.executable, *torchrun, *options], stdout=subprocess.PIPE, text=True, check=True)
+    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert len(found) == count
+    return {fact: max(one[fact] for one in found) for fact in found[0]}
 
 
 def make(home: Path, model: Path, pairs: int) -> dict[str, float]:
@@ -145,11 +154,12 @@ def train(home: Path, model: Path, layers: int, batch: int, steps: int, place: f
     verify(home / "tokens")
     corpus, folder = Corpus.open(home / "corpus"), home / "student"
     step = round(place * max(-(-len(corpus) // batch) - steps - 1, 0))
-    if step:
-        _put_checkpoint(home / "checkpoint", folder / WORK, step)
-    else:
-        shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(exist_ok=True)
+    if ranks.is_first():
+        if step:
+            _put_checkpoint(home / "checkpoint", folder / WORK, step)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(exist_ok=True)
     fit = FitSpec(batch=batch, epochs=1, dropout=0.0, checkpoint_steps=steps)
     stage = StageSpec(corpus="web", alpha=1.0, teachers=TEACHERS, fit=fit)
     student = StudentSpec(base="model", layers=layers, max_length=LONGEST, fresh_pooler=True)
@@ -174,7 +184,7 @@ def train(home: Path, model: Path, layers: int, batch: int, steps: int, place: f
         pass
     finally:
         StepTrainer.training_step = step_of  # type: ignore[method-assign]
-    if not step:
+    if not step and ranks.is_first():
         shutil.rmtree(home / "checkpoint", ignore_errors=True)
         shutil.copytree(folder / WORK / f"checkpoint-{steps}", home / "checkpoint")
     warm = min(steps // 10 + 1, steps - 1)

@@ -53,7 +53,7 @@ def become(store: Store, monkeypatch: pytest.MonkeyPatch) -> Become:
     def one(rank: int) -> None:
         for name, value in {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2", "RANK": str(rank)}.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setattr(ranks, "_messages", count())
+        monkeypatch.setattr(ranks, "_numbers", count())
 
     return one
 
@@ -62,7 +62,7 @@ def test_without_torchrun_a_process_is_the_only_rank(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(ranks, "_store", lambda: pytest.fail("asks for a store"))
     assert (ranks.launched(), ranks.rank(), ranks.count(), ranks.is_first()) == (False, 0, 1, True)
     assert ranks.from_first(lambda: (1, "a")) == (1, "a")
-    ranks.tell("nothing")
+    ranks.send("nothing")
     ranks.join("cpu", "fp32")
     ranks.barrier()
     assert float(ranks.mean(torch.tensor(3.0))) == 3.0
@@ -79,14 +79,14 @@ def test_the_first_rank_alone_calls_the_function_and_all_have_its_result(become:
     assert ranks.from_first(lambda: pytest.fail("called on another rank")) == [3, None]
 
 
-def test_the_other_ranks_hear_all_messages_in_order_until_the_command_ends(become: Become) -> None:
+def test_the_other_ranks_receive_all_messages_in_order_until_the_command_ends(become: Become) -> None:
     become(0)
     with ranks.command():
-        ranks.tell({"make": "a"})
-        ranks.tell({"make": "b"})
+        ranks.send({"make": "a"})
+        ranks.send({"make": "b"})
     become(1)
     with ranks.command():
-        assert list(ranks.told()) == [{"make": "a"}, {"make": "b"}]
+        assert list(ranks.messages()) == [{"make": "a"}, {"make": "b"}]
 
 
 def test_a_rank_that_waits_ends_where_another_one_has_failed(
@@ -97,7 +97,7 @@ def test_a_rank_that_waits_ends_where_another_one_has_failed(
         raise SystemExit(2)
     become(1)
     with pytest.raises(SystemExit) as ended, ranks.command():
-        ranks.hear()
+        ranks.receive()
     assert ended.value.code == 1
     assert capsys.readouterr() == ("", "")
 
@@ -119,23 +119,23 @@ def test_a_store_that_is_gone_hides_no_failure(become: Become, store: Store, mon
         raise ValueError("own")
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_a_stopped_process_says_so_where_no_other_failure_did(
-    become: Become, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], told: bool
+@pytest.mark.parametrize("printed", [True, False])
+def test_a_stopped_process_prints_why_where_no_other_failure_did(
+    become: Become, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], printed: bool
 ) -> None:
     codes: list[int] = []
     monkeypatch.setattr(os, "_exit", codes.append)
     become(0)
-    if told:
+    if printed:
         ranks.is_first_failure()
     ranks._stopped()
     assert codes == [1]
-    assert capsys.readouterr().err == ("" if told else f"error: {ranks.GONE}\n")
+    assert capsys.readouterr().err == ("" if printed else f"error: {ranks.GONE}\n")
 
 
 def test_ranks_on_different_hardware_are_refused(become: Become) -> None:
     become(0)
-    ranks.tell(["cuda", "bf16"])
+    ranks.send(["cuda", "bf16"])
     become(1)
     with pytest.raises(TmkdError, match="it works on cpu in fp32, rank 0 on cuda in bf16; set device and precision"):
         ranks.join("cpu", "fp32")
@@ -146,7 +146,7 @@ def test_a_rank_without_a_cuda_device_of_its_own_is_refused(become: Become, monk
     monkeypatch.setenv("LOCAL_RANK", "1")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     become(0)
-    ranks.tell(["cuda", "bf16"])
+    ranks.send(["cuda", "bf16"])
     become(1)
     with pytest.raises(TmkdError, match="2 processes here for 1 CUDA devices; give --nproc-per-node 1, or set device"):
         ranks.join("cuda", "bf16")
@@ -160,7 +160,7 @@ def test_a_rank_without_a_cuda_device_of_its_own_is_refused(become: Become, monk
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
     ],
 )
-def test_the_end_of_another_rank_is_told_from_other_errors(become: Become, error: RuntimeError, gone: bool) -> None:
+def test_the_end_of_another_rank_differs_from_other_errors(become: Become, error: RuntimeError, gone: bool) -> None:
     become(0)
     assert ranks.is_gone(error) == gone
 

@@ -38,7 +38,7 @@ def torchrun(processes: int, *words: object) -> subprocess.CompletedProcess[str]
 
 
 def errors(ended: subprocess.CompletedProcess[str]) -> list[str]:
-    """Lines of tmkd that say what went wrong, torchrun's own report aside."""
+    """Lines of tmkd on what went wrong, torchrun's own report aside."""
     assert ended.returncode != 0
     assert ended.stderr.count("Traceback") == 1, ended.stderr  # torchrun's own
     return [line for line in ended.stderr.splitlines() if line.startswith("error:")]
@@ -229,10 +229,10 @@ def test_two_processes_go_on_with_a_run_that_one_began(tmp_path: Path, run_by_on
         (["--set", "student.layer=2"], "error: "),
     ],
 )
-def test_wrong_usage_is_told_once(tmp_path: Path, words: list[object], line: str) -> None:
+def test_wrong_usage_is_printed_once(tmp_path: Path, words: list[object], line: str) -> None:
     world = world_in(tmp_path)
-    (said,) = errors(torchrun(2, "-m", "tmkd", "run", world.recipe, "--runs", world.runs, *words))
-    assert said.startswith(line)
+    (printed,) = errors(torchrun(2, "-m", "tmkd", "run", world.recipe, "--runs", world.runs, *words))
+    assert printed.startswith(line)
 
 
 def test_other_ranks_wait_for_a_command_that_does_not_train(tmp_path: Path) -> None:

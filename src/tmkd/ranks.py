@@ -34,7 +34,7 @@ _FAILED = "failed"  # key in the store: how many ranks have failed
 _END = "end"  # message of rank 0
 _EVERY = 0.1  # seconds between two looks at the store
 _CLOSED = ("Connection closed", "Connection reset", "Broken pipe", "Socket closed")  # in gloo's messages
-_messages = natural_numbers()  # their numbers are their keys, the same on every rank
+_numbers = natural_numbers()  # of the messages, the same on every rank: their keys
 
 
 def launched() -> bool:
@@ -60,28 +60,28 @@ def is_first() -> bool:
 def from_first(make: Callable[[], Value]) -> Value:
     """Call a function on rank 0 alone; returns its result, values of JSON, on every rank, once it is there."""
     if not is_first():
-        heard: Value = hear()
+        heard: Value = receive()
         return heard
     value = make()
-    tell(value)
+    send(value)
     return value
 
 
-def tell(message: object) -> None:
+def send(message: object) -> None:
     """Send a message, values of JSON, from rank 0 to each other rank."""
     if launched():
-        _store().set(str(next(_messages)), json.dumps(message))
+        _store().set(str(next(_numbers)), json.dumps(message))
 
 
-def told() -> Iterator[Any]:
+def messages() -> Iterator[Any]:
     """Iterate over the messages of rank 0 until its command ends: what the other ranks do."""
-    while (message := hear()) != _END:
+    while (message := receive()) != _END:
         yield message
 
 
-def hear() -> Any:
+def receive() -> Any:
     """Wait for rank 0's next message, on another rank; where a rank fails, this process ends."""
-    key, store = str(next(_messages)), _store()
+    key, store = str(next(_numbers)), _store()
     while not store.check([key]):
         if store.check([_FAILED]):
             sys.exit(1)
@@ -157,7 +157,7 @@ def is_gone(error: BaseException) -> bool:
 
 
 def is_first_failure() -> bool:
-    """True for the failure that is to be told: of several ranks' the first one; without torchrun each."""
+    """True for a failure that is to be printed: of several ranks' the first one; without torchrun each."""
     if not launched():
         return True
     with suppress(RuntimeError):  # the store is gone with the machine of rank 0
@@ -167,7 +167,7 @@ def is_first_failure() -> bool:
 
 @contextmanager
 def command() -> Iterator[None]:
-    """Command of this rank, in a `with` block: all end when rank 0's does; when one fails all do, and one says why."""
+    """Command of this rank, in a `with` block: all end when rank 0's does; if one fails, all do, and one prints why."""
     if not launched():
         yield
         return
@@ -181,7 +181,7 @@ def command() -> Iterator[None]:
     except SystemExit as end:
         code = end.code
         raise
-    except KeyboardInterrupt:  # rank 0 has told it
+    except KeyboardInterrupt:  # rank 0 has printed it
         sys.exit(1)
     except Exception:
         if not is_first_failure():
@@ -199,13 +199,13 @@ def _leave(failed: bool) -> None:
         _store().add(_FAILED, 1)
         return
     if is_first():
-        tell(_END)
+        send(_END)
     if distributed.is_initialized():
         distributed.destroy_process_group()
 
 
 def _stopped(*_: object) -> None:
-    """End this process where torchrun asks for it: the signal says that another one has ended."""
+    """End this process on a signal of torchrun, which sends it when another one has ended."""
     if is_first_failure():
         print(f"error: {GONE}", file=sys.stderr, flush=True)
     os._exit(1)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import tiny
+from tmkd import ranks
 from tmkd.errors import TmkdError
 from tmkd.flow.run_folder import NotYet, RunFolder
 from tmkd.recipe.parts import SourceSpec
@@ -40,6 +41,11 @@ def test_files_are_digested_by_the_name_the_recipe_gives(run: RunFolder) -> None
     assert found == {f"file {name}": digest_file(run.base / name) for name in ("train.tsv", "dev.tsv")}
     with pytest.raises(TmkdError, match=r"no\.tsv: no such file .*file names are relative to"):
         run.digests((SourceSpec(file="no.tsv"),))
+
+
+def test_another_rank_reads_no_file_for_its_digest(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranks, "rank", lambda: 1)
+    assert run.digests((SourceSpec(file="train.tsv"),)) == {"file train.tsv": ""}
 
 
 def test_the_files_of_texts_are_digested_too(run: RunFolder) -> None:

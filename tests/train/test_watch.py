@@ -148,7 +148,7 @@ def test_another_rank_waits_for_dev_at_the_end_of_each_epoch_and_keeps_no_losses
     waited: list[int] = []
     follow, saves = Follow(PLAN, losses, with_dev), []
     for step in range(1, 7):
-        monkeypatch.setattr(ranks, "hear", lambda step=step: waited.append(step))
+        monkeypatch.setattr(ranks, "receive", lambda step=step: waited.append(step))
         losses.append(torch.tensor(0.5))
         control = TrainerControl(should_save=True)
         follow.on_step_end(arguments, TrainerState(global_step=step), control)
@@ -169,12 +169,12 @@ def test_a_checkpoint_is_sealed_once_every_rank_has_saved(
     assert [*json.loads((folder / MARKER).read_bytes())["files"]] == ["rng_state_1.pth"]
 
 
-def test_the_end_of_an_epoch_is_told_to_the_other_ranks_whether_or_not_dev_was_measured_before(
+def test_the_end_of_an_epoch_is_sent_to_the_other_ranks_whether_or_not_dev_was_measured_before(
     started: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[object] = []
-    monkeypatch.setattr(ranks, "tell", told.append)
+    sent: list[object] = []
+    monkeypatch.setattr(ranks, "send", sent.append)
     _, end = started(lambda: 0.5)
     for step in (1, 2, 3, 3):
         end(step)
-    assert told == [1, 1]
+    assert sent == [1, 1]

@@ -153,6 +153,10 @@ def _command() -> None:
         app() if ranks.is_first() else take_part()
     except TmkdError as error:
         _fail(error, error.exit_code)
+    except RuntimeError as error:
+        if not ranks.is_gone(error):
+            raise
+        _fail(ranks.GONE)
     except ModuleNotFoundError as error:
         module = (error.name or "").partition(".")[0]
         if module not in EXTRA_OF:

@@ -120,7 +120,7 @@ def work_on(
     share = share_cores(jobs, run.recipe.engine)
     if run.only is not None and run.only.is_empty:  # all is finished elsewhere
         return run
-    ranks.tell({"open": {"recipe": str(recipe), "changes": changes, "runs": str(runs), "part": asdict(part)}})
+    ranks.send({"open": {"recipe": str(recipe), "changes": changes, "runs": str(runs), "part": asdict(part)}})
     work(run, recipe, verbs, err, process.restart_if_old, share)
     return run
 
@@ -132,7 +132,7 @@ def take_part() -> None:
     """
     from tmkd.flow.plan import steps
 
-    for message in ranks.told():
+    for message in ranks.messages():
         if "open" in message:
             asked = message["open"]
             run = open_run(Path(asked["recipe"]), asked["changes"], Path(asked["runs"]), Part(**asked["part"]))

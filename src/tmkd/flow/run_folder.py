@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tmkd import ranks
 from tmkd.data.hub import source_path
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import Corpus
@@ -153,8 +154,8 @@ class RunFolder:
             path = self.base / Path(name).expanduser()
             if not path.exists():
                 raise TmkdError(f"{path}: no such file (named in the recipe; file names are relative to {self.base})")
-            if path not in self._digests:
-                self._digests[path] = digest_path(path)
+            if path not in self._digests:  # by rank 0 alone, which decides what is stale
+                self._digests[path] = digest_path(path) if ranks.is_first() else ""
             found[f"file {name}"] = self._digests[path]
         return found
 

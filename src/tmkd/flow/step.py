@@ -114,7 +114,7 @@ class Step:
         work.mkdir(exist_ok=True)
         start = time.perf_counter()
         if self.trains:
-            ranks.tell({"make": str(self.folder)})
+            ranks.send({"make": str(self.folder)})
         facts = self.make(self.folder)
         # Training returns its own seconds, over all restarts.
         seconds = max(facts.pop("seconds", 0.0), time.perf_counter() - start)

@@ -98,8 +98,6 @@ def fit(
         except torch.OutOfMemoryError as error:
             raise TmkdError(f"{title}: out of memory: the device does not hold the model's training; {LESS}") from error
         except (OSError, RuntimeError, safetensors.SafetensorError) as error:
-            if ranks.is_gone(error):
-                raise TmkdError(ranks.GONE) from error
             if isinstance(error, RuntimeError) and not any(word in str(error) for word in FAILED_WRITE):
                 raise
             raise TmkdError(f"{work}: a checkpoint cannot be written: {error}") from error

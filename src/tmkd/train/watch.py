@@ -65,7 +65,7 @@ class Watch(TrainerCallback):
         if self.dev is not None and epoch is not None:
             if len(self.best.scores) < epoch:
                 self._measure(self.dev)
-            ranks.tell(epoch)
+            ranks.send(epoch)
         if print_now:
             self._print_progress(step)
         if step == len(self.steps):
@@ -124,7 +124,7 @@ class Follow(TrainerCallback):
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         self.losses.clear()
         if self.with_dev and self.steps.ended(state.global_step) is not None:
-            ranks.hear()
+            ranks.receive()
         if state.global_step == len(self.steps):
             control.should_save = False
 
