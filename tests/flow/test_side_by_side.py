@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -144,7 +145,10 @@ def test_a_run_with_two_jobs_that_is_killed_goes_on(world: World, finished_world
     words = tiny.command("run", world.recipe, "--runs", world.runs, "--jobs", 2)
     for kind, step in ((signal.SIGKILL, "score/toy/"), (signal.SIGINT, "distill/toy/")):
         with (tmp_path / "err").open("w") as err:
-            started = subprocess.Popen(words, env=tiny.environment(), stdout=err, stderr=err, start_new_session=True)
+            started = subprocess.Popen(
+                words, env=tiny.environment(), stdout=err, stderr=err, start_new_session=True,
+                preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # ignored below a shell's `command &`
+            )  # fmt: skip
             wait_for(step, tmp_path / "err")
             os.killpg(started.pid, kind) if kind == signal.SIGINT else started.kill()
             started.wait()

@@ -106,4 +106,5 @@ def test_its_files_are_in_order(tmp_path: Path) -> None:
         "snli": 29,
         "mnli": 29,
     }
-    assert (sizes["webqa/test"], sizes["webqa/dl19"], sizes["webqa/wikiqa-dev"]) == (2400, 4333, 2733)
+    assert (sizes["webqa/test"], sizes["webqa/dl19"]) == (2400, 4333)
+    assert sizes["webqa/wikiqa-dev"] == 2732  # of 2,733 rows: one pair stands there twice
