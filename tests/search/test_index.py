@@ -174,6 +174,16 @@ def test_an_unfinished_index_is_not_opened(tmp_path: Path) -> None:
         TantivyIndex(tmp_path)
 
 
+def test_passages_that_came_without_their_words_are_indexed_once(tmp_path: Path, indexed: list[int]) -> None:
+    before = TantivyIndex.build(tmp_path, PASSAGES).search("eggs", 3)
+    seal = (tmp_path / module.WORDS / module.SEAL).read_bytes()
+    shutil.rmtree(tmp_path / module.WORDS)
+    indexed.clear()
+    assert TantivyIndex(tmp_path).search("eggs", 3) == TantivyIndex(tmp_path).search("eggs", 3) == before
+    assert indexed == [0, 1]
+    assert (tmp_path / module.WORDS / module.SEAL).read_bytes() == seal
+
+
 def test_the_best_passage_of_named_documents(index: TantivyIndex) -> None:
     found = index.best_of("running water minutes", ["tea", "nowhere", "eggs", "iron"])
     assert found == [2, None, 1, 3]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ STOP_WORDS = frozenset(
 )
 WORDS = ".words"  # hidden: tantivy's file names are random, so they stay out of the artifact's digest
 SEAL = "files.json"
+_ALONE = ".words.lock"
 _ANALYSIS = 4  # raise it when a code change gives other terms for the same text
 _LONGEST_TERM = 40  # characters; longer ones are not indexed
 _LONGEST_QUESTION = 10_000  # characters; the rest is ignored
@@ -57,13 +59,16 @@ class TantivyIndex:
     """An index in a folder: the passages in texts-*.arrow, tantivy's files in `.words/`.
 
     Terms are `search_terms` without English stop words, of questions as of passages. Files are memory-mapped: the index
-    can be larger than memory, and several processes can share it.
+    can be larger than memory, and several processes can share it. Passages that came here without tantivy's files, as
+    from object storage, are indexed when they are opened, by one process.
     """
 
     def __init__(self, folder: Path) -> None:
         tantivy = _tantivy()
         self.texts = Texts(folder)
         self._schema = _schema(tantivy)
+        if self.texts.files and not (folder / WORDS / SEAL).is_file() and os.access(folder, os.W_OK):
+            _extend_alone(folder)
         try:
             self._files = WritableFiles(folder / WORDS)
             index = tantivy.Index.open(str(self._files.folder))
@@ -211,6 +216,15 @@ def _extend(folder: Path) -> None:
         except ValueError as error:
             raise TmkdError(f"{words}: the search index cannot be written: {error}") from error
     write_atomic(words / SEAL, "\n".join([made, *files]).encode())
+
+
+def _extend_alone(folder: Path) -> None:
+    """Index the passage files while no other process does."""
+    import fcntl  # on POSIX alone
+
+    with (folder / _ALONE).open("wb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        _extend(folder)
 
 
 def _indexed(
