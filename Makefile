@@ -21,7 +21,7 @@ test: .venv/ready
 	$(BIN)/python -m pytest
 
 # Of the tests that make test leaves out, none is skipped here because a program or package is absent.
-test-all: .venv/browser .venv/bench .venv/ray client-environments
+test-all: .venv/browser .venv/bench .venv/ray .venv/objects client-environments
 	$(BIN)/python -m pytest -m "" --absent-fails
 
 # The page in Chromium, which is taken from PATH: apt-get install chromium, or your system's word for that.
@@ -77,6 +77,10 @@ docs: .venv/ready
 
 .venv/ray: .venv/ready
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.[ray]'
+	touch $@
+
+.venv/objects: .venv/ready
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.[objects-test]'
 	touch $@
 
 .audit/ready:

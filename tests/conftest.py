@@ -9,8 +9,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
@@ -18,6 +19,7 @@ from typing import NoReturn
 import pytest
 
 import tiny
+from object_server import CREDENTIALS, INSTALL, Proxy, empty_s3, moto
 from tiny import Call, Said, World
 from tmkd.cli import app, options
 from tmkd.data.labels import LabelSet
@@ -135,3 +137,24 @@ def corpus(tmp_path: Path) -> Callable[..., Corpus]:
         return write_corpus(tmp_path / name, toy, [table], shard_rows)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def moto_port(absent: Callable[[str], NoReturn]) -> Iterator[int]:
+    """Port of moto's S3, in this process."""
+    if find_spec("moto") is None or find_spec("obstore") is None:
+        absent(f"moto or obstore is absent: {INSTALL}")
+    with moto() as port:
+        yield port
+
+
+@pytest.fixture
+def s3(moto_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """An empty bucket of moto behind a proxy that plays faults, credentials, and an empty cache."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("TMKD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("TMKD_LOCK", raising=False)
+    with empty_s3(moto_port) as (proxy, endpoint):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        yield proxy

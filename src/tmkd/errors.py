@@ -44,6 +44,7 @@ EXTRA_OF = {
     **dict.fromkeys(("tantivy", "py3langid", "datasketch", "trafilatura", "fastwarc", "webencodings"), "collect"),
     "onnx": "export",
     **dict.fromkeys(("onnxruntime", "lmdb", "fastapi", "uvicorn", "uvloop", "httptools", "prometheus_client"), "serve"),
+    "obstore": "objects",
     "redis": "redis",
     "datasets": "hub",
     "ray": "ray",

@@ -14,7 +14,7 @@ from tmkd.recipe.engine import EngineSpec
 
 
 def test_a_run_lies_under_the_recipes_name_with_its_changes(world: World) -> None:
-    run = open_run(world.recipe, ["student.layers=2"], world.runs, Part())
+    run = open_run(world.recipe, ["student.layers=2"], str(world.runs), Part())
     assert (run.folder, run.recipe_base) == (world.runs / "tiny", world.recipe.parent)
     assert run.recipe.student.layers == 2
 
@@ -22,7 +22,7 @@ def test_a_run_lies_under_the_recipes_name_with_its_changes(world: World) -> Non
 def test_extras_are_there_when_everything_is_asked_for(world: World) -> None:
     tiny.change(world.recipe, "rows.mkd.extra", True)
     kept = [
-        {*open_run(world.recipe, None, world.runs, Part(everything=everything)).recipe.rows}
+        {*open_run(world.recipe, None, str(world.runs), Part(everything=everything)).recipe.rows}
         for everything in (False, True)
     ]
     assert kept[1] - kept[0] == {"mkd"}
@@ -78,7 +78,7 @@ def test_the_workers_of_a_cluster_are_not_on_this_machine() -> None:
 
 
 def test_options_of_the_engine_are_changes_of_the_recipe(world: World) -> None:
-    run = open_run(world.recipe, with_engine(["student.layers=2"], "ray", 3), world.runs, Part())
+    run = open_run(world.recipe, with_engine(["student.layers=2"], "ray", 3), str(world.runs), Part())
     assert run.recipe.student.layers == 2
     assert run.recipe.engine == EngineSpec(kind="ray", workers=3)
     assert with_engine(None, None, None) == []
@@ -88,7 +88,7 @@ def test_an_extra_row_that_is_named_is_there_with_the_row_that_it_counts(world: 
     tiny.change(world.recipe, "rows.mkd.extra", True)
     stage = {"use": "finetune", "teachers": [], "alpha": 0.0, "steps_of": "mkd"}
     tiny.change(world.recipe, "rows.long", {"extra": True, "stages": [stage]})
-    run = open_run(world.recipe, None, world.runs, Part.of(False, "long,tmkd", None))
+    run = open_run(world.recipe, None, str(world.runs), Part.of(False, "long,tmkd", None))
     assert [row for row, _, _ in run.placed_rows()] == ["tmkd", "long"]
     assert {"mkd", "long"} <= {*run.recipe.rows}
 
@@ -98,7 +98,7 @@ def test_an_extra_teacher_is_there_where_a_row_that_is_asked_for_names_it(world:
     tiny.change(world.recipe, "teachers.t2.named", True)
     tiny.change(world.recipe, "rows.both", {"extra": True, "stages": [{"use": "finetune", "teachers": ["t1", "t2"]}]})
     parts = (Part(), Part(rows=("both",)), Part(rows=("mkd",)))
-    runs = [open_run(world.recipe, None, world.runs, part) for part in parts]
+    runs = [open_run(world.recipe, None, str(world.runs), part) for part in parts]
     assert [{*run.teachers} for run in runs] == [{"t1", "judge"}, {"t1", "t2"}, {"t1"}]
 
 

@@ -19,6 +19,7 @@ from tmkd.bundle import Ranker
 from tmkd.data.pairs import Corpus, pair_table, write_corpus
 from tmkd.evaluate.scorers import Scorer
 from tmkd.evaluate.speed import Speed
+from tmkd.flow.best_teacher import best
 from tmkd.flow.measured import measured_rows
 from tmkd.flow.report import _speeds, report
 from tmkd.flow.run_folder import RunFolder
@@ -138,7 +139,8 @@ def test_a_report_worked_by_hand(made_by_hand: RunFolder, tmp_path: Path, monkey
 def test_rows_of_the_papers_names_are_compared_and_have_shares(finished_world: World) -> None:
     told = report_of(finished_world)
     primary = [(one["row"], one["other"]) for one in told["comparisons"] if one["adjusted"] is not None]
-    teacher = tiny.opened(finished_world).best(tiny.TEACHERS)
+    run = tiny.opened(finished_world)
+    teacher = best(run.recipe, run.soft_folder, tiny.TEACHERS)
     assert primary == [
         ("tmkd", "bert-3"), ("tmkd", "1-o-1"), ("tmkd", "mkd"), ("tmkd", "tkd"), ("tkd", "1-o-1"), ("tmkd", teacher),
     ]  # fmt: skip

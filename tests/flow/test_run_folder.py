@@ -10,7 +10,8 @@ import pytest
 import tiny
 from tmkd import ranks
 from tmkd.errors import TmkdError
-from tmkd.flow.run_folder import NotYet, RunFolder
+from tmkd.flow.best_teacher import NotYet, best
+from tmkd.flow.run_folder import RunFolder
 from tmkd.recipe.parts import SourceSpec
 from tmkd.recipe.reader import read_recipe
 from tmkd.recipe.seeds import SeedsSpec
@@ -57,10 +58,12 @@ def test_the_files_of_texts_are_digested_too(run: RunFolder) -> None:
 def test_the_best_teacher_is_known_when_all_that_score_dev_have(run: RunFolder) -> None:
     scored(run, "t1", accuracy=0.7)
     with pytest.raises(NotYet, match="score/toy/dev/t2"):
-        run.best(("t1", "t2", "judge"))
+        best(run.recipe, run.soft_folder, ("t1", "t2", "judge"))
     scored(run, "t2", accuracy=0.8)
-    assert run.best(("t1", "t2", "judge")) == "t2"  # imported scores of a stage-1 corpus say nothing about dev
-    assert run.best(("t1",)) == "t1"
+    assert (
+        best(run.recipe, run.soft_folder, ("t1", "t2", "judge")) == "t2"
+    )  # imported scores of a stage-1 corpus say nothing about dev
+    assert best(run.recipe, run.soft_folder, ("t1",)) == "t1"
 
 
 def test_every_row_is_placed_for_each_task_and_seed(run: RunFolder) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import NoReturn
 
 import typer
@@ -55,7 +54,7 @@ _INTERRUPTED = 130  # what typer exits with after Ctrl-C
 def run(
     recipe: RecipeFile,
     set_: Changes = None,
-    runs: Runs = Path("runs"),
+    runs: Runs = "runs",
     json_: Json = False,
     all_: All = False,
     rows: Rows = None,
@@ -94,7 +93,7 @@ app.command()(bench)
 def show(
     recipe: RecipeFile,
     set_: Changes = None,
-    runs: Runs = Path("runs"),
+    runs: Runs = "runs",
     json_: Json = False,
     all_: All = False,
     rows: Rows = None,
@@ -110,7 +109,7 @@ def show(
 def check(
     recipe: RecipeFile,
     set_: Changes = None,
-    runs: Runs = Path("runs"),
+    runs: Runs = "runs",
     json_: Json = False,
     all_: All = False,
     rows: Rows = None,
@@ -130,7 +129,7 @@ app.command()(init)
 
 
 @app.command()
-def clean(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs")) -> None:
+def clean(recipe: RecipeFile, set_: Changes = None, runs: Runs = "runs") -> None:
     """Remove stale artifacts, and what no step of the recipe makes any more, its extras among them."""
     from tmkd.flow.runner import remove_unwanted
 

@@ -28,7 +28,7 @@ def evaluate(
         Path | None, typer.Option(metavar="FOLDER", help="With --file: write the report into a new or empty folder.")
     ] = None,
     set_: Changes = None,
-    runs: Runs = Path("runs"),
+    runs: Runs = "runs",
     json_: Json = False,
     all_: All = False,
     rows: Rows = None,

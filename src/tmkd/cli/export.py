@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from tmkd.cli.bundle import Json
 from tmkd.cli.options import All, Changes, Part, RecipeFile, Runs, open_run, out, work_on
 from tmkd.errors import UsageError
 
 
-def export(recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), all_: All = False) -> None:
+def export(recipe: RecipeFile, set_: Changes = None, runs: Runs = "runs", all_: All = False) -> None:
     """Write the bundle that is served: ONNX in fp32 and int8, compared with the student before it is sealed."""
     run = open_run(recipe, set_, runs, Part(everything=all_))
     if run.recipe.export is None:
         raise UsageError(f"{recipe} does not say what to export; add a line such as: export: {{row: tmkd}}")
-    folder = work_on(recipe, set_, runs, ("export",), Part(everything=all_)).bundle_folder
-    out.print(str(folder), highlight=False, markup=False, soft_wrap=True)
+    made = work_on(recipe, set_, runs, ("export",), Part(everything=all_))
+    made.bring(made.bundle_folder)
+    out.print(str(made.bundle_folder), highlight=False, markup=False, soft_wrap=True)
 
 
 def frontier(
-    recipe: RecipeFile, set_: Changes = None, runs: Runs = Path("runs"), json_: Json = False, all_: All = False
+    recipe: RecipeFile, set_: Changes = None, runs: Runs = "runs", json_: Json = False, all_: All = False
 ) -> None:
     """Export the rows that export.frontier names, draw accuracy against speed, and mark what the budget picks."""
     from tmkd.cli.show import show_frontier

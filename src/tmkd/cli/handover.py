@@ -22,7 +22,7 @@ def handover(
         str | None, typer.Option(metavar="T1,T2", help="Whose mean to take; all that have scored it if none are named.")
     ] = None,
     set_: Changes = None,
-    runs: Runs = Path("runs"),
+    runs: Runs = "runs",
     all_: All = False,
 ) -> None:
     """Write a corpus and its teachers' scores as a data set that sentence-transformers or FlagEmbedding trains on."""

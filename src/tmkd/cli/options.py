@@ -13,10 +13,12 @@ from tmkd import process, ranks
 from tmkd.cli.output import argument
 from tmkd.errors import TmkdError, UsageError
 from tmkd.machine import cores, share_of_cores
+from tmkd.object_store.uri import runs_place
 
 if TYPE_CHECKING:
     from tmkd.flow.run_folder import RunFolder
     from tmkd.flow.runner import Jobs
+    from tmkd.object_store.remote_run import RemoteRun
     from tmkd.recipe.engine import EngineSpec
 
 out, err = Console(), Console(stderr=True)
@@ -28,7 +30,12 @@ Changes = Annotated[
         "--set", metavar="KEY=VALUE", help="Change the recipe, e.g. rows.tmkd.stages.1.alpha=0.3. May be repeated."
     ),
 ]
-Runs = Annotated[Path, typer.Option(help="The folder that holds one folder per recipe name.")]
+Runs = Annotated[
+    str,
+    typer.Option(
+        metavar="FOLDER|URI", help="The folder that holds one folder per recipe name, or its URI: s3://bucket/runs."
+    ),
+]
 All = Annotated[bool, typer.Option("--all", help="Also the rows and teachers that the recipe marks extra.")]
 
 Rows = Annotated[
@@ -90,7 +97,22 @@ class Part:
         return cls(named[0], named[1], everything)
 
 
-def open_run(recipe: Path, changes: list[str] | None, runs: Path, part: Part) -> RunFolder:
+def run_place(runs: str, name: str) -> tuple[Path, RemoteRun | None]:
+    """Folder of the run of this name; of a run in object storage its cache, with the manifests of now, and the run.
+
+    Raises: UsageError for a faulty URI; TmkdError when object storage cannot be reached.
+    """
+    place = runs_place(runs)
+    if isinstance(place, Path):
+        return place / name, None
+    from tmkd.object_store.remote_run import RemoteRun
+
+    remote = RemoteRun(f"{place}/{name}")
+    remote.refresh_unless_used()
+    return remote.folder, remote
+
+
+def open_run(recipe: Path, changes: list[str] | None, runs: str, part: Part) -> RunFolder:
     """Read a recipe with its changes, and open its run folder for a part of it, less what is finished elsewhere."""
     from tmkd.distill.selection import select
     from tmkd.flow.finished import left_to_make
@@ -100,15 +122,16 @@ def open_run(recipe: Path, changes: list[str] | None, runs: Path, part: Part) ->
     read = read_recipe(recipe, [argument("--set", change) for change in changes or ()])
     whole = read if part.everything else read.without_extras(part.rows)
     only = select(whole, part.rows, part.tasks) if part.rows or part.tasks else None
-    run = RunFolder(whole, recipe.resolve().parent, runs / read.name, only)
+    folder, remote = run_place(runs, read.name)
+    run = RunFolder(whole, recipe.resolve().parent, folder, only, remote)
     left = left_to_make(run)
-    return run if left is None else RunFolder(whole, run.recipe_base, run.folder, left)
+    return run if left is None else RunFolder(whole, run.recipe_base, run.folder, left, remote)
 
 
 def work_on(
     recipe: Path,
     changes: list[str] | None,
-    runs: Path,
+    runs: str,
     verbs: tuple[str, ...],
     part: Part,
     jobs: int = 1,
@@ -135,7 +158,7 @@ def take_part() -> None:
     for message in ranks.messages():
         if "open" in message:
             asked = message["open"]
-            run = open_run(Path(asked["recipe"]), asked["changes"], Path(asked["runs"]), Part(**asked["part"]))
+            run = open_run(Path(asked["recipe"]), asked["changes"], asked["runs"], Part(**asked["part"]))
             continue
         folder = Path(message["make"])
         step = next((step for step in steps(run) if step.folder == folder and not step.waits), None)

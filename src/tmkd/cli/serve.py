@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from tmkd.cli.options import Runs, run_place
 from tmkd.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def serve(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe. May be repeated.")
     ] = None,
-    runs: Annotated[Path, typer.Option(help="The folder that holds one folder per recipe name.")] = Path("runs"),
+    runs: Runs = "runs",
 ) -> None:
     """Answer questions over HTTP, from look-up and by ranking, and rank passages in the dialects of other servers."""
     from tmkd.errors import optional_import
@@ -70,14 +71,15 @@ def _of_bundle(folder: Path, index: Path | None, lookup: str | None, changes: li
     return Places(folder, index, lookup)
 
 
-def _of_recipe(recipe: Path, changes: list[str] | None, runs: Path) -> Places:
+def _of_recipe(recipe: Path, changes: list[str] | None, runs: str) -> Places:
     from tmkd.cli.output import argument
     from tmkd.flow.run_folder import RunFolder
     from tmkd.flow.serve import places_of
     from tmkd.recipe.reader import read_recipe
 
     read = read_recipe(recipe, [argument("--set", change) for change in changes or ()])
-    return places_of(RunFolder(read.without_extras(), recipe.resolve().parent, runs / read.name))
+    folder, remote = run_place(runs, read.name)
+    return places_of(RunFolder(read.without_extras(), recipe.resolve().parent, folder, remote=remote))
 
 
 def _origins(given: Sequence[str]) -> tuple[str, ...]:

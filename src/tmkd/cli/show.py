@@ -48,12 +48,15 @@ def show_report(run: RunFolder, as_json: bool) -> None:
         print(run.folder / "report.html", file=sys.stderr)
         return
     folder = run.folder / "report"
+    run.bring(folder)
     verify(folder)
     for name in REPORT_FILES:
         data = (folder / name).read_bytes()
         copy = run.folder / name
         if not copy.is_file() or copy.read_bytes() != data:
             write_atomic(copy, data)
+            if run.remote is not None:
+                run.remote.objects.write(name, data)
     if as_json:
         print_json((folder / "report.json").read_text(encoding="utf-8"))
         return
@@ -110,6 +113,7 @@ def _best_student(run: RunFolder, task: str, results: Sequence[Result]) -> str:
     dev = {(one.teachers_seed, one.seed): one.dev or 0.0 for one in own}
     rows = [row for row in measured_rows(run) if (row.task, row.row) == (task, best_row.row)]
     best = max(rows, key=lambda row: dev[row.teachers_seed, row.seed])
+    run.bring(*best.models)
     mean = "the mean of " if len(best.models) > 1 else ""
     return (
         f"best student of {task} by dev ({best.row}): {mean}{', '.join(map(str, best.models))}; "
@@ -163,6 +167,7 @@ def show_frontier(run: RunFolder, console: Console, as_json: bool) -> None:
     from tmkd.report.frontier_page import COLUMNS, budget_sentence, cells
 
     folder = run.folder / "frontier"
+    run.bring(folder)
     verify(folder)
     if as_json:
         print_json((folder / FRONTIER).read_text(encoding="utf-8"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -29,7 +28,7 @@ from tmkd.errors import UsageError
 def collect(
     recipe: RecipeFile,
     set_: Changes = None,
-    runs: Runs = Path("runs"),
+    runs: Runs = "runs",
     report: Annotated[bool, typer.Option("--report", help="Also write a page on each stage-1 corpus.")] = False,
     all_: All = False,
     engine: EngineKind = None,
@@ -49,7 +48,7 @@ def collect(
 def teach(
     recipe: RecipeFile,
     set_: Changes = None,
-    runs: Runs = Path("runs"),
+    runs: Runs = "runs",
     all_: All = False,
     rows: Rows = None,
     tasks: Tasks = None,
@@ -61,7 +60,7 @@ def teach(
 def score(
     recipe: RecipeFile,
     set_: Changes = None,
-    runs: Runs = Path("runs"),
+    runs: Runs = "runs",
     all_: All = False,
     rows: Rows = None,
     tasks: Tasks = None,
@@ -79,7 +78,7 @@ def score(
 def distill(
     recipe: RecipeFile,
     set_: Changes = None,
-    runs: Runs = Path("runs"),
+    runs: Runs = "runs",
     all_: All = False,
     rows: Rows = None,
     tasks: Tasks = None,
@@ -92,7 +91,7 @@ def precompute(
     recipe: RecipeFile,
     lookup: Annotated[str | None, typer.Option(metavar="URL", help="Also load the store into Redis.")] = None,
     set_: Changes = None,
-    runs: Runs = Path("runs"),
+    runs: Runs = "runs",
     all_: All = False,
     engine: EngineKind = None,
     workers: WorkerCount = None,
@@ -101,7 +100,9 @@ def precompute(
     changes, part = with_engine(set_, engine, workers), Part(everything=all_)
     if open_run(recipe, changes, runs, part).recipe.serve is None:
         raise UsageError(f"{recipe} does not say what to serve; add a line such as: serve: {{collect: web}}")
-    folder = work_on(recipe, changes, runs, ("precompute",), part).lookup_folder
+    made = work_on(recipe, changes, runs, ("precompute",), part)
+    folder = made.lookup_folder
+    made.bring(folder)
     if lookup is not None:
         from tmkd.serve.lookup_redis import load_redis
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -12,6 +13,7 @@ from rich.table import Table
 from tmkd.bundle.bert_graph import GELUS
 from tmkd.distill.rows import declared, members, refuse_gaps
 from tmkd.errors import TmkdError, install_hint, optional_import
+from tmkd.flow.best_teacher import best_possible
 from tmkd.flow.check_files import Pairs, read_files
 from tmkd.flow.export import exported_task
 from tmkd.flow.hours import by_verb
@@ -46,6 +48,7 @@ def check_run(run: RunFolder, console: Console, as_json: bool) -> None:
     left: list[tuple[Step, Estimate]] = []
     for step in steps(run):
         if step.state().kind == "done":
+            run.bring(step.folder)
             if step.folder == run.lookup_folder:
                 check_entries(step.folder)
             verify(step.folder)
@@ -135,7 +138,7 @@ def _check_gaps(run: RunFolder, pairs: Pairs) -> None:
         for corpus, table in pairs.tables.items():
             missing[corpus][name] = sum(one not in ids for one in table["id"].to_pylist())
     for row, task, _ in run.placed_rows():
-        for chain in members(run.recipe, row, run.recipe.rows[row], task, run.best_possible):
+        for chain in members(run.recipe, row, run.recipe.rows[row], task, partial(best_possible, run.recipe)):
             for planned in (one for one in chain if one.stage.teachers != "best" and one.corpus in pairs.tables):
                 lacking = {name: missing[planned.corpus].get(name, 0) for name in planned.teachers}
                 refuse_gaps(row, planned, lacking, pairs.tables[planned.corpus].num_rows)

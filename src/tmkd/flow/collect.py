@@ -132,7 +132,7 @@ def _collect_corpus(run: RunFolder, name: str, spec: CollectSpec) -> Step:
         settings,
         make,
         files,
-        keep=("shard-*.parquet", ".shards.jsonl"),
+        shards=("shard-*.parquet", ".shards.jsonl"),
         estimate=lambda sizes: _pairs_estimate(sizes[name]),
     )
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from tmkd.distill.rows import PlannedStage, chain_key, members, refuse_gaps, stage_settings
+from tmkd.flow.best_teacher import NotYet, best_possible
 from tmkd.flow.health import with_loss_sign
-from tmkd.flow.run_folder import NotYet, RunFolder
+from tmkd.flow.run_folder import RunFolder
 from tmkd.flow.step import Step, never_made
 from tmkd.recipe.parts import StudentSpec
 from tmkd.recipe.seeds import seeded
@@ -205,6 +206,6 @@ def _stage_estimate(run: RunFolder, planned: PlannedStage, student: StudentSpec,
 
 def _row_estimate(run: RunFolder, row: str, task: str, sizes: Sizes) -> Estimate:
     """Estimate of a row whose teachers are not known yet: all its stages."""
-    chains = members(run.recipe, row, run.recipe.rows[row], task, run.best_possible)
+    chains = members(run.recipe, row, run.recipe.rows[row], task, partial(best_possible, run.recipe))
     each = [_stage_estimate(run, planned, planned.student, sizes) for chain in chains for planned in chain]
     return Estimate(*(sum(getattr(one, name) for one in each) for name in ("pairs", "seconds", "bytes")))

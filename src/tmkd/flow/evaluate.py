@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from tmkd.flow.run_folder import NotYet, RunFolder
+from tmkd.flow.best_teacher import NotYet
+from tmkd.flow.run_folder import RunFolder
 from tmkd.flow.step import Make, Step, never_made
 from tmkd.metrics.learned import class_signs
 from tmkd.recipe.seeds import seeded

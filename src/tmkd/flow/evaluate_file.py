@@ -46,6 +46,7 @@ def evaluate_file(run: RunFolder, recipe: Path, source: SourceSpec, task: str | 
     table = _read(run, source, task)
     test = LabelledSet.of(Path(source.file).stem, run.labels(task), table)
     folder = run.folder / "report"
+    run.bring(folder)
     verify(folder)
     before = read_report(folder / "report.json")
     known = {(one.task, one.row, one.teachers_seed, one.seed): one for one in before.results}

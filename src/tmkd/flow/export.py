@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 
 from tmkd.bundle.format import VERSION
 from tmkd.distill.rows import PlannedStage
+from tmkd.flow.best_teacher import NotYet
 from tmkd.flow.evaluate import tested_pairs
-from tmkd.flow.run_folder import NotYet, RunFolder
+from tmkd.flow.run_folder import RunFolder
 from tmkd.flow.step import Step, never_made
 from tmkd.recipe.serving import ExportSpec
 from tmkd.store import write_atomic

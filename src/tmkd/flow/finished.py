@@ -7,9 +7,10 @@ from pathlib import Path
 from tmkd.distill.selection import PlacedRow, Selection, placed_rows, selection_of
 from tmkd.errors import TmkdError
 from tmkd.evaluate.results import Kind
+from tmkd.flow.best_teacher import NotYet
 from tmkd.flow.checkout import commit_of
 from tmkd.flow.fragments import recipe_digests, results_folder
-from tmkd.flow.run_folder import NotYet, RunFolder
+from tmkd.flow.run_folder import RunFolder
 from tmkd.recipe.agreement import FRAGMENT
 from tmkd.recipe.seeds import seeded
 from tmkd.report.report_json import Report

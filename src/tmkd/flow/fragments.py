@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from tmkd.data.fragment import read_fragment
 from tmkd.data.logit_fragment import logits_path, write_logits
 from tmkd.errors import TmkdError
+from tmkd.flow.best_teacher import NotYet
 from tmkd.flow.checkout import commit_of
 from tmkd.flow.measure import labelled_sets, predictions, results
 from tmkd.flow.measured import Measured, measured_rows
-from tmkd.flow.run_folder import NotYet, RunFolder
+from tmkd.flow.run_folder import RunFolder
 from tmkd.machine import machine_line
 from tmkd.recipe.agreement import FRAGMENT
 from tmkd.recipe.seeds import unseeded

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 def members(run: RunFolder, row: Measured) -> tuple[Scorer, ...]:
     """Models of a row, checked byte by byte."""
+    run.bring(*row.models)
     for model in row.models:
         verify(model)
     if row.kind == "yardstick":
@@ -65,7 +66,9 @@ def predictions(run: RunFolder, rows: Sequence[Measured]) -> Predicted:
 def _stored(run: RunFolder, task: str, key: str, split: str) -> Probabilities:
     from safetensors.numpy import load_file
 
-    found: Probabilities = load_file(run.predictions_folder(task, key) / f"{split}.safetensors")[PROBABILITIES]
+    folder = run.predictions_folder(task, key)
+    run.bring(folder)
+    found: Probabilities = load_file(folder / f"{split}.safetensors")[PROBABILITIES]
     return found
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from tmkd.distill.rows import chain_key, members
+from tmkd.flow.best_teacher import best_possible
 from tmkd.flow.collect import collect_steps
 from tmkd.flow.distill import distill_steps
 from tmkd.flow.evaluate import bundle_step, evaluate_students, evaluate_teachers
@@ -68,7 +70,7 @@ def trained_students(run: RunFolder) -> int:
             chain_key(chain, seed)
             for part in run.replicates
             for row, task, seed in part.placed_rows()
-            for chain in members(part.recipe, row, part.recipe.rows[row], task, part.best_possible)
+            for chain in members(part.recipe, row, part.recipe.rows[row], task, partial(best_possible, part.recipe))
         }
     )
 

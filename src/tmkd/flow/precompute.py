@@ -54,7 +54,8 @@ def _answers(run: RunFolder, serve: ServeSpec) -> Step:
 
     settings = serve.model_dump(mode="json", include={"questions", "top", "keep"})
     title, folder = "precompute/answers", run.answers_folder
-    return Step(title, "precompute", folder, needs, settings, make, files, ("answers-*.parquet",), estimate=estimate)
+    shards = ("answers-*.parquet",)
+    return Step(title, "precompute", folder, needs, settings, make, files, shards=shards, estimate=estimate)
 
 
 def _lookup(run: RunFolder, serve: ServeSpec) -> Step:

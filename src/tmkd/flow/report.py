@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tmkd.distill.rows import declared
+from tmkd.flow.best_teacher import NotYet
 from tmkd.flow.evaluate import BUNDLE, tested_pairs
 from tmkd.flow.export import exported_task
 from tmkd.flow.health import notes
 from tmkd.flow.measure import comparisons, labelled_sets, members, predictions, results
 from tmkd.flow.measured import Measured, measured_rows
-from tmkd.flow.run_folder import NotYet, RunFolder
+from tmkd.flow.run_folder import RunFolder
 from tmkd.flow.step import Step
 from tmkd.flow.yardsticks import yardstick_key, yardsticks
 from tmkd.store import digest_json

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,10 @@ from tmkd.data.hub import source_path
 from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import Corpus
 from tmkd.data.softlabels import TeacherColumn
-from tmkd.distill.rows import PlannedStage, best_by_dev, chain_key, declared, members
+from tmkd.distill.rows import PlannedStage, chain_key, declared, members
 from tmkd.distill.selection import Selection, exported, placed_rows
 from tmkd.errors import TmkdError, UsageError, did_you_mean
+from tmkd.flow.best_teacher import best
 from tmkd.pooler import Use, never_trained
 from tmkd.pretrained.find import ModelFolder, find
 from tmkd.recipe.parts import FreshPooler, SourceSpec, StudentSpec
@@ -25,11 +26,8 @@ from tmkd.store import digest_json, digest_path, read_manifest, sealed
 from tmkd.teachers.kinds import teachers_of
 
 if TYPE_CHECKING:
+    from tmkd.object_store.remote_run import RemoteRun
     from tmkd.train.hardware import Hardware
-
-
-class NotYet(Exception):
-    """Word of the recipe (`best`) that cannot be resolved before earlier steps are done."""
 
 
 class RunFolder:
@@ -37,11 +35,18 @@ class RunFolder:
 
     `recipe_base` is the recipe's own folder, `folder` the run's: `runs/NAME`. `asked` is the recipe as it was read,
     `recipe` the same with the teachers of the first teachers' seed; `models` are the pretrained ones found so far. With
-    `only`, these rows are made and no others.
+    `only`, these rows are made and no others. `remote` is the run in object storage whose cache `folder` is.
     """
 
-    def __init__(self, recipe: Recipe, recipe_base: Path, folder: Path, only: Selection | None = None) -> None:
-        self.asked, self.seeds, self.only = recipe, recipe.seeds, only
+    def __init__(
+        self,
+        recipe: Recipe,
+        recipe_base: Path,
+        folder: Path,
+        only: Selection | None = None,
+        remote: RemoteRun | None = None,
+    ) -> None:
+        self.asked, self.seeds, self.only, self.remote = recipe, recipe.seeds, only, remote
         self.recipe = with_teachers_seed(recipe if only is None else exported(recipe, only), recipe.seeds.teachers[0])
         self.teachers = {
             name: teacher
@@ -68,10 +73,19 @@ class RunFolder:
         for seed in self.seeds.teachers[1:]:
             seeds = self.seeds.model_copy(update={"teachers": (seed,)})
             whole = self.asked.model_copy(update={"seeds": seeds})
-            other = RunFolder(whole, self.recipe_base, self.folder, self.only)
+            other = RunFolder(whole, self.recipe_base, self.folder, self.only, self.remote)
             other._digests, other.models, other._fresh = self._digests, self.models, self._fresh
             others.append(other)
         return (self, *others)
+
+    def bring(self, *artifacts: Path) -> None:
+        """Bring the files of finished artifacts from object storage; elsewhere they are here already.
+
+        Raises: TmkdError when it fails, or the cache has no room.
+        """
+        if self.remote is not None:
+            for artifact in artifacts:
+                self.remote.bring(artifact)
 
     def corpus_artifact(self, corpus: str) -> Path:
         """Artifact that a corpus belongs to: a task's corpora are made together."""
@@ -187,11 +201,14 @@ class RunFolder:
 
     def corpus(self, corpus: str) -> Corpus:
         """A corpus that is collected."""
+        self.bring(self.corpus_artifact(corpus))
         return Corpus.open(self.corpus_folder(corpus))
 
     def column(self, corpus: str, teacher: str) -> TeacherColumn:
         """Logits of a finished teacher for a corpus: name, digest and folder."""
-        return TeacherColumn(teacher, sealed(self.teacher_folder(teacher)).digest, self.soft_folder(corpus, teacher))
+        folder = self.soft_folder(corpus, teacher)
+        self.bring(folder)
+        return TeacherColumn(teacher, sealed(self.teacher_folder(teacher)).digest, folder)
 
     def scored(self, corpus: str, names: tuple[str, ...] = ()) -> list[TeacherColumn]:
         """Logits of a corpus that are there: of these teachers, or of all.
@@ -229,31 +246,6 @@ class RunFolder:
         Raises: NotYet when the row asks for the best teacher and some have not scored dev.
         """
         student = self.student_of(row)
-        planned = members(self.recipe, row, self.recipe.rows[row], task, self.best)
+        planned = members(self.recipe, row, self.recipe.rows[row], task, partial(best, self.recipe, self.soft_folder))
         chains = [tuple(replace(stage, student=student) for stage in chain) for chain in planned]
         return [(self.student_folder(chain, seed), chain) for chain in chains]
-
-    def best_possible(self, names: tuple[str, ...]) -> str:
-        """A teacher that may turn out the best.  Raises: TmkdError when none of them scores its task's dev set."""
-        on_dev = dict.fromkeys((name for name in names if name in declared(self.recipe, self._dev_of(name))), 0.0)
-        return best_by_dev(names, on_dev)
-
-    def _dev_of(self, teacher: str) -> str:
-        return f"{self.recipe.teachers[teacher].task}/dev"
-
-    def best(self, names: tuple[str, ...]) -> str:
-        """The teacher with the highest accuracy on its task's dev set.
-
-        Raises: NotYet naming the step whose accuracy is missing.
-        """
-        dev = {}
-        for name in names:
-            corpus = self._dev_of(name)
-            if name not in declared(self.recipe, corpus):
-                continue
-            manifest = read_manifest(self.soft_folder(corpus, name))
-            if manifest is None:
-                raise NotYet(f"score/{corpus}/{name}")
-            if "accuracy" in manifest.facts:
-                dev[name] = manifest.facts["accuracy"]
-        return best_by_dev(names, dev)

@@ -19,6 +19,7 @@ from tmkd.flow.check import check_bodies
 from tmkd.flow.fragments import FragmentWriter
 from tmkd.flow.health import drawn_poolers
 from tmkd.flow.hours import hours_left
+from tmkd.flow.making import make
 from tmkd.flow.plan import BY_ENGINE, VERBS, states, steps
 from tmkd.flow.run_folder import RunFolder
 from tmkd.flow.side_by_side import StepFailed, work_side_by_side
@@ -57,8 +58,9 @@ def work(
     for _ in steps(run):  # a name in the recipe that leads nowhere raises here, before hours of work
         pass
     check_bodies(run)
-    with lock_run(run.folder, recipe):
-        lines = _Lines(console, list(drawn_poolers(run)), FragmentWriter(run), with_titles=jobs is not None)
+    with hold_run(run, recipe, console):
+        fragments = FragmentWriter(run) if run.remote is None else None  # a copy of the run has all that they need
+        lines = _Lines(console, list(drawn_poolers(run)), fragments, with_titles=jobs is not None)
         found = [(step, now.kind == "done") for step, now, _ in states(run)]
         done = [step for step, is_done in found if is_done]
         for step in done:
@@ -96,7 +98,7 @@ def _work_in_turn(
             continue
         lines.begun(step, now)
         try:
-            manifest = step.execute()
+            manifest = make(run, step)
         except TmkdError as error:
             raise StepFailed(step) from error
         lines.ended(step, manifest)
@@ -106,7 +108,9 @@ def _work_in_turn(
 class _Lines:
     """Printed lines of a command: each step as it begins and ends; `made` counts those that ended."""
 
-    def __init__(self, console: Console, poolers: Sequence[str], fragments: FragmentWriter, with_titles: bool) -> None:
+    def __init__(
+        self, console: Console, poolers: Sequence[str], fragments: FragmentWriter | None, with_titles: bool
+    ) -> None:
         self._console, self._poolers, self._fragments, self._with_titles = console, poolers, fragments, with_titles
         self.made = 0
 
@@ -131,6 +135,8 @@ class _Lines:
 
     def keep(self, step: Step) -> None:
         """Write the fragments that a step which is done completes; one that cannot be written is told."""
+        if self._fragments is None:
+            return
         try:
             self._fragments.add(step.folder)
         except TmkdError as error:
@@ -144,8 +150,8 @@ def remove_unwanted(readings: Sequence[RunFolder], recipe: Path, console: Consol
     wanted: set[Path] = set()
     stale: set[Path] = set()
     open_ends = False
-    root = readings[0].folder
-    with lock_run(root, recipe):
+    root, remote = readings[0].folder, readings[0].remote
+    with hold_run(readings[0], recipe, console):
         for run in readings:
             for step, now, _ in states(run):
                 (stale if now.kind == "stale" else wanted).add(step.folder)
@@ -156,16 +162,37 @@ def remove_unwanted(readings: Sequence[RunFolder], recipe: Path, console: Consol
             made -= {path for place in ("students", "predictions") for path in (root / place).rglob("*")}
         removed = sorted(folder for folder in (stale - wanted) | (made - wanted) if folder.is_dir())
         for folder in removed:
+            if remote is not None:
+                remote.remove(folder)
             shutil.rmtree(folder)
             console.print(f"removed {folder}", highlight=False, markup=False, soft_wrap=True)
         console.print(f"{len(removed)} artifacts removed", highlight=False)
 
 
 @contextmanager
-def lock_run(folder: Path, recipe: Path) -> Iterator[None]:
+def hold_run(run: RunFolder, recipe: Path, console: Console) -> Iterator[None]:
+    """Hold a run: its folder here, and in object storage its lock.
+
+    Raises: TmkdError when another process holds it, naming that in object storage, or it is another recipe's.
+    """
+    remote = run.remote
+    if remote is None:
+        with lock_run(run.folder, recipe):
+            yield
+        return
+    with (
+        lock_run(run.folder, recipe, remote.holder),
+        remote.locked(lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True)),
+    ):
+        remote.objects.write("recipe.yaml", recipe.read_bytes())
+        yield
+
+
+@contextmanager
+def lock_run(folder: Path, recipe: Path, holder: Callable[[], str] = str) -> Iterator[None]:
     """Hold a run folder: one process at a time, and only for the recipe file it was begun with.
 
-    Raises: TmkdError when it is held, or another recipe's.
+    `holder` gives words for the process that holds it. Raises: TmkdError when it is held, or another recipe's.
     """
     folder.mkdir(parents=True, exist_ok=True)
     origin = folder / "recipe.yaml"
@@ -180,8 +207,10 @@ def lock_run(folder: Path, recipe: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
+            found = holder()
             raise TmkdError(
-                f"{folder} is in use by another tmkd process; wait for it, or give another --runs"
+                f"{folder} is in use by another tmkd process{found and f': {found}'}; wait for it, or give another "
+                "--runs"
             ) from None
         origin.write_bytes(os.fsencode(f"# {recipe.resolve()}\n") + without_mark(recipe.read_bytes(), str(recipe)))
         yield

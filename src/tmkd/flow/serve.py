@@ -36,6 +36,7 @@ def places_of(run: RunFolder) -> Places:
     for folder, verb in ((index, "collect"), (bundle, "export")):
         if read_manifest(folder) is None:
             raise TmkdError(f"{folder}: not made yet; run tmkd {verb} first")
+    run.bring(bundle, index, run.lookup_folder, run.questions_folder(spec.collect))
     threshold = None if isinstance(spec.threshold, PrecisionSpec) else spec.threshold
     settings = AnswerSettings(spec.top, spec.keep, threshold, spec.deadline_ms)
     examples = _examples(run.questions_folder(spec.collect))
@@ -44,7 +45,9 @@ def places_of(run: RunFolder) -> Places:
 
 
 def _scored(run: RunFolder, corpus: str) -> tuple[Path | None, tuple[TeacherColumn, ...]]:
-    """Folder of a stage-1 corpus and the teachers that have scored it; none before they have."""
+    """Folder of a stage-1 corpus and the teachers that have scored it; none before they have, or in object storage."""
+    if run.remote is not None:  # they may be larger than all that is served
+        return None, ()
     try:
         return run.corpus_folder(corpus), tuple(run.scored(corpus))
     except TmkdError:

@@ -15,6 +15,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from tmkd.errors import TmkdError
+from tmkd.flow.making import make
 from tmkd.flow.plan import states, steps
 from tmkd.flow.run_folder import RunFolder
 from tmkd.flow.step import Step
@@ -155,7 +156,8 @@ def _make(parent: int, run: RunFolder, folder: Path, failed: Connection, written
     end_with(parent)
     tune_process()
     try:
-        next(step for step in steps(run) if step.folder == folder and not step.waits).execute()
+        step = next(step for step in steps(run) if step.folder == folder and not step.waits)
+        make(run, step)
     except Exception as error:
         if not isinstance(error, _TOLD):
             traceback.print_exc()

@@ -38,7 +38,8 @@ class Step:
     """Step of the flow, one artifact: `needs` are sealed folders it reads, `outside` digests of files from outside.
 
     `make` gets the folder, with a scratch folder `.work` in it, and returns facts. `keep` are patterns of files that
-    stay when the step is made anew: `make` itself finds out which of them still hold. `waits` names the step that must
+    stay when the step is made anew: `make` itself finds out which of them still hold. `shards` are such patterns too,
+    of files that are whole once they are there: another machine goes on from them. `waits` names the step that must
     be done before this one is even known. `reads` are sealed folders that must be there too but decide nothing in the
     artifact beyond its inputs, so they are none. A step that measures time is `alone`: no other runs beside it. A step
     that `trains` is made by all ranks under torchrun, any other by rank 0 alone. `estimate` gives its cost from the
@@ -53,6 +54,7 @@ class Step:
     make: Make
     outside: Mapping[str, str] = field(default_factory=dict)
     keep: tuple[str, ...] = ()
+    shards: tuple[str, ...] = ()
     waits: str = ""
     shown: str = ""
     alone: bool = False
@@ -136,10 +138,10 @@ class Step:
         (self.folder / MANIFEST).unlink(missing_ok=True)
         mark.unlink(missing_ok=True)
         for path in self.folder.iterdir():
-            if same and any(path.match(pattern) for pattern in self.keep):
+            if same and any(path.match(pattern) for pattern in (*self.keep, *self.shards)):
                 continue
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-        if number and self.keep:
+        if number and (self.keep or self.shards):
             write_atomic(before, str(number).encode())
         write_atomic(mark, key.encode())
 

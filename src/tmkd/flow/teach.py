@@ -46,7 +46,7 @@ def score_step(run: RunFolder, teacher: Teacher, corpus: str) -> Step:
         needs,
         settings,
         make,
-        keep=("*.safetensors",),
+        shards=("*.safetensors",),
         estimate=lambda sizes: teacher.scoring(run, min(sizes[corpus], settings.get("first", sizes[corpus]))),
     )
 
