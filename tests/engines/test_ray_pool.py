@@ -194,6 +194,9 @@ class Noted:
     def bring(self, path: Path) -> None:
         self.calls.append(("bring", path.name))
 
+    def bring_file(self, path: Path) -> None:
+        self.calls.append(("bring file", path.name))
+
     def put(self, path: Path) -> None:
         self.calls.append(("put", path.name))
 
@@ -220,6 +223,6 @@ def test_files_are_brought_before_they_are_read_and_put_once_they_are_written(ra
     assert len(list(do_pieces(ray, work, range(2), Shape(1, 1, 0), exchange))) == 2
     assert exchange.calls == [
         *[("bring", "index"), ("made", "")],
-        *[("bring", "in-0"), ("done", "0"), ("take", "out-0")],
-        *[("bring", "in-1"), ("done", "1"), ("put", "out-1"), ("take", "out-1")],
+        *[("bring file", "in-0"), ("done", "0"), ("take", "out-0")],
+        *[("bring file", "in-1"), ("done", "1"), ("put", "out-1"), ("take", "out-1")],
     ]

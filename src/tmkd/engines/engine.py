@@ -57,8 +57,11 @@ class Engine(Protocol):
 class Exchange(Protocol):
     """Exchange of a run's files with workers that have a copy of its folder; it is sent to them."""
 
-    def bring(self, path: Path) -> None:
-        """Bring a finished artifact, or a file of one, to a worker before it reads it."""
+    def bring(self, artifact: Path) -> None:
+        """Bring a finished artifact to a worker before it reads it."""
+
+    def bring_file(self, path: Path) -> None:
+        """Bring a file of an artifact to a worker before it reads it."""
 
     def put(self, path: Path) -> None:
         """Put a file that a worker has written where `take` finds it."""

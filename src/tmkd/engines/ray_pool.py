@@ -51,24 +51,24 @@ class Worker:
         """Build the function."""
         self._exchange = shared.exchange
         with _node_in_messages():
-            self._bring(shared.reads)
+            if shared.exchange is not None:
+                for artifact in shared.reads:
+                    shared.exchange.bring(artifact)
             self._work = shared.make(*shared.given)
 
     def do(self, piece: Any, files: PieceFiles) -> Any:
         """Do a piece."""
         assert self._work is not None
         with _node_in_messages():
-            self._bring(files.read)
+            if self._exchange is None:
+                return self._work(piece)
+            for path in files.read:
+                self._exchange.bring_file(path)
             result = self._work(piece)
             for path in files.written:
-                if self._exchange is not None and path.is_file():
+                if path.is_file():
                     self._exchange.put(path)
             return result
-
-    def _bring(self, paths: Iterable[Path]) -> None:
-        for path in paths:
-            if self._exchange is not None:
-                self._exchange.bring(path)
 
 
 @contextmanager

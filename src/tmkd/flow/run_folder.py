@@ -56,7 +56,7 @@ class RunFolder:
         self.recipe_base = recipe_base
         self.base = (recipe_base / recipe.data).resolve()
         self.folder = folder
-        self.engine = recipe.engine.build()
+        self.engine = recipe.engine.build(None if remote is None else remote.exchange())
         self._digests: dict[Path, str] = {}
         self.models: dict[str, ModelFolder] = {}
         self._fresh: dict[tuple[str, Use], bool] = {}

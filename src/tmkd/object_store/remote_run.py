@@ -22,6 +22,8 @@ from tmkd.store import MANIFEST, json_bytes, read_manifest, write_atomic
 if TYPE_CHECKING:
     from obstore import UpdateVersion
 
+    from tmkd.object_store.exchange import RunExchange
+
 _WITHDRAWN = "withdrawn"  # key of a manifest's object whose artifact is being made anew
 
 
@@ -202,6 +204,12 @@ class RemoteRun:
         names = [one.name for one in self.objects.list(self.name(folder))]
         self.objects.remove(name for name in names if name.endswith(f"/{MANIFEST}"))
         self.objects.remove(name for name in names if not name.endswith(f"/{MANIFEST}"))
+
+    def exchange(self) -> RunExchange:
+        """Exchange of the run's files with workers of a cluster."""
+        from tmkd.object_store.exchange import RunExchange  # its workers open the run anew
+
+        return RunExchange(self.uri, self.folder)
 
     def name(self, path: Path) -> str:
         """Name in object storage of a file or folder of the run."""

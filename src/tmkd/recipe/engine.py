@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tmkd.engines.engine import Engine
+from tmkd.engines.engine import Engine, Exchange
 from tmkd.engines.local import LocalEngine
 from tmkd.recipe.parts import Spec
 
@@ -22,10 +22,10 @@ class EngineSpec(Spec):
     """Workers, with equal shares of the cores. Without it: local: a process for scoring, one per core for the rest, one
     per CUDA device; ray: one per core of the cluster, or per CUDA device."""
 
-    def build(self) -> Engine:
-        """Build the engine; nothing is started before it has work."""
+    def build(self, exchange: Exchange | None = None) -> Engine:
+        """Build the engine; nothing is started before it has work. A cluster takes a run's files from `exchange`."""
         if self.kind == "ray":
             from tmkd.engines.ray import RayEngine
 
-            return RayEngine(self.address, self.workers)
+            return RayEngine(self.address, self.workers, exchange)
         return LocalEngine(self.workers)
