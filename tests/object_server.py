@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import os
 import socket
 import subprocess
 import sys
@@ -203,7 +202,7 @@ def seaweedfs(folder: Path, started: Callable[[str], None] = lambda endpoint: No
         [*command, *options],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "HOME": str(folder)},
+        env={"HOME": str(folder)},  # with AWS_ACCESS_KEY_ID it would ask for that
     )
     endpoint = f"http://127.0.0.1:{ports['s3']}"
     try:

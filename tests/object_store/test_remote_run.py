@@ -280,3 +280,19 @@ def test_a_child_process_that_is_given_the_run_writes_under_its_parents_lock(
         with pytest.raises(TmkdError, match="taken over"):
             child.check_lock()
         monkeypatch.undo()
+
+
+def test_a_file_costs_one_request_and_an_artifact_a_few_more(
+    here: RemoteRun, server: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {f"shard-{number}": "1" for number in range(7)}
+    with here.locked(print):
+        server.requests.clear()
+        with here.making(here.folder / NAME, ("shard-*",), {}):
+            write(here.folder / NAME, files)
+        assert server.requests == {"PUT": 7 + 3, "GET": 3}  # a manifest, two renewals of the lock; it, two listings
+    other = elsewhere(monkeypatch, tmp_path)
+    server.requests.clear()
+    other.refresh()
+    other.bring(other.folder / NAME)
+    assert server.requests == {"GET": 7 + 3}  # its manifest, and two listings

@@ -62,6 +62,7 @@ class RunLock:
 
     def __init__(self, objects: Objects, heartbeat: float = HEARTBEAT) -> None:
         self._objects, self._heartbeat = objects, heartbeat
+        self._before = os.environ.get(HELD, "")  # of this process before it was replaced by a fresh one
         self._mine = Holding("", 0, "", "")
         self._version: UpdateVersion = {}
         self._lost = ""
@@ -73,12 +74,11 @@ class RunLock:
 
         Raises: TmkdError naming the holder when it lives.
         """
-        before = os.environ.get(HELD, "")
         self._mine = Holding(secrets.token_hex(16), 1, _this_process(), "")
         while True:
             found = self._objects.read(LOCK)
             holding = None if found is None else Holding.of(found)
-            others = holding is not None and holding.holder and not (before and holding.nonce == before)
+            others = holding is not None and holding.holder and not (self._before and holding.nonce == self._before)
             if found is not None and holding is not None and others:
                 wait(f"{self._objects.uri} is locked by {_words(holding, found)}; watching whether it still works")
                 found = self._watch(found)
