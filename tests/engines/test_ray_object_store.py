@@ -23,6 +23,10 @@ def test_its_artifacts_have_the_digests_of_a_local_run(
     s3: Proxy, optional: Callable[[str, str], ModuleType], finished: World
 ) -> None:
     optional("ray", "ray")
+    tiny.change(finished.recipe, "export", {"row": "tmkd", "force": True})
+    tiny.change(finished.recipe, "serve", {"collect": "web", "top": 3, "keep": 2, "threshold": 0.25})
+    local = tiny.tmkd("run", finished.recipe, "--runs", finished.runs)
+    assert local.returncode == 0, local.stderr
     words = (finished.recipe, "--local", finished.runs, "--runs", f"s3://{BUCKET}/runs")
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.cluster_run", *map(str, words)],
