@@ -13,13 +13,13 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from tmkd.machine import machine_line
 from tmkd.object_store.objects import Objects
+from tmkd.object_store.remote_run import RemoteRun
 from tmkd.recipe.reader import read_recipe
 from tmkd.store import MANIFEST, read_manifest
 
@@ -42,10 +42,10 @@ def main() -> None:
     options.add_argument("--set", dest="changes", action="append", default=[], help="a change of the recipe")
     given = options.parse_args()
     name = read_recipe(given.recipe, given.changes).name
-    objects = Objects(f"{given.runs}/{name}")
+    remote = RemoteRun(f"{given.runs}/{name}")
     local = given.local / name
     for artifact in artifacts(local, MODELS):
-        send(objects, local, artifact)
+        send(remote.objects, local, artifact)
     print(f"{machine_line()}; two nodes of a CPU each", flush=True)
     cluster = Cluster(initialize_head=True, head_node_args=NODE)
     second = cluster.add_node(**NODE)
@@ -57,7 +57,9 @@ def main() -> None:
             begun = time.monotonic()
             running = subprocess.Popen([sys.executable, "-m", "tmkd", *words])
             if verb == "score":
-                _wait_for_a_shard(objects, running)
+                _wait_for_a_shard(remote.objects, running)
+                if running.poll() is not None:
+                    sys.exit("scoring ended before a node could be killed")
                 cluster.remove_node(second, allow_graceful=False)
                 print(f"a node killed after {time.monotonic() - begun:.0f} s", flush=True)
             if running.wait():
@@ -65,7 +67,7 @@ def main() -> None:
             print(f"{verb}: {time.monotonic() - begun:.0f} s", flush=True)
     finally:
         cluster.shutdown()
-    found = compared(objects, local, MADE)
+    found = compared(remote, local, MADE)
     for name, state in found.items():
         print(f"{name}: {state}")
     sys.exit(any(state != "same" for state in found.values()))
@@ -93,18 +95,15 @@ def _wait_for_a_shard(objects: Objects, running: subprocess.Popen[bytes]) -> Non
         time.sleep(SECONDS)
 
 
-def compared(objects: Objects, local: Path, kinds: tuple[str, ...]) -> dict[str, str]:
+def compared(remote: RemoteRun, local: Path, kinds: tuple[str, ...]) -> dict[str, str]:
     """What became of each artifact of the local run: name → same, differs, or absent from the bucket."""
+    remote.refresh()
     found = {}
     for artifact in artifacts(local, kinds):
-        name = artifact.relative_to(local).as_posix()
-        stored, mine = objects.read(f"{name}/{MANIFEST}"), read_manifest(artifact)
-        with tempfile.TemporaryDirectory() as folder:
-            if stored is not None:
-                (Path(folder) / MANIFEST).write_bytes(stored.data)
-            other = read_manifest(Path(folder))
+        name = artifact.relative_to(local)
+        mine, other = read_manifest(artifact), read_manifest(remote.folder / name)
         same = other is not None and mine is not None and other.digest == mine.digest
-        found[name] = "same" if same else "absent" if other is None else "differs"
+        found[name.as_posix()] = "same" if same else "absent" if other is None else "differs"
     return found
 
 

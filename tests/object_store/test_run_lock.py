@@ -173,7 +173,7 @@ def test_of_sixteen_runs_exactly_one_takes_the_lock(
     credentials: None, atomic_endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", atomic_endpoint)
-    for number in range(5):
+    for number in range(20):
         monkeypatch.delenv(HELD, raising=False)
         locks = [RunLock(Objects(f"s3://{BUCKET}/lock/{number}"), 2.0) for _ in range(16)]
         together, won, told = threading.Barrier(16), list[RunLock](), list[str]()
