@@ -16,6 +16,7 @@ from tmkd.store import (
     MANIFEST,
     Manifest,
     State,
+    by_number,
     count_of,
     digest_bytes,
     digest_file,
@@ -69,6 +70,11 @@ def test_a_file_is_written_whole(tmp_path: Path) -> None:
     write_atomic(tmp_path / "file", b"new")
     assert (tmp_path / "file").read_bytes() == b"new"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_files_are_in_the_order_of_numbers_of_five_digits_or_more() -> None:
+    paths = [Path(f"shard-{number:05d}.parquet") for number in (9, 99_999, 100_000, 100_001)]
+    assert by_number(reversed(paths)) == paths
 
 
 @pytest.mark.parametrize("broken", ["fsync", "replace"])

@@ -6,11 +6,12 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Literal
 
 from tmkd.errors import TmkdError, first_line
@@ -58,7 +59,7 @@ def json_bytes(value: object) -> bytes:
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Write a file so that a crash leaves the old content or the new, never a part."""
-    part = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".{path.name}.{token_hex(4)}.part")  # another process may write it too
     try:
         with part.open("wb") as file:
             file.write(data)
@@ -68,6 +69,11 @@ def write_atomic(path: Path, data: bytes) -> None:
     except OSError as error:
         part.unlink(missing_ok=True)
         raise TmkdError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def by_number(paths: Iterable[Path]) -> list[Path]:
+    """Paths in the order of the numbers in their names, which have five digits or more."""
+    return sorted(paths, key=lambda path: (len(path.name), path.name))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,22 +15,17 @@ from typing import Any
 import pytest
 
 import tiny
+from ray_nodes import NODE, PAIRS, SHARDS, KillInTheMiddle, opener_of_a_teacher, rows, score
 from tiny import World
 from tmkd import __version__
-from tmkd.data.labels import LabelSet
 from tmkd.data.pairs import Corpus
-from tmkd.engines.engine import Engine, Work
+from tmkd.engines.engine import Work
 from tmkd.engines.local import LocalEngine
 from tmkd.engines.ray import RayEngine
 from tmkd.errors import TmkdError
 from tmkd.store import digest_path
-from tmkd.teachers.network import load
-from tmkd.teachers.score import Opener, score_shards
-from tmkd.train.hardware import Hardware
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # Ray's own warnings
-PAIRS, SHARDS = 20_000, 40
-NODE = {"num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False}
 
 
 @pytest.fixture(scope="module")
@@ -60,56 +54,17 @@ def second(cluster: Any) -> Iterator[Any]:
         cluster.remove_node(node)
 
 
-def rows(count: int) -> list[tuple[str, str, str]]:
-    """Distinct pairs of the tiny world's words."""
-    words = tiny.TOPICS
-    asked = [f"{tiny.question(n % 60)} {words[n // 60 % 60]} {words[n // 3600]}" for n in range(count)]
-    return [(question, tiny.passage(n % 60, n % 2 == 0), "yes") for n, question in enumerate(asked)]
-
-
 def test_a_node_killed_in_the_middle_costs_nothing_but_its_shard(
     cluster: Any, second: Any, corpus: Callable[..., Corpus], tmp_path: Path
 ) -> None:
-    encoder = tiny.write_encoder(tmp_path / "encoder")
-    labels = LabelSet("toy", ("no", "yes"), "yes")
-    made = _classifier(encoder, tmp_path / "teacher")
-    opener = Opener(partial(load, made, labels, {}, 48, Hardware("cpu", "fp32"), "t"))
-    pairs = corpus(rows(PAIRS), shard_rows=PAIRS // SHARDS)
+    opener, pairs = opener_of_a_teacher(tmp_path), corpus(rows(), shard_rows=PAIRS // SHARDS)
     assert (len(pairs), len(pairs.shards)) == (PAIRS, SHARDS)
-    nodes: set[int] = set()
-
-    def score(name: str, engine: Engine, report: Callable[[int, int], None]) -> None:
-        (tmp_path / name).mkdir()
-        facts = score_shards(opener, pairs, range(SHARDS), tmp_path / name, "f" * 64, engine, report)
-        assert facts == {"scored_now": PAIRS, "precision": "fp32"}
-
-    def kill_in_the_middle(done: int, total: int) -> None:
-        if done >= PAIRS // 3 and second in cluster.worker_nodes:
-            nodes.add(done)
-            cluster.remove_node(second, allow_graceful=False)
-
-    score("ray", RayEngine(cluster.address), kill_in_the_middle)
-    assert len(nodes) == 1
-    assert max(nodes) < PAIRS
-    score("local", LocalEngine(), lambda done, total: None)
+    killed = KillInTheMiddle(cluster, second)
+    score(opener, pairs, tmp_path / "ray", RayEngine(cluster.address), killed)
+    assert PAIRS // 3 <= killed.at < PAIRS
+    score(opener, pairs, tmp_path / "local", LocalEngine())
     assert len(list((tmp_path / "local").iterdir())) == SHARDS
     assert digest_path(tmp_path / "ray") == digest_path(tmp_path / "local")
-
-
-def _classifier(encoder: Path, folder: Path) -> Path:
-    """A teacher of random weights."""
-    from transformers import BertForSequenceClassification
-
-    from tmkd.network.encoder import quiet
-
-    labels = {"no": 0, "yes": 1}
-    with quiet():
-        model = BertForSequenceClassification.from_pretrained(
-            encoder, num_labels=2, label2id=labels, id2label={number: name for name, number in labels.items()}
-        )
-        model.save_pretrained(folder)
-    tiny.write_tokenizer(folder)
-    return folder
 
 
 def test_a_run_on_a_cluster_makes_the_same_pairs_and_logits(cluster: Any, second: Any, finished: World) -> None:
@@ -120,8 +75,12 @@ def test_a_run_on_a_cluster_makes_the_same_pairs_and_logits(cluster: Any, second
     assert {path.suffix for path in before} == {".arrow", ".parquet", ".json", ".safetensors"}
     for place in places:
         shutil.rmtree(place)
-    address = f"engine.address={cluster.address}"
-    done = tiny.tmkd("run", finished.recipe, "--runs", finished.runs, "--engine", "ray", "--set", address)
+    # Named by a relative path: workers have another working folder.
+    words = ("run", finished.recipe, "--runs", finished.runs.name, "--engine", "ray", "--set")
+    nobody = tiny.tmkd(*words, "engine.address=127.0.0.1:1", cwd=finished.runs.parent)
+    assert nobody.returncode == 1
+    assert "no Ray cluster answers at 127.0.0.1:1" in nobody.stderr  # so nothing but Ray makes shards
+    done = tiny.tmkd(*words, f"engine.address={cluster.address}", cwd=finished.runs.parent)
     assert done.returncode == 0, done.stderr
     assert "\n3 steps done now, " in done.stderr
     assert {path: path.read_bytes() for path in before} == before

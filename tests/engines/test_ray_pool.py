@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -44,6 +44,7 @@ class StandIn:
         self.actors: list[Any] = []
         self.ended: list[Any] = []
         self.options: dict[str, Any] = {}
+        self.awaited: list[int] = []
 
     def put(self, value: Any) -> Any:
         return value
@@ -73,7 +74,11 @@ class StandIn:
         return call
 
     def wait(self, answers: list[int], num_returns: int, timeout: float) -> tuple[list[int], list[int]]:
-        return answers[:1], answers[1:]
+        self.awaited = answers
+        return answers[:num_returns], answers[num_returns:]
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": 2.0}
 
     def get(self, answer: int) -> Any:
         if isinstance(self.answers[answer], Exception):
@@ -164,6 +169,19 @@ def test_workers_that_die_as_they_begin_are_not_replaced_for_ever(ray: StandIn) 
     assert len(ray.actors) <= 2 * TRIES + 2
 
 
+def test_workers_that_die_as_they_begin_on_one_node_do_not_end_the_others(ray: StandIn) -> None:
+    begun: list[int] = []
+
+    def begins_once() -> Callable[[int], int]:
+        begun.append(1)
+        if len(begun) > 1:
+            raise RayActorError
+        return lambda piece: 10 * piece
+
+    assert sorted(run(ray, begins_once)) == [(place, 10 * place) for place in range(5)]
+    assert len(ray.actors) <= 2 * TRIES + 2
+
+
 def test_pieces_are_taken_as_workers_get_free(ray: StandIn) -> None:
     taken: list[int] = []
 
@@ -178,6 +196,7 @@ def test_pieces_are_taken_as_workers_get_free(ray: StandIn) -> None:
     assert len(taken) <= 5
     stream.close()  # type: ignore[attr-defined]
     assert len(ray.ended) == 2
+    assert len(ray.awaited) == 1  # the one at work was waited for: it writes nothing any more
 
 
 def test_without_a_piece_no_worker_is_begun(ray: StandIn) -> None:
@@ -199,6 +218,9 @@ class Noted:
 
     def put(self, path: Path) -> None:
         self.calls.append(("put", path.name))
+
+    def drop(self, paths: Sequence[Path]) -> None:
+        self.calls.append(("drop", " ".join(path.name for path in paths)))
 
     def take(self, path: Path) -> None:
         self.calls.append(("take", path.name))
@@ -223,6 +245,6 @@ def test_files_are_brought_before_they_are_read_and_put_once_they_are_written(ra
     assert len(list(do_pieces(ray, work, range(2), Shape(1, 1, 0), exchange))) == 2
     assert exchange.calls == [
         *[("bring", "index"), ("made", "")],
-        *[("bring file", "in-0"), ("done", "0"), ("take", "out-0")],
-        *[("bring file", "in-1"), ("done", "1"), ("put", "out-1"), ("take", "out-1")],
+        *[("bring file", "in-0"), ("done", "0"), ("drop", "in-0 out-0"), ("take", "out-0")],
+        *[("bring file", "in-1"), ("done", "1"), ("put", "out-1"), ("drop", "in-1 out-1"), ("take", "out-1")],
     ]

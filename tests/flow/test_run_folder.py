@@ -12,6 +12,7 @@ from tmkd import ranks
 from tmkd.errors import TmkdError
 from tmkd.flow.best_teacher import NotYet, best
 from tmkd.flow.run_folder import RunFolder
+from tmkd.recipe.engine import EngineSpec
 from tmkd.recipe.parts import SourceSpec
 from tmkd.recipe.reader import read_recipe
 from tmkd.recipe.seeds import SeedsSpec
@@ -35,6 +36,14 @@ def test_a_tasks_corpora_are_one_artifact_and_a_stage_1_corpus_is_its_own(run: R
     assert (run.corpus_artifact("toy/dev"), run.corpus_folder("toy/dev")) == (pairs / "toy", pairs / "toy" / "dev")
     assert run.corpus_artifact("web") == run.corpus_folder("web") == pairs / "web"
     assert run.corpora() == ["toy/dev", "toy/train", "web"]
+
+
+def test_workers_of_a_cluster_are_given_absolute_paths(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = run.recipe_base
+    monkeypatch.chdir(base)
+    on_ray = run.recipe.model_copy(update={"engine": EngineSpec(kind="ray")})
+    assert RunFolder(run.recipe, base, Path("runs/tiny")).folder == Path("runs/tiny")
+    assert RunFolder(on_ray, base, Path("runs/tiny")).folder == base / "runs" / "tiny"
 
 
 def test_files_are_digested_by_the_name_the_recipe_gives(run: RunFolder) -> None:

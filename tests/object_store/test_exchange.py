@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from tmkd.errors import TmkdError
 from tmkd.object_store.exchange import RunExchange, _run
 from tmkd.object_store.failures import Damaged
 from tmkd.object_store.remote_run import RemoteRun
+from tmkd.object_store.run_lock import LOCK
 from tmkd.store import verify, write_manifest
 
 URI = f"s3://{BUCKET}/runs/tiny"
@@ -83,3 +85,22 @@ def test_a_worker_that_would_ask_another_server_says_so(exchange: RunExchange, m
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     with pytest.raises(TmkdError, match="another server is meant here; set the same AWS_ENDPOINT_URL"):
         exchange.bring(exchange.folder / "pairs" / "web")
+
+
+def test_a_piece_leaves_no_file_on_a_machine_where_the_command_does_not_run(exchange: RunExchange) -> None:
+    shard = exchange.folder / "pairs" / "web" / "a.parquet"
+    exchange.bring_file(shard)
+    with exchange.folder.joinpath(LOCK).open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # as the command does
+        exchange.drop([shard])
+        assert shard.is_file()
+    exchange.bring_file(shard)
+    with shard.open("rb") as read:
+        fcntl.flock(read, fcntl.LOCK_SH)  # as another worker does
+        exchange.drop([shard])
+        assert shard.is_file()
+    exchange.bring_file(shard)
+    exchange.drop([shard, shard.with_name("never-written")])
+    assert not shard.exists()
+    exchange.bring_file(shard)
+    assert shard.read_text() == "1"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import pickle
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from object_server import BUCKET, Fault, Proxy
 from tmkd.errors import TmkdError
+from tmkd.flow.runner import lock_run
 from tmkd.object_store.cache import PUBLISHED
 from tmkd.object_store.failures import Changed, Damaged
 from tmkd.object_store.remote_run import RemoteRun
@@ -127,6 +129,23 @@ def test_a_failed_making_publishes_nothing(here: RemoteRun) -> None:
     with pytest.raises(TmkdError, match="no"):
         fails()
     assert names(here) == []
+
+
+def test_a_making_that_fails_where_the_old_files_are_not_leaves_a_run_that_goes_on(
+    here: RemoteRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made(here, {"a": "1"})
+    there = elsewhere(monkeypatch, tmp_path)
+
+    def fails() -> None:
+        with there.locked(print), there.making(there.folder / NAME, (), {}):
+            raise TmkdError("no")
+
+    with pytest.raises(TmkdError, match=r"^no$"):
+        fails()
+    assert not (there.folder / NAME / MANIFEST).exists()
+    made(there, {"a": "2"})
+    assert sorted(names(there)) == ["a", MANIFEST]
 
 
 def test_a_publication_whose_reply_is_lost_is_a_success(here: RemoteRun, server: Proxy) -> None:
@@ -259,6 +278,29 @@ def test_manifests_are_not_touched_while_a_process_of_this_machine_works_on_the_
         assert not server.requests
     RemoteRun(URI).refresh_unless_used()
     assert server.requests == {"GET": 1}
+
+
+def test_a_run_begins_once_those_that_list_its_manifests_have_ended(
+    here: RemoteRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("name: tiny\n")
+    listing, go_on = threading.Event(), threading.Event()
+
+    def refresh() -> None:
+        listing.set()
+        assert go_on.wait(30)
+
+    monkeypatch.setattr(here, "refresh", refresh)
+    reader = threading.Thread(target=here.refresh_unless_used)
+    reader.start()
+    assert listing.wait(30)
+    threading.Timer(0.3, go_on.set).start()
+    with lock_run(here.folder, recipe):
+        assert go_on.is_set()
+        with pytest.raises(TmkdError, match="in use by another tmkd process"), lock_run(here.folder, recipe):
+            pytest.fail("two runs at once")
+    reader.join()
 
 
 def test_the_holder_of_the_lock_is_told(here: RemoteRun) -> None:

@@ -43,6 +43,13 @@ def test_another_machine_goes_on_from_the_shards(objects: Objects, tmp_path: Pat
     assert {*other.sent} == {".ledger", "shard-1", "shard-2"}
 
 
+def test_scratch_that_has_a_shards_name_is_not_brought(objects: Objects, tmp_path: Path) -> None:
+    sent(objects, tmp_path / "a")
+    objects.write(f"{NAME}/.work/shard-7", b"half")  # a worker of a cluster put it
+    shards(objects, tmp_path / "b").bring()
+    assert names(tmp_path / "b") == [".ledger", ".rules", "shard-1", "shard-2"]
+
+
 def test_a_shard_is_sent_once_and_again_when_it_changes(objects: Objects, server: Proxy, tmp_path: Path) -> None:
     own = sent(objects, tmp_path / "a")
     before = server.requests["PUT"]

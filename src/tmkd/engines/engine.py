@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -65,6 +65,9 @@ class Exchange(Protocol):
 
     def put(self, path: Path) -> None:
         """Put a file that a worker has written where `take` finds it."""
+
+    def drop(self, paths: Sequence[Path]) -> None:
+        """Remove files of a piece that is done from a worker's machine, unless the command runs there."""
 
     def take(self, path: Path) -> None:
         """Take a file that a worker has put into the run's own folder."""

@@ -19,6 +19,7 @@ from tmkd.process import tune_process
 
 TRIES = 3  # workers that may die of a piece
 _PATIENCE = 60.0  # seconds without a worker, after which that is printed
+_END = 10.0  # seconds for killed workers to end
 
 
 class Shape(NamedTuple):
@@ -62,13 +63,16 @@ class Worker:
         with _node_in_messages():
             if self._exchange is None:
                 return self._work(piece)
-            for path in files.read:
-                self._exchange.bring_file(path)
-            result = self._work(piece)
-            for path in files.written:
-                if path.is_file():
-                    self._exchange.put(path)
-            return result
+            try:
+                for path in files.read:
+                    self._exchange.bring_file(path)
+                result = self._work(piece)
+                for path in files.written:
+                    if path.is_file():
+                        self._exchange.put(path)
+                return result
+            finally:
+                self._exchange.drop([*files.read, *files.written])
 
 
 @contextmanager
@@ -161,7 +165,7 @@ class _Pool:
         self._shared = ray.put(_Shared(work.make, work.given, work.reads, exchange))
         self._running: dict[Any, tuple[Any, _Task | None]] = {}  # by the answer that is awaited; None: it begins
         self._alive: list[Any] = []
-        self._died_at_begin = 0  # since one began
+        self._died_at_begin = 0  # workers, since one began
         self.idle: list[Any] = []
         for _ in range(shape.workers):
             self._start()
@@ -185,19 +189,23 @@ class _Pool:
         """Wait for the next answers; yields each task and its result, or _Died."""
         ready, _ = self._ray.wait([*self._running], num_returns=1, timeout=_PATIENCE)
         if not ready and not self.idle and not self.busy:
-            print("no Ray worker has begun yet: nodes are busy, or models are loaded", file=sys.stderr, flush=True)
+            cpus = int(self._ray.cluster_resources().get("CPU", 0))
+            print(
+                f"no Ray worker has begun yet: nodes are busy, or models are loaded; the cluster has {cpus} CPUs now",
+                file=sys.stderr, flush=True,
+            )  # fmt: skip
         for answer in ready:
             actor, task = self._running.pop(answer)
             result = self._result(answer, actor)
-            died = isinstance(result, _Died)
-            if died:
-                self._start()
-            else:
+            if not isinstance(result, _Died):
                 self.idle.append(actor)
+                self._died_at_begin = 0 if task is None else self._died_at_begin
+            elif task is None:
+                self._begin_again()
+            else:
+                self._start()
             if task is not None:
                 yield task, result
-            else:
-                self._count_begin(died)
 
     def _result(self, answer: Any, actor: Any) -> Any:
         errors = self._ray.exceptions
@@ -209,9 +217,12 @@ class _Pool:
             self._kill(actor)  # where it is merely out of reach
             return _Died()
 
-    def _count_begin(self, died: bool) -> None:
-        self._died_at_begin = self._died_at_begin + 1 if died else 0
-        if self._died_at_begin >= TRIES * self._shape.workers:
+    def _begin_again(self) -> None:
+        """Start a worker for one that died as it began, so many times; from then on the others go on alone."""
+        self._died_at_begin += 1
+        if self._died_at_begin < TRIES * self._shape.workers:
+            self._start()
+        elif not self._running and not self.idle:
             raise TmkdError("every Ray worker died as it began (often: out of memory); see the logs of the Ray nodes")
 
     def _kill(self, actor: Any) -> None:
@@ -220,6 +231,8 @@ class _Pool:
             self._ray.kill(actor)
 
     def end(self) -> None:
-        """End all workers."""
+        """End all workers, and wait until they have: none writes a file any more."""
         for actor in [*self._alive]:
             self._kill(actor)
+        if self._running:
+            self._ray.wait([*self._running], num_returns=len(self._running), timeout=_END)

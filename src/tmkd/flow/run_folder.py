@@ -55,7 +55,8 @@ class RunFolder:
         }
         self.recipe_base = recipe_base
         self.base = (recipe_base / recipe.data).resolve()
-        self.folder = folder
+        # Workers of a cluster have another working folder.
+        self.folder = folder.absolute() if recipe.engine.kind == "ray" else folder
         self.engine = recipe.engine.build(None if remote is None else remote.exchange())
         self._digests: dict[Path, str] = {}
         self.models: dict[str, ModelFolder] = {}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from rich.console import Console
 
@@ -27,6 +28,8 @@ from tmkd.flow.step import KEY, Step
 from tmkd.process import earlier_steps
 from tmkd.progress import clock
 from tmkd.store import MANIFEST, Manifest, State
+
+_PAUSE = 0.1  # seconds between tries of a lock
 
 
 class NotServed(TmkdError):
@@ -205,8 +208,8 @@ def lock_run(folder: Path, recipe: Path, holder: Callable[[], str] = str) -> Ite
             )
     with (folder / ".lock").open("wb") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            _hold(lock)
+        except BlockingIOError:
             found = holder()
             raise TmkdError(
                 f"{folder} is in use by another tmkd process{found and f': {found}'}; wait for it, or give another "
@@ -214,6 +217,17 @@ def lock_run(folder: Path, recipe: Path, holder: Callable[[], str] = str) -> Ite
             ) from None
         origin.write_bytes(os.fsencode(f"# {recipe.resolve()}\n") + without_mark(recipe.read_bytes(), str(recipe)))
         yield
+
+
+def _hold(lock: BinaryIO) -> None:
+    """Lock a run folder's file; waits while others only list the run's manifests.  Raises: BlockingIOError."""
+    while True:
+        with suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        time.sleep(_PAUSE)
 
 
 def _fact_words(facts: Mapping[str, Any]) -> str:

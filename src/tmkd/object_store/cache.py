@@ -6,8 +6,9 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from stat import S_ISREG
 
 from tmkd.errors import TmkdError, UsageError
 from tmkd.store import MANIFEST
@@ -87,7 +88,12 @@ def _mark(run: Path, artifact: Path) -> Path:
 
 
 def _size(root: Path) -> int:
-    return sum(path.lstat().st_size for path in root.rglob("*") if path.is_file())
+    size = 0
+    for path in root.rglob("*"):
+        with suppress(FileNotFoundError):  # another process has renamed or removed it meanwhile
+            found = path.lstat()
+            size += found.st_size if S_ISREG(found.st_mode) else 0
+    return size
 
 
 def _least_used(root: Path) -> list[tuple[Path, Path]]:

@@ -79,8 +79,13 @@ class RemoteRun:
     def refresh_unless_used(self) -> None:
         """Bring the manifests of now, unless a process of this machine works on the run: they are here then."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / LOCK).open("ab") as lock, suppress(BlockingIOError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with (
+            (self.folder / ".refreshing").open("ab") as alone,
+            (self.folder / LOCK).open("ab") as lock,
+            suppress(BlockingIOError),
+        ):
+            fcntl.flock(alone, fcntl.LOCK_EX)
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: a run that begins waits for its end
             self.refresh()
 
     def refresh(self) -> None:
@@ -158,7 +163,8 @@ class RemoteRun:
         self.check_lock()
         self._cache.hold(folder)
         there = self._manifest_there(folder)
-        (folder / PUBLISHED).unlink(missing_ok=True)
+        for own in (PUBLISHED, MANIFEST):  # the manifest too: without its files, the next run could not publish it
+            (folder / own).unlink(missing_ok=True)
         if there is not None and not _is_withdrawn(there):
             mark = json_bytes({_WITHDRAWN: secrets.token_hex(16)})
             version = self.objects.replace(f"{self.name(folder)}/{MANIFEST}", mark, there.version)

@@ -34,7 +34,9 @@ class Shards:
 
     def bring(self) -> None:
         """Bring the shards that are there; one whose bytes are not those that were sent is left out."""
-        there = [one for one in self._objects.list(self._name) if self._is_shard(Path(one.name))]
+        listed = ((one, Path(one.name)) for one in self._objects.list(self._name))
+        own = Path(self._name)  # what lies deeper is a step's scratch
+        there = [one for one, path in listed if path.parent == own and self._is_shard(path)]
         for file, text in self._under.items():
             stored = self._objects.read(f"{self._name}/{file}")
             if stored is None or stored.data != text.encode():

@@ -47,7 +47,7 @@ def runs_place(runs: str) -> Path | str:
 def cache_root() -> Path:
     """Folder of the cache on this machine: `TMKD_CACHE`, else `tmkd` in the user's cache folder."""
     if given := os.environ.get(CACHE):
-        return Path(given).expanduser()
+        return Path(given).expanduser().absolute()  # workers of a cluster have another working folder
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tmkd"
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from tmkd.errors import TmkdError
-from tmkd.store import write_atomic
+from tmkd.store import by_number, write_atomic
 
 TEXTS = "texts-*.arrow"
 _ROWS = 1 << 15  # passages per file
@@ -58,7 +58,7 @@ class Texts:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.files = sorted(folder.glob(TEXTS))
+        self.files = by_number(folder.glob(TEXTS))
         batches = [_mapped(path) for path in self.files]
         self.rows = [batch.num_rows for batch in batches]
         self._starts = [0, *accumulate(self.rows)]

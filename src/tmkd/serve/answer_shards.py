@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from tmkd.errors import TmkdError, first_line
 from tmkd.serve.answer_value import Answer
 from tmkd.serve.store_origin import ScoredBy
-from tmkd.store import digest_json, write_atomic
+from tmkd.store import by_number, digest_json, write_atomic
 
 QUESTIONS = 1024  # per shard
 SHARDS = "answers-*.parquet"
@@ -138,7 +138,7 @@ def write_run(folder: Path) -> None:
     """
     part = folder / f".{RUN}.part"
     with part.open("w", encoding="utf-8", errors="surrogatepass") as file:
-        for path in sorted(folder.glob(SHARDS)):
+        for path in by_number(folder.glob(SHARDS)):
             for one in read_shard(path):
                 file.writelines(_lines(one))
     part.replace(folder / RUN)

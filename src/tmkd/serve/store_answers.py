@@ -15,11 +15,12 @@ from tmkd.serve.lookup_writer import write_version
 from tmkd.serve.question_key import question_key
 from tmkd.serve.sorted_entries import EntrySorter
 from tmkd.serve.store_origin import ScoredBy, StoreOrigin
+from tmkd.store import by_number
 
 
 def shards_scored_by(answers: Path) -> ScoredBy:
     """Origin that all shards of a folder have.  Raises: TmkdError when there is none or they differ."""
-    found = {path: shard_origin(path) for path in sorted(answers.glob(SHARDS))}
+    found = {path: shard_origin(path) for path in by_number(answers.glob(SHARDS))}
     origins = {path: origin.scored_by for path, origin in found.items() if origin is not None}
     if not found or len(origins) < len(found):
         damaged = next((path for path in found if path not in origins), answers)
@@ -37,7 +38,7 @@ def store_answers(answers: Path, threshold: float, folder: Path, work: Path, rep
     Raises: TmkdError when shards differ in origin, or the store cannot be written; OSError when the disk is full.
     """
     scored_by = shards_scored_by(answers)
-    paths = sorted(answers.glob(SHARDS))
+    paths = by_number(answers.glob(SHARDS))
     rows = sum(pq.read_metadata(path).num_rows for path in paths)
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
