@@ -17,9 +17,11 @@ import yaml
 
 import ranks_fit
 import tiny
+from object_server import BUCKET, Proxy
 from tiny import World
 from tmkd import ranks
 from tmkd.flow.plan import states
+from tmkd.object_store.uri import cache_folder
 
 pytestmark = pytest.mark.slow
 
@@ -142,14 +144,20 @@ def run_by_one(tmp_path_factory: pytest.TempPathFactory) -> World:
 def compare_runs(world: World, run_by_one: World) -> None:
     """Compare all artifacts of a run with those of one process: names, settings, losses, accuracies."""
     assert files(world.run) == files(run_by_one.run)
-    found, expected = manifests(world.run), manifests(run_by_one.run)
+    compare_manifests(world.run, run_by_one.run)
+    assert {now.kind for _, now, _ in states(tiny.opened(world))} == {"done"}
+
+
+def compare_manifests(run: Path, by_one: Path) -> None:
+    """Compare settings, losses and accuracies of all artifacts."""
+    found, expected = manifests(run), manifests(by_one)
+    assert found.keys() == expected.keys()
     for folder, manifest in expected.items():
         own = found[folder]
         assert (own["step"], own["settings"]) == (manifest["step"], manifest["settings"]), folder
         for key in ("losses", "dev", "accuracy"):
             facts = manifest["facts"].get(key, 0)
             assert own["facts"].get(key, 0) == pytest.approx(facts, rel=0, abs=CLOSE), (folder, key)
-    assert {now.kind for _, now, _ in states(tiny.opened(world))} == {"done"}
 
 
 def test_a_run_of_two_processes_makes_what_one_makes(tmp_path: Path, run_by_one: World) -> None:
@@ -162,6 +170,15 @@ def test_a_run_of_two_processes_makes_what_one_makes(tmp_path: Path, run_by_one:
     assert "Warning" not in done.stderr
     assert done.stdout.count("bert-3") == run_stdout_count(run_by_one, "bert-3")
     again = tiny.tmkd("run", world.recipe, "--runs", world.runs)
+    assert "0 steps done now" in again.stderr
+
+
+def test_two_processes_of_a_machine_train_a_run_in_object_storage(s3: Proxy, tmp_path: Path, run_by_one: World) -> None:
+    world, runs = world_in(tmp_path), f"s3://{BUCKET}/runs"
+    done = torchrun(2, "-m", "tmkd", "run", world.recipe, "--runs", runs)
+    assert done.returncode == 0, done.stderr
+    compare_manifests(cache_folder(f"{runs}/tiny"), run_by_one.run)
+    again = tiny.tmkd("run", world.recipe, "--runs", runs)
     assert "0 steps done now" in again.stderr
 
 
