@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import stat
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,23 @@ def test_a_file_is_written_whole(tmp_path: Path) -> None:
     write_atomic(tmp_path / "file", b"old")
     write_atomic(tmp_path / "file", b"new")
     assert (tmp_path / "file").read_bytes() == b"new"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_two_processes_that_write_a_file_at_once_do_so_one_after_the_other(tmp_path: Path) -> None:
+    with (tmp_path / ".file.part").open("wb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        other.write(b"half")
+        other.flush()
+        ours = threading.Thread(target=write_atomic, args=(tmp_path / "file", b"ours"))
+        ours.start()
+        ours.join(0.2)
+        other.write(b" and half")
+        other.flush()
+        assert (tmp_path / ".file.part").read_bytes() == b"half and half"
+        (tmp_path / ".file.part").replace(tmp_path / "file")
+    ours.join()
+    assert (tmp_path / "file").read_bytes() == b"ours"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -11,8 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from secrets import token_hex
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from tmkd.errors import TmkdError, first_line
 
@@ -58,10 +58,10 @@ def json_bytes(value: object) -> bytes:
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file so that a crash leaves the old content or the new, never a part."""
-    part = path.with_name(f".{path.name}.{token_hex(4)}.part")  # another process may write it too
+    """Write a file so that a crash leaves the old content or the new, never a part; of several writers one waits."""
+    part = path.with_name(f".{path.name}.part")
     try:
-        with part.open("wb") as file:
+        with _opened_alone(part) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -74,6 +74,18 @@ def write_atomic(path: Path, data: bytes) -> None:
 def by_number(paths: Iterable[Path]) -> list[Path]:
     """Paths in the order of the numbers in their names, which have five digits or more."""
     return sorted(paths, key=lambda path: (len(path.name), path.name))
+
+
+def _opened_alone(part: Path) -> BinaryIO:
+    """Open an empty file that no other process writes; one that does is waited for."""
+    while True:
+        file = part.open("ab")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), part.stat()):  # else the other has given it its name
+                file.truncate(0)
+                return file
+        file.close()
 
 
 @dataclass(frozen=True)
@@ -109,8 +121,7 @@ class State:
 
 def _content(folder: Path) -> dict[str, str]:
     """The artifact's files and their digests; hidden files and folders are scratch and do not belong to it."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    names = {path.relative_to(folder): path for path in paths}
+    names = {path.relative_to(folder): path for path in sorted(folder.rglob("*")) if path.is_file()}
     return {
         name.as_posix(): digest_file(path)
         for name, path in names.items()
@@ -202,8 +213,7 @@ def state(folder: Path, step: str, inputs: Mapping[str, str], settings: Mapping[
     if changed:
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         return State("stale", f"input changed: {', '.join(changed[:3])}{more}", manifest.seconds)
-    current = json.loads(json.dumps(settings))
-    differing = sorted(_differences(manifest.settings, current))
+    differing = sorted(_differences(manifest.settings, json.loads(json.dumps(settings))))
     if differing:
         return State("stale", f"recipe changed: {', '.join(differing)}", manifest.seconds)
     return State("done", seconds=manifest.seconds)
@@ -222,8 +232,7 @@ def _differences(old: object, new: object, path: str = "") -> list[str]:
 
 def sealed(folder: Path) -> Manifest:
     """The manifest of an artifact that must be finished.  Raises: TmkdError when it is not."""
-    manifest = read_manifest(folder)
-    if manifest is None:
+    if (manifest := read_manifest(folder)) is None:
         raise TmkdError(f"{folder}: not finished (no {MANIFEST}); run the step that makes it again")
     return manifest
 
