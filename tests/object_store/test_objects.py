@@ -13,7 +13,7 @@ import pytest
 from object_server import BUCKET, Fault, Proxy
 from tmkd.errors import TmkdError
 from tmkd.object_store.failures import Changed, Damaged
-from tmkd.object_store.objects import Objects
+from tmkd.object_store.objects import Objects, _version
 from tmkd.store import digest_bytes
 
 WRITERS, ROUNDS, SWAPS = 16, 20, 5
@@ -173,6 +173,10 @@ def test_a_listing_has_names_sizes_and_versions_of_a_folder(objects: Objects) ->
     objects.create("ab/two", b"")
     (one,) = objects.list("a")
     assert (one.name, one.size, one.version) == ("a/one", 3, version)
+
+
+def test_an_etag_has_quotes_as_a_condition_needs_them_also_where_a_listing_leaves_them_out() -> None:
+    assert _version({"e_tag": "0x1D", "version": None}) == _version({"e_tag": '"0x1D"'}) == {"e_tag": '"0x1D"'}
 
 
 def test_objects_are_removed_and_what_is_not_there_is_no_failure(objects: Objects) -> None:

@@ -215,9 +215,10 @@ def at_once(work: Any, pieces: Iterable[Any]) -> Any:
 
 
 def _version(found: Any) -> UpdateVersion:
-    """What a compare-and-swap names: an etag, and in some clouds a version."""
+    """What a compare-and-swap names: an etag, in quotes, and in some clouds a version."""
     version: UpdateVersion = {}
-    for key in ("e_tag", "version"):
-        if found.get(key) is not None:
-            version[key] = found[key]
+    if (etag := found.get("e_tag")) is not None:
+        version["e_tag"] = etag if etag.endswith('"') else f'"{etag}"'  # Azure's listings leave the quotes out
+    if found.get("version") is not None:
+        version["version"] = found["version"]
     return version
