@@ -44,6 +44,23 @@ def test_rows_are_found_by_the_papers_names_in_any_case() -> None:
     assert named_in_advance(["mine"], "tkd") == []
 
 
+def test_rows_of_the_smaller_of_two_corpora_stand_in_where_there_are_none_of_one() -> None:
+    assert named_in_advance(["tkd-base", "bert-3", "TMKD-base"], None) == [
+        ("TMKD-base", "bert-3"),
+        ("TMKD-base", "tkd-base"),
+    ]
+    assert named_in_advance(["tmkd", "bert-3", "tmkd-base"], None) == [("tmkd", "bert-3")]
+
+
+def test_rows_are_compared_at_the_seeds_that_both_have() -> None:
+    several = {**row(30, (1,)), **row(20, (2, 3))}
+    rows = {"tmkd": several, "alpha-01": row(30, (1,)), "t1": {(1, 0): row(25)[1, 1]}}
+    alike, with_teacher = accuracy_differences(rows, [("tmkd", "alpha-01"), ("tmkd", "t1")], [TEST])
+    assert (alike.value, alike.seeds, alike.other_seeds) == (0, 1, 1)  # whole it would be −1/6
+    assert with_teacher.value == pytest.approx((30 + 20 + 20) / 3 / 40 - 25 / 40)
+    assert (with_teacher.seeds, with_teacher.other_seeds) == (3, 1)
+
+
 def test_the_primary_comparisons_are_corrected_together_and_no_others() -> None:
     found = compare(ROWS, STUDENTS, "t1", TEST, None)
     primary = [one for one in found if one.adjusted is not None]
@@ -123,5 +140,5 @@ def test_remarks_say_which_rows_have_one_seed() -> None:
 
 
 def test_seeds_are_counted_of_both_rows() -> None:
-    (found, *_) = compare({"tmkd": row(30, (1, 2)), "t1": row(30)}, ("tmkd",), "t1", TEST, None)
+    (found, *_) = compare({"tmkd": row(30, (1, 2)), "t1": {(1, 0): row(30)[1, 1]}}, ("tmkd",), "t1", TEST, None)
     assert (found.seeds, found.other_seeds) == (2, 1)

@@ -97,6 +97,17 @@ def test_only_what_is_asked_for_is_left(moved: World) -> None:
     assert {one.row for one in found.rows} == {"tkd"}
 
 
+def test_a_run_that_another_commit_began_is_not_gone_on_with(finished: World) -> None:
+    tiny.change(finished.recipe, "fragments", "results/tiny")
+    folder = finished.recipe.parent / "results" / "tiny"
+    for path in (folder / "rows").glob("*.npz"):
+        row, tested = read_row(path)
+        write_row(folder, replace(row, origin=replace(row.origin, commit="facade")), tested)
+    assert left_to_make(tiny.opened(finished)) is None  # nothing is made, so nothing of another commit
+    with pytest.raises(TmkdError, match=r"rows are of commit facade, and this checkout has none"):
+        left_to_make(tiny.opened(finished, "rows.new={stages: [{use: finetune, teachers: [t1], alpha: 0.3}]}"))
+
+
 def test_rows_of_another_commit_are_refused_before_any_work(moved: World) -> None:
     without(moved, "mkd")
     folder = moved.recipe.parent / "kept" / "tiny"

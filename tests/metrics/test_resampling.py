@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tmkd.metrics.quality import accuracy, auc, cross_entropy, ranking
 from tmkd.metrics.resampling import (
     SMALLEST,
+    _shares,
     accuracy_measure,
     auc_measure,
     cross_entropy_measure,
@@ -136,6 +137,21 @@ def test_seeds_that_differ_widen_the_interval() -> None:
         (found,) = differences(rows, groups, [("a", "b")], draws=500)  # type: ignore[arg-type]
         widths.append(found.high - found.low)
     assert widths[1] > 1.5 * widths[0]
+
+
+def test_the_noise_of_seeds_is_that_of_the_mean_of_a_sample() -> None:
+    # All questions alike, so that seeds are the only noise: .5, .7, .9 have a standard deviation of .2 (n − 1), their
+    # mean one of .2/√3 = .115; of draws of two of the three, with means of .5 to .9, 5 % lie outside [.5, .9].
+    shares = np.array([0.5, 0.7, 0.9])
+    rows = {
+        "a": (((1,), (2,), (3,)), lambda weights: np.tile(shares, (len(weights), 1))),
+        "b": (((4,),), lambda weights: np.zeros((len(weights), 1))),
+    }
+    (found,) = differences(rows, [str(number) for number in range(50)], [("a", "b")], draws=4000)
+    assert (found.low, found.value, found.high) == pytest.approx((0.5, 0.7, 0.9))
+    seeds = ((1,), (2,), (3,))
+    counts = _shares(seeds, 20_000, {}, np.random.default_rng(1)) @ shares
+    assert counts.std() == pytest.approx(0.2 / np.sqrt(3), rel=0.02)
 
 
 def test_teachers_and_students_are_drawn_apart() -> None:

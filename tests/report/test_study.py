@@ -83,15 +83,23 @@ def test_without_the_second_set_accuracy_is_of_the_first() -> None:
     assert [test.split for test in task.sets] == ["matched"]
 
 
-def test_a_difference_is_over_all_seeds_of_both_rows() -> None:
+def test_a_difference_is_over_the_seeds_that_both_rows_have() -> None:
     task = only(ONE)
     base, best = task.line(BERT_3), task.line(TMKD_BASE)
     assert base is not None
     assert best is not None
     found = task.difference(best, base)
-    assert found.value == pytest.approx((0.8 + 0.7) / 2 - 0.5)
+    assert found.value == pytest.approx(0.8 - 0.5)
     assert found.low <= found.value <= found.high
-    assert (found.seeds, found.other_seeds) == (2, 1)
+    assert (found.seeds, found.other_seeds) == (1, 1)
+
+
+def test_what_is_drawn_side_by_side_is_of_the_seeds_that_all_students_have() -> None:
+    task = only(ONE)
+    found = task.lines_at_common_seeds({"a": TMKD_BASE, "b": BERT_3, "c": TEACHER, "d": TMKD_LARGE})
+    assert {key: line.accuracy.mean for key, line in found.items()} == {"a": 0.8, "b": 0.5, "c": 0.9}
+    alone = task.lines_at_common_seeds({"a": TMKD_BASE})
+    assert alone["a"].accuracy.mean == pytest.approx(0.75)
 
 
 def test_rows_beyond_the_paper_are_compared_with_tmkd() -> None:
@@ -99,7 +107,7 @@ def test_rows_beyond_the_paper_are_compared_with_tmkd() -> None:
     assert [line.row for line in task.beyond] == ["tmkd, bundle", "mine"]
     assert task.base is not None
     assert task.base.row == "tmkd"
-    assert task.difference(task.beyond[1], task.base).value == pytest.approx(0.6 - 0.75)
+    assert task.difference(task.beyond[1], task.base).value == pytest.approx(0.6 - 0.8)  # of seed 1
     without = only(study(row("mine", 6), row("other", 7)))
     assert without.base is not None
     assert without.base.row == "other"

@@ -31,6 +31,8 @@ PRIMARY = (
     ("tmkd", BEST_TEACHER),
 )
 
+OF_BASE = {"tmkd": "tmkd-base", "tkd": "tkd-base"}  # rows on the smaller of two corpora, where there are none on one
+
 Pairs = Sequence[tuple[str, str]]
 BySplit = Mapping[str, Probabilities]
 Seeds = Mapping[tuple[int, int], BySplit]  # teachers' and student's seed → split → probabilities
@@ -41,7 +43,7 @@ class Comparison:
     """Difference `row` − `other` of a measure on one test set, its 95 % interval and two-sided p-value.
 
     `adjusted` is the p-value after Holm's correction, None for a comparison that is descriptive. `seeds` and
-    `other_seeds` count the seeds of both rows: of a row with one seed the interval holds no training noise.
+    `other_seeds` count the seeds of both rows, those that both have: of one seed the interval holds no training noise.
     """
 
     task: str
@@ -61,6 +63,7 @@ class Comparison:
 def named_in_advance(students: Collection[str], teacher: str | None) -> list[tuple[str, str]]:
     """The primary comparisons whose rows are there, in their order."""
     known = {row.casefold(): row for row in students}
+    known = {row: known[base] for row, base in OF_BASE.items() if base in known} | known
     if teacher is not None:
         known[BEST_TEACHER] = teacher
     return [(known[row], known[other]) for row, other in PRIMARY if row in known and other in known]
@@ -98,29 +101,44 @@ def accuracy_differences(rows: Mapping[str, Seeds], pairs: Pairs, tests: Sequenc
 
 
 def by_row(predicted: Iterable[tuple[Row, BySplit]]) -> dict[str, Seeds]:
-    """One task's probabilities by row and seeds; a teacher's own seed follows from the teachers' and is not counted."""
+    """One task's probabilities by row and seeds.
+
+    A teacher's own seed follows from the teachers', and a yardstick has none: theirs is 0, which no student has.
+    """
     found: dict[str, dict[tuple[int, int], BySplit]] = {}
     for row, by_split in predicted:
-        own_seed = row.kind in ("teacher", "ensemble")
-        found.setdefault(row.row, {})[row.teachers_seed, 0 if own_seed else row.seed] = by_split
+        seed = row.seed if row.kind in ("student", "bundle") else 0
+        found.setdefault(row.row, {})[row.teachers_seed, seed] = by_split
     return dict(found)
 
 
 def _compared(name: str, rows: Mapping[str, Seeds], pairs: Pairs, *tests: LabelledSet) -> list[Comparison]:
     if not pairs:
         return []
-    used = dict.fromkeys(row for pair in pairs for row in pair)
-    measures = {
-        row: (tuple(rows[row]), mean_measure([(_measure(name, rows[row], test), len(test.labels)) for test in tests]))
-        for row in used
-    }
+    measures: dict[str, tuple[tuple[tuple[int, int], ...], Measure]] = {}
+    sides: list[tuple[str, str]] = []
+    for row, other in pairs:
+        one, second = _at_common_seeds(rows[row], rows[other])
+        named = {f"{row} {[*one]}": one, f"{other} {[*second]}": second}
+        for side in named.keys() - measures.keys():
+            parts = [(_measure(name, named[side], test), len(test.labels)) for test in tests]
+            measures[side] = tuple(named[side]), mean_measure(parts)
+        sides.append((f"{row} {[*one]}", f"{other} {[*second]}"))
     groups = [f"{place} {group}" for place, test in enumerate(tests) for group in test.groups]
     task, split = tests[0].task, ", ".join(test.split for test in tests)
-    found = differences(measures, groups, pairs, DRAWS)
+    found = differences(measures, groups, sides, DRAWS)
     return [
-        Comparison(task, split, name, row, other, *one, len(rows[row]), len(rows[other]))
-        for (row, other), one in zip(pairs, found, strict=True)
+        Comparison(task, split, name, *rows_of, *one, *(len(measures[side][0]) for side in of))
+        for rows_of, of, one in zip(pairs, sides, found, strict=True)
     ]
+
+
+def _at_common_seeds(one: Seeds, other: Seeds) -> tuple[Seeds, Seeds]:
+    """Two rows at the seeds that both have; whole where they have none in common, as a student and a teacher."""
+    common = one.keys() & other.keys()
+    if not common:
+        return one, other
+    return {key: one[key] for key in one if key in common}, {key: other[key] for key in other if key in common}
 
 
 def _measure(name: str, seeds: Seeds, test: LabelledSet) -> Measure:

@@ -33,17 +33,20 @@ def left_to_make(run: RunFolder) -> Selection | None:
     placed = [one for part in run.replicates for one in placed_rows(part.recipe, part.teachers_seed)]
     wanted = [one for one in placed if run.only is None or one in run.only.rows]
     rows = [one for one in wanted if ("student", *one) not in finished or _is_here(run, one)]
-    if len(rows) == len(wanted):
-        return None
+    taken = len(rows) < len(wanted)
     teachers = [name for name in run.asked.teachers if run.only is None or name in run.only.teachers]
     beside = [name for name in teachers if not _is_finished(run, name, finished)]
     commit = commit_of(run.recipe_base, results_folder(run.folder))
     other = next((one.origin.commit for one in finished.values() if one.origin.commit != commit), None)
-    if other is not None and (rows or beside):
+    # Where none is taken, the run folder has them all: those that it has not yet would be of this checkout.
+    new = rows or beside if taken else [one for one in rows if not _is_here(run, one)]
+    if other is not None and new:
         raise TmkdError(
             f"{_folder(run)}: its rows are of commit {other}, and this checkout has {commit}: they could not be joined "
             "with rows made here; check that commit out, or make all rows here: --set fragments=null"
         )
+    if not taken:
+        return None
     return selection_of(run.asked, rows, beside, finished=True)
 
 

@@ -123,9 +123,11 @@ def differences(
     """Compare rows: `measures` maps a row to its seeds and its measure, `comparisons` names (row, other).
 
     A draw takes as many questions as there are, with replacement, and of each source of noise (the teachers, the
-    student) as many seeds; rows with the same seeds of a source get the same draw of them, and all rows the same
-    questions. A row has every combination of its seeds. groups: (pairs,) question ids. The p-value is twice the smaller
-    share of draws on one side of 0, the value itself counted as a draw (Davison and Hinkley, Bootstrap Methods, 1997).
+    student) one seed less than there are, so that the variance of a row's mean is the sample's (Rao and Wu, Journal of
+    the American Statistical Association, 1988); rows with the same seeds of a source get the same draw of them, and all
+    rows the same questions. A row has every combination of its seeds. groups: (pairs,) question ids. The p-value is
+    twice the smaller share of draws on one side of 0, the value itself counted as a draw (Davison and Hinkley,
+    Bootstrap Methods, 1997).
     An interval of rows with one seed holds the noise of the questions alone, none of training.
     """
     used = {row: measures[row] for pair in comparisons for row in pair}
@@ -158,8 +160,8 @@ def _shares(
     for source, own in enumerate(zip(*seeds, strict=True)):
         levels = tuple(dict.fromkeys(own))
         if (source, levels) not in counts:
-            even = np.full(len(levels), 1 / len(levels))
-            counts[source, levels] = rng.multinomial(len(levels), even, draws) / len(levels)
+            even, size = np.full(len(levels), 1 / len(levels)), max(1, len(levels) - 1)
+            counts[source, levels] = rng.multinomial(size, even, draws) / size
         found *= counts[source, levels][:, [levels.index(seed) for seed in own]]
     return found
 

@@ -73,7 +73,7 @@ def difference_table(table: PaperTable, columns: Sequence[Column]) -> Table:
         for row, other in table.differences
     ]
     told = "Points of accuracy, ours with 95 % intervals over questions and seeds"
-    remarks = [f"{told}; with one seed they hold no training noise."]
+    remarks = [f"{told} that both rows have; with one seed they hold no training noise."]
     return Table("Differences of rows", [one.heading for one in columns], rows, remarks)
 
 

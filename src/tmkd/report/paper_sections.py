@@ -140,12 +140,15 @@ def _figure_3(columns: Sequence[Column]) -> Iterator[tuple[str, str]]:
 
 
 def _spreads(columns: Sequence[Column], models: Mapping[Key, Model], least: int) -> dict[str, dict[Key, Spread]]:
-    """Accuracy of each of the models and its deviation, for each task that has at least so many of them."""
+    """Accuracy of each of the models and its deviation, for each task that has at least so many of them.
+
+    All are of the seeds that all have: another mean of seeds would look like an effect.
+    """
     found = {}
     for column in columns:
         if column.task is not None:
-            lines = [(key, column.task.line(model)) for key, model in models.items()]
-            known = {key: (one.accuracy.mean, one.accuracy.deviation) for key, one in lines if one is not None}
+            lines = column.task.lines_at_common_seeds(models)
+            known = {key: (one.accuracy.mean, one.accuracy.deviation) for key, one in lines.items()}
             if len(known) >= least:
                 found[column.task.title] = known
     return found

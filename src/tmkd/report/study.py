@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import mean
+from typing import TypeVar
 
 from tmkd.evaluate.comparisons import Comparison, Seeds, accuracy_differences, by_row
 from tmkd.evaluate.measures import LabelledSet
@@ -27,6 +28,7 @@ from tmkd.report.paper_tables import (
 from tmkd.report.report_json import DataSet
 from tmkd.report.row_fragment import RowFragment, Tested
 
+Key = TypeVar("Key")
 Texts = tuple[Sequence[str], Sequence[str]]  # questions and passages of a test set
 _LARGE = "collect.large"  # the paper's second stage-1 corpus, among the parts of a fragment's recipe
 
@@ -111,6 +113,15 @@ class StudyTask:
             return self.teacher
         line = self.lines.get(row_name(model, self._corpora))
         return line if line is not None and line.kind == model.kind else None
+
+    def lines_at_common_seeds(self, models: Mapping[Key, Model]) -> dict[Key, Line]:
+        """Lines of those of some rows that were run, students over the seeds that all of them have, if there is one."""
+        known = {key: line for key, model in models.items() if (line := self.line(model)) is not None}
+        seeds = [{*self.seeds[line.row]} for line in known.values() if line.kind == "student"]
+        common = set[tuple[int, int]].intersection(*seeds) if seeds else set()
+        of = [one for one in self.results if one.kind != "student" or (one.teachers_seed, one.seed) in common]
+        found = {line.row: line for line in lines(of)} if common else self.lines
+        return {key: found[line.row] for key, line in known.items()}
 
     @cached_property
     def _corpora(self) -> Corpora:
