@@ -54,7 +54,7 @@ def test_a_fragment_holds_the_rows_part_of_the_report(finished_world: World) -> 
             load_file(run.predictions_folder("toy", key) / "test.safetensors")["probabilities"] for key in row.keys
         ]
         test, probabilities = tested["test"]
-        np.testing.assert_array_equal(probabilities, np.mean(stored, axis=0).astype(np.float16))
+        np.testing.assert_array_equal(probabilities, np.mean(stored, axis=0).astype(np.float32))
         assert test.labels.tolist() == run.corpus("toy/test").label_array().tolist()
         groups = run.corpus("toy/test").table()["group"].to_pylist()
         assert [a == b for a in test.groups for b in test.groups] == [a == b for a in groups for b in groups]

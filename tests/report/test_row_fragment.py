@@ -1,4 +1,4 @@
-"""A row's fragment: read back as written, its probabilities in float16; refused when its parts do not fit."""
+"""A row's fragment: read back as written, its probabilities in float32; refused when its parts do not fit."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_row_is_read_back(tmp_path: Path) -> None:
     assert test.groups == ("1", "1", "0", "0")  # numbers stand for the questions' ids, in their order
     assert test.grades is not None
     assert test.grades.tolist() == [2, 0, 1, 0]
-    np.testing.assert_array_equal(probabilities, PROBABILITIES.astype(np.float16))
+    np.testing.assert_array_equal(probabilities, PROBABILITIES.astype(np.float32))
     assert read_row(write_row(tmp_path, row, {"test": (TEST, PROBABILITIES)}))[1]["test"][0].grades is None
 
 

@@ -16,7 +16,7 @@ Measure = Callable[[Weights], Floats]  # → (draws, seeds)
 Seeds = tuple[tuple[int, ...], ...]  # one tuple for each of a row's members: the seed of each source of noise
 
 DRAWS = 10_000
-SMALLEST = 2.0**-24  # positive number of float16, in which fragments hold probabilities
+SMALLEST = 2.0**-24  # probability: a smaller one of the right class counts as this, 16.6 nats
 _AT_ONCE = 256  # draws: bounds memory to some 100 MB at 20,000 pairs
 
 

@@ -101,11 +101,11 @@ def row_path(folder: Path, of: Row) -> Path:
 
 
 def write_row(folder: Path, row: RowFragment, tested: Tested) -> Path:
-    """Write a row's fragment, its probabilities as float16; returns its path."""
+    """Write a row's fragment, its probabilities as float32: float16 has ties near 1, where rankings are decided."""
     path = row_path(folder, row.first)
     arrays: dict[str, np.ndarray] = {}
     for split, (test, probabilities) in tested.items():
-        arrays[f"{split}.probabilities"] = probabilities.astype(np.float16)
+        arrays[f"{split}.probabilities"] = probabilities.astype(np.float32)
         arrays[f"{split}.labels"] = test.labels.astype(np.int16)
         arrays[f"{split}.groups"] = np.unique(test.groups, return_inverse=True)[1].astype(np.uint32)
         if test.grades is not None:
