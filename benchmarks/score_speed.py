@@ -3,7 +3,8 @@
     python benchmarks/score_speed.py --teacher runs/webqa/teachers/webqa/t1 --file test.parquet
 
 The teacher is a folder with any sequence classifier, the file holds pairs; both programs use the same weights, threads
-and maximum length. sentence-transformers comes with `pip install '.[bench]'`.
+and maximum length. With `--bundle runs/webqa/bundle` both graphs of a student's bundle are timed in the same turns.
+sentence-transformers comes with `pip install '.[bench]'`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import torch
 from sentence_transformers import CrossEncoder
 from torch import nn
 
+from tmkd.bundle import Ranker
 from tmkd.data.labels import LabelSet
 from tmkd.data.sources import read_source
 from tmkd.evaluate.speed import in_turns
@@ -40,6 +42,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--teacher", type=Path, required=True)
     options.add_argument("--file", type=Path, required=True)
+    options.add_argument("--bundle", type=Path)
     options.add_argument("--pairs", type=int, default=960)
     options.add_argument("--repeats", type=int, default=5)
     options.add_argument("--threads", type=int, default=2)
@@ -57,6 +60,10 @@ def main() -> None:
     for precision in TARGETS:
         network = own(given.teacher, given.device, precision)
         scorers[precision] = partial(network.logits, questions, passages)
+    graphs: dict[str, Ranker] = {}
+    if given.bundle is not None:
+        graphs = {f"bundle {kind}": Ranker(given.bundle, kind, given.threads) for kind in ("fp32", "int8")}
+        scorers |= {name: partial(ranker.predict_proba, pairs) for name, ranker in graphs.items()}
     print(f"{machine_line()}; {len(pairs)} pairs, {given.threads} threads, {given.device}")
     logits = {name: np.asarray(score()).reshape(len(pairs), -1) for name, score in scorers.items()}  # the warm-up
     seconds = {name: median(times) for name, times in in_turns(scorers, given.repeats).items()}
@@ -72,6 +79,11 @@ def main() -> None:
             f"({'reached' if times >= wanted else 'MISSED'}, target {wanted:g}); |Δ logit| at most "
             f"{np.abs(theirs - ours).max():.1e}, mean {np.abs(theirs - ours).mean():.1e}, Kendall's τ {tau:.4f}"
         )
+    for name, ranker in graphs.items():
+        over = ", ".join(
+            f"{seconds[other] / seconds[name]:.1f} × {other}" for other in ("CrossEncoder", "fp32", "bf16")
+        )
+        print(f"  {name} ({ranker.engine})  {len(pairs) / seconds[name]:7.1f} pairs/s: {over}")
 
 
 def own(folder: Path, device: str, precision: str) -> TeacherNetwork:
