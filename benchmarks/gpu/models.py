@@ -223,7 +223,7 @@ class Models:
         return network_logits(network, forward, pairs.tokens, self.tokenizer.settings.pad_id, device, precision)
 
     def _judged(self, found: dict[str, np.ndarray]) -> dict[str, Any]:
-        """Measures by set, and float16 probabilities of the positive class by test set."""
+        """Measures by set, and probabilities (float32) of the positive class by test set."""
         measures: dict[str, Any] = {}
         for name, probabilities in found.items():
             pairs, positive = self.sets[name], probabilities[:, self.labels.positive_index]
@@ -232,7 +232,7 @@ class Models:
             measures[name]["cross_entropy"] = cross_entropy(np.log(probabilities + 1e-12), pairs.labels)
             measures[name] |= asdict(ranking(positive, right, pairs.groups.astype(str)))
         dev = measures.pop("dev")
-        kept = {of: found[of][:, self.labels.positive_index].astype(np.float16) for of in self.tests}
+        kept = {of: found[of][:, self.labels.positive_index].astype(np.float32) for of in self.tests}
         return {"dev": dev, "tests": measures, "probabilities": kept}
 
 
