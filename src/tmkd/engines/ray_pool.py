@@ -199,7 +199,8 @@ class _Pool:
             result = self._result(answer, actor)
             if not isinstance(result, _Died):
                 self.idle.append(actor)
-                self._died_at_begin = 0 if task is None else self._died_at_begin
+                if task is None:
+                    self._died_at_begin = 0
             elif task is None:
                 self._begin_again()
             else:
