@@ -6,7 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from tmkd.evaluate.results import Result, Stat, best_student, best_teacher, lines, ranked_split, split_lines
+from tmkd.evaluate.results import (
+    Result,
+    Stat,
+    best_student,
+    best_teacher,
+    lines,
+    ranked_split,
+    split_lines,
+    warning_lines,
+)
 
 TEACHER = Result(
     "T1", "teacher", "webqa", "test", 0.80, 0.85, None, None, None, 333_580_000, 1_340_000_000, 16, 1, 60, dev=0.9
@@ -141,3 +150,23 @@ def test_teachers_alone_have_no_best_student() -> None:
 
 def test_a_result_without_counts_of_questions_left_none_out() -> None:
     assert (TEACHER.questions, TEACHER.left_out) == (0, 0)
+
+
+def test_a_warning_names_the_seed_where_its_row_has_several() -> None:
+    warned = replace(STUDENT, warnings=("test: AUC 0.5",))
+    assert warning_lines([replace(TEACHER, warnings=("flat",)), warned, replace(warned, seed=2)]) == [
+        "warning: webqa × T1: flat",
+        "warning: webqa × TMKD (seed 1): test: AUC 0.5",
+        "warning: webqa × TMKD (seed 2): test: AUC 0.5",
+    ]
+    assert warning_lines([STUDENT, replace(warned, split="more"), replace(STUDENT, row="TKD", seed=2)]) == [
+        "warning: webqa × TMKD: test: AUC 0.5"
+    ]
+
+
+def test_a_warning_names_the_teachers_seed_where_a_row_has_several() -> None:
+    warned = replace(STUDENT, warnings=("flat",))
+    assert warning_lines([warned, replace(warned, teachers_seed=2)]) == [
+        "warning: webqa × TMKD (seed 1, teachers' seed 1): flat",
+        "warning: webqa × TMKD (seed 1, teachers' seed 2): flat",
+    ]

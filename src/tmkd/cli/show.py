@@ -36,6 +36,7 @@ def show_report(run: RunFolder, as_json: bool) -> None:
 
     Beside the tables, on stderr: where the best students by dev and the page lie.
     """
+    from tmkd.evaluate.results import distinct
     from tmkd.flow.finished import join_finished
     from tmkd.report.files import REPORT_FILES, write_report
     from tmkd.report.report_json import read_report
@@ -63,7 +64,7 @@ def show_report(run: RunFolder, as_json: bool) -> None:
     report = read_report(folder / "report.json")
     results = report.results
     print_tables(report)
-    for task in run.recipe.tasks:
+    for task in distinct(one.task for one in results):
         print(_best_student(run, task, results), file=sys.stderr)
     for one in {one.row: one for one in results if one.kind == "bundle"}.values():
         engine = sealed(run.predictions_folder(one.task, BUNDLE)).facts["precision"]
@@ -83,15 +84,15 @@ def print_report(report: Report, as_json: bool) -> None:
 
 def print_tables(report: Report) -> None:
     """Print a report's tables on stdout, its rows' warnings on stderr."""
+    from tmkd.evaluate.results import warning_lines
     from tmkd.report.terminal import tables
 
     console = Console()
     for shown in tables(report):
         print_whole(shown, console)
     print(file=sys.stderr)
-    for one in report.results:
-        for line in one.warnings:
-            print(f"warning: {one.task} × {one.row}: {line}", file=sys.stderr)
+    for line in warning_lines(report.results):
+        print(line, file=sys.stderr)
 
 
 def print_whole(shown: Table | Text, console: Console) -> None:
@@ -108,7 +109,7 @@ def _best_student(run: RunFolder, task: str, results: Sequence[Result]) -> str:
 
     best_row = best_student(lines([one for one in results if one.task == task]))
     if best_row is None:
-        return f"no student of {task}: the recipe has no rows for it"
+        return f"no student of {task} among the rows"
     own = [one for one in results if (one.task, one.row) == (task, best_row.row)]
     dev = {(one.teachers_seed, one.seed): one.dev or 0.0 for one in own}
     rows = [row for row in measured_rows(run) if (row.task, row.row) == (task, best_row.row)]

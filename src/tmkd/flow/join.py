@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple, get_args
 
 from tmkd.errors import TmkdError
-from tmkd.evaluate.results import Kind, distinct, lines
+from tmkd.evaluate.results import Kind, distinct, lines, warning_lines
 from tmkd.evaluate.shares import shares
 from tmkd.evaluate.speed import Speed
 from tmkd.flow.measure import comparisons
@@ -140,5 +140,4 @@ def _speeds(rows: Sequence[RowFragment], name_machine: bool) -> dict[str, Speed]
 def _notes(rows: Sequence[RowFragment]) -> Iterator[str]:
     """One line per machine, day, commit and versions: the rows made there with their seeds; then warnings."""
     yield from origin_lines(rows)
-    for row in rows:
-        yield from (f"warning: {one.task} × {one.row}: {line}" for one in row.results for line in one.warnings)
+    yield from warning_lines([one for row in rows for one in row.results])

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def report(run: RunFolder, folder: Path) -> dict[str, Any]:
     """Measure every row, compare them, time them side by side, and write report.json, report.html and report.md."""
-    from tmkd.evaluate.results import lines
+    from tmkd.evaluate.results import lines, warning_lines
     from tmkd.evaluate.shares import shares
     from tmkd.machine import machine_line
     from tmkd.report.files import write_report
@@ -35,7 +35,6 @@ def report(run: RunFolder, folder: Path) -> dict[str, Any]:
     rows, tests = list(measured_rows(run)), labelled_sets(run)
     predicted, speeds = predictions(run, rows), _speeds(run, rows)
     found = results(run, predicted, tests, speeds)
-    warnings = [f"warning: {one.task} × {one.row}: {line}" for one in found for line in one.warnings]
     names = [f"{task}/{split}" for task, entry in run.recipe.tasks.items() for split in ("train", "dev", *entry.tests)]
     whole = Report(
         name=run.recipe.name,
@@ -51,7 +50,7 @@ def report(run: RunFolder, folder: Path) -> dict[str, Any]:
             f"{row.task}: {row.row}" if len(run.recipe.tasks) > 1 else row.row: speeds[row.task, row.keys]
             for row in rows
         },
-        notes=(*notes(run), *warnings),
+        notes=(*notes(run), *warning_lines(found)),
     )
     write_report(folder, whole)
     return {"rows": len(found)}
