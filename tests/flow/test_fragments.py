@@ -15,7 +15,7 @@ from finished_steps import steps_made
 from tiny import Call, World
 from tmkd.data.fragment import read_fragment
 from tmkd.distill.selection import select
-from tmkd.flow.fragments import FragmentWriter, results_folder
+from tmkd.flow.fragments import FragmentWriter, _placed, results_folder
 from tmkd.flow.measured import measured_rows
 from tmkd.flow.run_folder import RunFolder
 from tmkd.report.report_json import read_report
@@ -39,6 +39,18 @@ def test_every_row_and_teacher_leaves_a_fragment(finished_world: World) -> None:
     assert {name.partition("/")[0] for name in others} == {"pairs"}
     assert len(others) == 3  # train, dev and web
     assert results_folder(run.folder) == finished_world.recipe.parent / "results" / "tiny"
+
+
+def test_a_rows_place_counts_the_extras_that_were_not_asked_for(finished_world: World) -> None:
+    whole = tiny.opened(finished_world)
+    names = [*whole.recipe.rows]
+    first = whole.recipe.rows[names[0]].model_copy(update={"extra": True})
+    read = whole.recipe.model_copy(update={"rows": whole.recipe.rows | {names[0]: first}}).without_extras()
+    assert names[0] not in read.rows
+    placed = _placed(RunFolder(read, whole.recipe_base, whole.folder))
+    assert {row.row: place for place, row in placed if row.kind == "student"} == {
+        name: place for place, name in enumerate(names) if place > 0
+    }
 
 
 def test_a_fragment_holds_the_rows_part_of_the_report(finished_world: World) -> None:

@@ -61,6 +61,7 @@ def test_extras_take_part_only_when_all_is_asked_for() -> None:
     assert list(less.teachers) == ["t1"]
     assert list(less.rows) == ["mkd"]
     assert list(recipe().teachers) == ["t1", "t2"]
+    assert less.order == recipe().order == {"student": ("mkd", "tkd"), "teacher": ("t1", "t2")}
     exported = recipe(export={"row": "mkd", "frontier": ["tkd", "mkd"]})
     assert exported.without_extras().export == ExportSpec(row="mkd", frontier=("mkd",))
     assert recipe(export={"row": "tkd"}).without_extras().export is None

@@ -76,7 +76,7 @@ class FragmentWriter:
 
 def _placed(run: RunFolder) -> Iterator[tuple[int, Measured]]:
     """Rows of the report, each with its place among the names of its kind: those of the whole recipe come first."""
-    whole = {"student": [*run.asked.rows], "teacher": [*run.asked.teachers]}
+    whole = run.asked.order
     places: dict[str, dict[str, int]] = {}
     for row in measured_rows(run):
         of_kind = places.setdefault(row.kind, {name: place for place, name in enumerate(whole.get(row.kind, ()))})

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
 from tmkd.recipe.agreement import check
 from tmkd.recipe.engine import EngineSpec
@@ -222,10 +222,20 @@ class Recipe(Spec):
     """Folder of finished rows, such as `../results/NAME`, relative to the recipe: one that is not in the run folder is
     not made again if this recipe made it, and `tmkd run` joins it. Without it: all rows are made."""
 
+    _order: dict[str, tuple[str, ...]] = PrivateAttr()  # a copy without extras keeps it
+
+    def model_post_init(self, context: Any) -> None:
+        self._order = {"student": tuple(self.rows), "teacher": tuple(self.teachers)}
+
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
         check(self)
         return self
+
+    @property
+    def order(self) -> dict[str, tuple[str, ...]]:
+        """Names of all students' rows and teachers of the recipe as it was read, its extras too: kind → names."""
+        return self._order
 
     def student_of(self, row: str) -> StudentSpec:
         """The recipe's student as a row has it."""
