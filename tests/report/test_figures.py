@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tmkd.errors import TmkdError
 from tmkd.evaluate.results import Result
 from tmkd.metrics.calibration import ReliabilityBin
-from tmkd.report.figures import accuracy_against_speed, accuracy_per_row, reliability_of
+from tmkd.report.figures import accuracy_against_speed, accuracy_per_row, reliability_of, spread
 
 STUDENT = Result("TMKD", "student", "demo", "test", 0.79, 0.85, None, None, None, 1, 1, 217.0, 1, 60.0, dev=0.8)
 RESULTS = [
@@ -53,6 +56,26 @@ def test_a_row_without_speed_is_left_out_of_the_speed_plot() -> None:
     svg = accuracy_against_speed([STUDENT, replace(STUDENT, row="slow", pairs_per_second=None)])
     assert ">TMKD<" in svg
     assert ">slow<" not in svg
+
+
+def test_speeds_have_round_ticks_on_a_logarithmic_axis() -> None:
+    svg = accuracy_against_speed(RESULTS)
+    assert [tick for tick in ("10", "20", "50", "100", "200", "500", "1,000") if f">{tick}<" in svg] == [
+        "20", "50", "100", "200",
+    ]  # fmt: skip
+
+
+def test_close_places_are_moved_apart_and_others_stay() -> None:
+    assert spread([0.1, 0.5, 0.55, 0.98, 0.99], 0.1) == pytest.approx([0.1, 0.5, 0.6, 0.9, 1.0])
+    assert spread([0.2, 0.4], 0.1) == [0.2, 0.4]
+    assert spread([], 0.1) == []
+
+
+@given(st.lists(st.floats(0, 1), max_size=12).map(sorted))
+def test_places_keep_their_order_their_distance_and_their_room(places: list[float]) -> None:
+    found = spread(places, 0.08)
+    assert all(after - before >= 0.08 - 1e-9 for before, after in pairwise(found))
+    assert all(-1e-9 <= place <= 1 for place in found)
 
 
 def test_reliability_has_a_point_for_each_bin_of_each_seed() -> None:

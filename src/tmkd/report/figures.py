@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -46,6 +46,7 @@ _STYLE: Any = {
     "axes.axisbelow": True,
 }
 WIDTH = 6.4  # inches; the page scales the drawing to its column
+_NAME_HEIGHT = 0.17  # inches between two names in a column
 
 
 def accuracy_per_row(results: Sequence[Result]) -> str:
@@ -74,24 +75,34 @@ def accuracy_per_row(results: Sequence[Result]) -> str:
 
 
 def accuracy_against_speed(results: Sequence[Result], name: str = "speed") -> str:
-    """Accuracy (%) against speed (pairs/s) of each row, as SVG text; rows without a measured speed are left out.
+    """Accuracy (%) against speed (pairs/s, logarithmic) of each row, as SVG text, with its names in a column.
 
-    `name` begins the drawing's ids.
+    Rows without a measured speed are left out. `name` begins the drawing's ids.
     """
     found = [line for line in lines(results) if line.pairs_per_second]
     names = dict(zip(found, _names(found), strict=True))
-    with drawing(3.9) as (figure, axes):
+    height = max(3.9, 1 + _NAME_HEIGHT * len(found))
+    with drawing(height) as (figure, axes):
         for line in found:
             speed = line.pairs_per_second or 0.0
             axes.plot(speed, 100 * line.accuracy.mean, "o", ms=10 if line.best else 8, **_ink_of(line))
-        axes.margins(y=0.14)
-        fastest = max((line.pairs_per_second or 0 for line in found), default=1)
-        axes.set_xlim(0, 1.35 * fastest)  # room for the names right of the points
+        speed_axis(axes, [line.pairs_per_second or 0.0 for line in found])
+        axes.margins(x=0.05, y=0.05)
         axes.grid()
-        axes.set_xlabel("pairs per second")
         axes.set_ylabel("accuracy (%)")
-        _name_points(axes, found, names)
+        _name_points(axes, names, _NAME_HEIGHT / (height - 0.8))
         return svg(figure, name, "Accuracy against speed")
+
+
+def speed_axis(axes: Axes, speeds: Sequence[float]) -> None:
+    """Make the x axis one of pairs/s: logarithmic, with round numbers about these speeds."""
+    low, high = min(speeds, default=1) / 2, 2 * max(speeds, default=1)
+    steps = (1, 2, 5) if high < 1000 * low else (1,)
+    ticks = [place for power in range(8) for step in steps if low <= (place := step * 10**power) <= high]
+    axes.set_xscale("log")
+    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    axes.set_xticks([], minor=True)
+    axes.set_xlabel("pairs per second")
 
 
 def reliability_of(results: Sequence[Result], name: str) -> str:
@@ -115,26 +126,42 @@ def reliability_of(results: Sequence[Result], name: str) -> str:
         return svg(figure, name, f"Reliability of {results[0].row}")
 
 
-def _name_points(axes: Axes, found: Sequence[Line], names: dict[Line, str]) -> None:
-    """Write each name right of its point, moved up where it would cover another name."""
+def _name_points(axes: Axes, names: Mapping[Line, str], apart: float) -> None:
+    """Write the names right of the axes, a line from each to its point; `apart` is a share of the axes' height."""
     low, high = axes.get_ylim()
-    left, right = axes.get_xlim()
-    taken: list[tuple[float, float]] = []
-    for line in sorted(found, key=lambda line: line.accuracy.mean):
-        x, y = float(line.pairs_per_second or 0), 100 * line.accuracy.mean
-        place = y
-        for other_x, other_place in sorted(taken, key=lambda other: other[1]):
-            if abs(other_x - x) < 0.3 * (right - left) and abs(other_place - place) < 0.055 * (high - low):
-                place = other_place + 0.055 * (high - low)
-        taken.append((x, place))
+    named = sorted(names, key=lambda line: (line.accuracy.mean, line.pairs_per_second or 0.0))
+    heights = spread([(100 * line.accuracy.mean - low) / (high - low) for line in named], apart)
+    for line, height in zip(named, heights, strict=True):
         axes.annotate(
             names[line],
-            (x, y),
-            xytext=(x + 0.025 * (right - left), place),
+            (line.pairs_per_second or 0.0, 100 * line.accuracy.mean),
+            xytext=(1.03, height),
+            textcoords="axes fraction",
             va="center",
             weight="bold" if line.best else "normal",
+            arrowprops={
+                "arrowstyle": "-",
+                "color": KIND_COLOURS[line.kind],
+                "lw": 0.5,
+                "relpos": (0, 0.5),
+                "shrinkB": 4,
+            },
             annotation_clip=False,
         )
+
+
+def spread(places: Sequence[float], apart: float) -> list[float]:
+    """Ascending places in [0, 1], moved up and then down where two were less than `apart` from each other.
+
+    Where 1 has no room for all, the first ones go below 0.
+    """
+    up: list[float] = []
+    for place in places:
+        up.append(max(place, up[-1] + apart) if up else place)
+    down: list[float] = []
+    for place in reversed(up):
+        down.append(min(place, down[-1] - apart) if down else min(place, 1.0))
+    return down[::-1]
 
 
 def _names(found: Sequence[Line]) -> list[str]:

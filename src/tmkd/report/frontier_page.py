@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tmkd.evaluate.frontier import PASSAGES, FrontierPoint, on_the_frontier, pick
-from tmkd.report.figures import INK, KIND_COLOURS, MUTED, drawing, svg
+from tmkd.report.figures import INK, KIND_COLOURS, MUTED, drawing, speed_axis, svg
 from tmkd.report.formatting import megabytes, percent, rate
 from tmkd.report.html import write_page
 
@@ -71,25 +71,11 @@ def frontier_figure(points: Sequence[FrontierPoint], budget_ms: float | None) ->
             bold = "bold" if point == picked else "normal"
             above = 7 if point.precision == "int8" else -13  # two graphs of one row often lie close together
             axes.annotate(name, at, xytext=(7, above), textcoords="offset points", weight=bold)
-        axes.set_xscale("log")
-        ticks = [place for place in _round_numbers() if _within(place, shown)]
-        axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
-        axes.set_xticks([], minor=True)
+        speed_axis(axes, [point.pairs_per_second for point in shown])
         axes.margins(x=0.25, y=0.2)
         axes.grid()
-        axes.set_xlabel("pairs per second")
         axes.set_ylabel("accuracy (%)")
         return svg(figure, "frontier", "Accuracy against speed of every bundle")
-
-
-def _round_numbers() -> Iterator[int]:
-    """1, 2, 5, 10, 20, … pairs/s."""
-    return (step * 10**power for power in range(8) for step in (1, 2, 5))
-
-
-def _within(place: int, points: Sequence[FrontierPoint]) -> bool:
-    speeds = [point.pairs_per_second for point in points]
-    return min(speeds, default=1) / 2 <= place <= 2 * max(speeds, default=1)
 
 
 def _accuracy(point: FrontierPoint) -> float:
