@@ -56,6 +56,14 @@ def test_rows_keep_their_order_where_a_machine_made_few_of_them(tmp_path: Path) 
     assert [(one.row, one.seed) for one in report.results] == [("tkd", 2), ("bert-3", 1), ("tmkd", 1), ("tmkd", 2)]
 
 
+def test_tasks_keep_the_recipes_order(tmp_path: Path) -> None:
+    first = row_fragment(task_place=0)
+    later = row_fragment("bert-3", task_place=1)
+    later = replace(later, results=tuple(replace(one, task="any") for one in later.results))
+    yardstick = of_kind(later, "yardstick", "bm25")
+    assert [one.task for one in join(folders(tmp_path, [later, yardstick, first])).results] == ["toy", "any", "any"]
+
+
 def test_speeds_of_two_machines_are_not_mixed(tmp_path: Path) -> None:
     one, other = row_fragment(seed=1), row_fragment(seed=2, machine="other machine")
     report = join(folders(tmp_path, [one], [other]))

@@ -111,6 +111,7 @@ def _write_row(run: RunFolder, place: int, row: Measured, timed: bool, folder: P
         positive=labels.positive_index,
         tests={test.split: pairs_digest(run.corpus(f"{row.task}/{test.split}")) for test in own},
         made_of=made_of,
+        task_place=list(run.asked.tasks).index(row.task),
     )
     write_row(folder, fragment, {test.split: (test, predicted[row][test.split]) for test in own})
 

@@ -122,7 +122,8 @@ def _places(found: Sequence[Found]) -> dict[tuple[str, str], int]:
 
 def _place(places: Mapping[tuple[str, str], int], one: Found) -> tuple[object, ...]:
     first = one.row.first
-    return get_args(Kind).index(first.kind), places[first.kind, first.row], first.row, *_seeds(one.row)
+    place = get_args(Kind).index(first.kind), places[first.kind, first.row]
+    return one.row.task_place, *place, first.row, *_seeds(one.row)
 
 
 def _speeds(rows: Sequence[RowFragment], name_machine: bool) -> dict[str, Speed]:

@@ -45,8 +45,9 @@ class Origin:
 class RowFragment:
     """One row with one seed on all test sets of its task.
 
-    `results` is one per test set; `place` orders the rows of a kind. `recipe` has a digest per part of the recipe that
-    the row depends on, `tests` one per test set, of its pairs and labels; `made_of` are the digests of its predictions.
+    `results` is one per test set; `task_place` orders the tasks, `place` the rows of a kind. `recipe` has a digest per
+    part of the recipe that the row depends on, `tests` one per test set, of its pairs and labels; `made_of` are the
+    digests of its predictions.
     """
 
     run: str
@@ -59,6 +60,7 @@ class RowFragment:
     positive: int
     tests: dict[str, str]
     made_of: tuple[str, ...]
+    task_place: int = 0
 
     def __post_init__(self) -> None:
         if len({(one.task, one.row, one.kind, one.seed, one.teachers_seed) for one in self.results}) != 1:
