@@ -77,6 +77,14 @@ def test_differences_shares_and_calibration_have_a_section_each(tmp_path: Path) 
     assert not {"Differences of rows", "Calibration"} & {*Page(written(tmp_path, bare)).texts}
 
 
+def test_the_drawings_of_many_rows_calibration_are_folded(tmp_path: Path) -> None:
+    assert "<details open>" in written(tmp_path, REPORT)
+    many = replace(REPORT, results=tuple(replace(STUDENT, row=f"row {number}") for number in range(13)))
+    html = written(tmp_path, many)
+    assert "<details open>" not in html
+    assert "<summary>13 rows</summary>" in html
+
+
 def test_graded_ndcg_has_a_column_only_where_there_are_grades(tmp_path: Path) -> None:
     graded = replace(REPORT, results=tuple(replace(result, ndcg_10_graded=0.432) for result in REPORT.results))
     assert {"graded nDCG@10", "0.432"} <= {*Page(written(tmp_path, graded)).texts}
