@@ -24,6 +24,7 @@ from tmkd.flow.measured import measured_rows
 from tmkd.flow.report import _speeds, report
 from tmkd.flow.run_folder import RunFolder
 from tmkd.metrics.quality import accuracy
+from tmkd.recipe.reader import read_recipe
 from tmkd.recipe.schema import Recipe
 from tmkd.report.report_json import read_report
 from tmkd.store import read_manifest, write_manifest
@@ -248,6 +249,15 @@ def test_the_best_students_folder_is_printed_below_the_table(finished: World, tm
     (row,) = [row for row in measured_rows(tiny.opened(finished)) if row.row == best]
     assert folder == str(finished.run / "students" / row.keys[0])
     assert said.err.splitlines()[-1] == str(finished.run / "report.html")
+
+
+def test_of_a_task_without_measured_rows_no_student_is_told(finished: World, tmkd: Call) -> None:
+    tiny.change(finished.recipe, "tasks.other", read_recipe(finished.recipe).tasks["toy"].model_dump(mode="json"))
+    said = tmkd("run", finished.recipe, "--runs", finished.runs, "--tasks", "toy")
+    assert said.code == 0, said.err
+    assert [line.split()[:4] for line in said.err.splitlines() if "student of" in line] == [
+        ["best", "student", "of", "toy"]
+    ]
 
 
 def test_of_a_row_with_several_students_all_folders_are_named(finished: World, tmkd: Call) -> None:

@@ -138,13 +138,12 @@ def split_lines(results: Sequence[Result]) -> list[Line]:
 
 def warning_lines(results: Sequence[Result]) -> list[str]:
     """Each warning with its task and row, and with its seed where the row was measured with several."""
-    seeds = {(one.task, one.row): set[tuple[int, int]]() for one in results}
+    seeds: dict[tuple[str, str], set[tuple[int, int]]] = {}
     for one in results:
-        seeds[one.task, one.row].add((one.teachers_seed, one.seed))
+        seeds.setdefault((one.task, one.row), set()).add((one.teachers_seed, one.seed))
     return [
-        f"warning: {one.task} × {one.row}{seed}: {line}"
+        f"warning: {one.task} × {one.row}{_seed(one, seeds[one.task, one.row])}: {line}"
         for one in results
-        for seed in [_seed(one, seeds[one.task, one.row])]
         for line in one.warnings
     ]
 

@@ -47,6 +47,7 @@ _STYLE: Any = {
 }
 WIDTH = 6.4  # inches; the page scales the drawing to its column
 _NAME_HEIGHT = 0.17  # inches between two names in a column
+_BELOW = 0.8  # inches of a drawing that its axes do not take: ticks, label, margins
 
 
 def accuracy_per_row(results: Sequence[Result]) -> str:
@@ -90,7 +91,7 @@ def accuracy_against_speed(results: Sequence[Result], name: str = "speed") -> st
         axes.margins(x=0.05, y=0.05)
         axes.grid()
         axes.set_ylabel("accuracy (%)")
-        _name_points(axes, names, _NAME_HEIGHT / (height - 0.8))
+        _name_points(axes, names, _NAME_HEIGHT / (height - _BELOW))
         return svg(figure, name, "Accuracy against speed")
 
 
