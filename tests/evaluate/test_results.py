@@ -14,7 +14,6 @@ from tmkd.evaluate.results import (
     lines,
     ranked_split,
     split_lines,
-    warning_lines,
 )
 
 TEACHER = Result(
@@ -150,23 +149,3 @@ def test_teachers_alone_have_no_best_student() -> None:
 
 def test_a_result_without_counts_of_questions_left_none_out() -> None:
     assert (TEACHER.questions, TEACHER.left_out) == (0, 0)
-
-
-def test_a_warning_names_the_seed_where_its_row_has_several() -> None:
-    warned = replace(STUDENT, warnings=("test: AUC 0.5",))
-    assert warning_lines([replace(TEACHER, warnings=("flat",)), warned, replace(warned, seed=2)]) == [
-        "warning: webqa × T1: flat",
-        "warning: webqa × TMKD (seed 1): test: AUC 0.5",
-        "warning: webqa × TMKD (seed 2): test: AUC 0.5",
-    ]
-    assert warning_lines([STUDENT, replace(warned, split="more"), replace(STUDENT, row="TKD", seed=2)]) == [
-        "warning: webqa × TMKD: test: AUC 0.5"
-    ]
-
-
-def test_a_warning_names_the_teachers_seed_where_a_row_has_several() -> None:
-    warned = replace(STUDENT, warnings=("flat",))
-    assert warning_lines([warned, replace(warned, teachers_seed=2)]) == [
-        "warning: webqa × TMKD (seed 1, teachers' seed 1): flat",
-        "warning: webqa × TMKD (seed 1, teachers' seed 2): flat",
-    ]

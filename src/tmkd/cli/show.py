@@ -84,7 +84,7 @@ def print_report(report: Report, as_json: bool) -> None:
 
 def print_tables(report: Report) -> None:
     """Print a report's tables on stdout, its rows' warnings on stderr."""
-    from tmkd.evaluate.results import warning_lines
+    from tmkd.evaluate.warnings import warning_lines
     from tmkd.report.terminal import tables
 
     console = Console()

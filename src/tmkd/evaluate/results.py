@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import mean, stdev
 from typing import Literal, Protocol, TypeVar
@@ -134,25 +134,6 @@ def split_lines(results: Sequence[Result]) -> list[Line]:
         for task, split in places
         for line in _lines([result for result in results if (result.task, result.split) == (task, split)], split, split)
     ]
-
-
-def warning_lines(results: Sequence[Result]) -> list[str]:
-    """Each warning with its task and row, and with its seed where the row was measured with several."""
-    seeds: dict[tuple[str, str], set[tuple[int, int]]] = {}
-    for one in results:
-        seeds.setdefault((one.task, one.row), set()).add((one.teachers_seed, one.seed))
-    return [
-        f"warning: {one.task} × {one.row}{_seed(one, seeds[one.task, one.row])}: {line}"
-        for one in results
-        for line in one.warnings
-    ]
-
-
-def _seed(one: Result, of_row: Set[tuple[int, int]]) -> str:
-    if len(of_row) == 1:
-        return ""
-    teachers = f", teachers' seed {one.teachers_seed}" if len({teachers for teachers, _ in of_row}) > 1 else ""
-    return f" (seed {one.seed}{teachers})"
 
 
 def best_teacher(of: Iterable[Line]) -> Line | None:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import NamedTuple, get_args
 
 from tmkd.errors import TmkdError
-from tmkd.evaluate.results import Kind, distinct, lines, warning_lines
+from tmkd.evaluate.results import Kind, distinct, lines
 from tmkd.evaluate.shares import shares
 from tmkd.evaluate.speed import Speed
+from tmkd.evaluate.warnings import warning_lines
 from tmkd.flow.measure import comparisons
 from tmkd.recipe.agreement import FRAGMENT
 from tmkd.report.report_json import Report

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 def report(run: RunFolder, folder: Path) -> dict[str, Any]:
     """Measure every row, compare them, time them side by side, and write report.json, report.html and report.md."""
-    from tmkd.evaluate.results import lines, warning_lines
+    from tmkd.evaluate.results import lines
     from tmkd.evaluate.shares import shares
+    from tmkd.evaluate.warnings import warning_lines
     from tmkd.machine import machine_line
     from tmkd.report.files import write_report
     from tmkd.report.report_json import Report, data_set
