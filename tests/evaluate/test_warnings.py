@@ -55,3 +55,16 @@ def test_warnings_that_differ_in_a_word_or_a_row_are_lines_of_their_own() -> Non
         "warning: webqa × MKD: yes: 7 % are 'yes'",
         "warning: rte × TMKD: yes: 7 % are 'yes'",
     ]
+
+
+def test_classes_named_by_numbers_are_told_apart() -> None:
+    signs = {
+        "test": "it predicts '0' for 61 %",
+        "more": "it predicts '1' for 62.5 %",
+        "last": "it predicts '0' for 70 %",
+    }
+    warned = [replace(STUDENT, split=split, warnings=(f"{split}: {sign}",)) for split, sign in signs.items()]
+    assert warning_lines(warned) == [
+        "warning: webqa × TMKD: test: it predicts '0' for 61 % [alike: last]",
+        "warning: webqa × TMKD: more: it predicts '1' for 62.5 %",
+    ]

@@ -9,14 +9,15 @@ from typing import NamedTuple
 
 from tmkd.evaluate.results import Result
 
-_FIGURE = re.compile(r"\d[\d.]*")
+_FIGURE = re.compile(r"('[^']*')|\d[\d.]*")  # but not one in the name of a class
 
 
 class _Place(NamedTuple):
-    """Place of a warning: the seeds in words, empty where the row has one, and the test set, empty for a training."""
+    """Place of a warning: the seeds in words, empty where the row has one; the test set, empty for a training; it."""
 
     seed: str
     split: str
+    line: str
 
 
 def warning_lines(results: Sequence[Result]) -> list[str]:
@@ -24,26 +25,24 @@ def warning_lines(results: Sequence[Result]) -> list[str]:
     seeds: dict[tuple[str, str], set[tuple[int, int]]] = {}
     for one in results:
         seeds.setdefault((one.task, one.row), set()).add((one.teachers_seed, one.seed))
-    words: dict[tuple[str, str, str], str] = {}
     places: dict[tuple[str, str, str], list[_Place]] = {}
     for one in results:
         seed = _seed(one, seeds[one.task, one.row])
         for line in one.warnings:
             sign = line.removeprefix(f"{one.split}: ")
-            kind = one.task, one.row, _FIGURE.sub("", sign)
-            words.setdefault(kind, line)
-            places.setdefault(kind, []).append(_Place(seed, one.split if sign != line else ""))
-    return [f"warning: {task} × {row}{_said(words[task, row, kind], *at)}" for (task, row, kind), at in places.items()]
+            kind = one.task, one.row, _FIGURE.sub(r"\1", sign)
+            places.setdefault(kind, []).append(_Place(seed, one.split if sign != line else "", line))
+    return [f"warning: {task} × {row}{_said(*of_sign)}" for (task, row, _), of_sign in places.items()]
 
 
-def _said(line: str, first: _Place, *others: _Place) -> str:
-    """Words of a warning, after those of its first place, and before those of the others."""
+def _said(first: _Place, *others: _Place) -> str:
+    """Words of a sign at its first place, and the names of the others."""
     alike = []
     for seed, places in groupby(others, lambda place: place.seed):
         splits = ", ".join(place.split for place in places)
         alike.append(splits if seed == first.seed else f"{seed}: {splits}".removesuffix(": "))
     of_seed = f" ({first.seed})" if first.seed else ""
-    return f"{of_seed}: {line}" + (f" [alike: {'; '.join(alike)}]" if alike else "")
+    return f"{of_seed}: {first.line}" + (f" [alike: {'; '.join(alike)}]" if alike else "")
 
 
 def _seed(one: Result, of_row: set[tuple[int, int]]) -> str:
