@@ -36,7 +36,7 @@ _STYLE: Any = {
     "svg.hashsalt": "tmkd",
     "text.parse_math": False,
     "font.family": "sans-serif",
-    "font.size": 10,
+    "font.size": 11,  # of a drawing 6.4 inches wide: to be read on a phone, too
     "text.color": INK,
     "axes.edgecolor": GRID,
     "axes.labelcolor": MUTED,
@@ -46,7 +46,7 @@ _STYLE: Any = {
     "axes.axisbelow": True,
 }
 WIDTH = 6.4  # inches; the page scales the drawing to its column
-_NAME_HEIGHT = 0.17  # inches between two names in a column
+_NAME_HEIGHT = 0.19  # inches between two names in a column
 _BELOW = 0.8  # inches of a drawing that its axes do not take: ticks, label, margins
 
 
