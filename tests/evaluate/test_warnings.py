@@ -68,3 +68,19 @@ def test_classes_named_by_numbers_are_told_apart() -> None:
         "warning: webqa × TMKD: test: it predicts '0' for 61 % [alike: last]",
         "warning: webqa × TMKD: more: it predicts '1' for 62.5 %",
     ]
+
+
+def test_a_teacher_below_every_student_on_dev_is_named() -> None:
+    teachers = [replace(TEACHER, row=row, dev=dev) for row, dev in (("T1", 0.79), ("T2", 0.70), ("T3", 0.755))]
+    seeds = [replace(STUDENT, row="BERT-3", dev=dev, seed=seed) for seed, dev in ((1, 0.74), (2, 0.76))]
+    tmkd = replace(STUDENT, dev=0.78)
+    assert warning_lines([*teachers, *seeds, tmkd]) == [
+        "warning: webqa × T2: this teacher has 70.0 % on dev and the lowest student, BERT-3, 75.0 %; "
+        "its header counts in Eq. 6 like any other: try a row without it"
+    ]
+    assert warning_lines(teachers) == []
+    assert warning_lines([*teachers, replace(tmkd, task="rte")]) == []
+
+
+def test_the_best_teacher_may_be_below_every_student() -> None:
+    assert warning_lines([replace(TEACHER, dev=0.70), replace(STUDENT, dev=0.75)]) == []

@@ -1,13 +1,13 @@
-"""Lines of the warnings of a report's rows: one a row and sign, however many test sets and seeds show it."""
+"""Lines of a report's warnings: one a row and sign, however many test sets and seeds show it; one a weak teacher."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from tmkd.evaluate.results import Result
+from tmkd.evaluate.results import Result, best_teacher, distinct, lines
 
 _FIGURE = re.compile(r"('[^']*')|\d[\d.]*")  # but not one in the name of a class
 
@@ -21,7 +21,9 @@ class _Place(NamedTuple):
 
 
 def warning_lines(results: Sequence[Result]) -> list[str]:
-    """Each warning of a task's row in the words of its first place, with the places that have it in other figures."""
+    """Each warning of a task's row in the words of its first place, with the places that have it in other figures;
+    then each teacher that is weaker than all students.
+    """
     seeds: dict[tuple[str, str], set[tuple[int, int]]] = {}
     for one in results:
         seeds.setdefault((one.task, one.row), set()).add((one.teachers_seed, one.seed))
@@ -32,7 +34,28 @@ def warning_lines(results: Sequence[Result]) -> list[str]:
             sign = line.removeprefix(f"{one.split}: ")
             kind = one.task, one.row, _FIGURE.sub(r"\1", sign)
             places.setdefault(kind, []).append(_Place(seed, one.split if sign != line else "", line))
-    return [f"warning: {task} × {row}{_said(*of_sign)}" for (task, row, _), of_sign in places.items()]
+    said = [f"warning: {task} × {row}{_said(*of_sign)}" for (task, row, _), of_sign in places.items()]
+    return [*said, *_weak_teachers(results)]
+
+
+def _weak_teachers(results: Sequence[Result]) -> Iterator[str]:
+    """Teachers whose accuracy on dev is below every student's, but for the best one: Eq. 6 takes all headers alike."""
+    of_all = lines(results)
+    for task in distinct(line.task for line in of_all):
+        own = [line for line in of_all if line.task == task]
+        students = [(line.dev.mean, line.row) for line in own if line.kind == "student" and line.dev is not None]
+        if not students:
+            continue
+        lowest, student = min(students)
+        teachers = [(line.row, line.dev.mean) for line in own if line.kind == "teacher" and line.dev is not None]
+        best = best_teacher(own)
+        for teacher, accuracy in teachers:
+            if accuracy < lowest and best is not None and teacher != best.row:
+                yield (
+                    f"warning: {task} × {teacher}: this teacher has {100 * accuracy:.1f} % on dev and the lowest "
+                    f"student, {student}, {100 * lowest:.1f} %; its header counts in Eq. 6 like any other: "
+                    "try a row without it"
+                )
 
 
 def _said(first: _Place, *others: _Place) -> str:
