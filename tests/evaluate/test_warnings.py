@@ -76,7 +76,7 @@ def test_a_teacher_below_every_student_on_dev_is_named() -> None:
     tmkd = replace(STUDENT, dev=0.78)
     assert warning_lines([*teachers, *seeds, tmkd]) == [
         "warning: webqa × T2: this teacher has 70.0 % on dev and the lowest student, BERT-3, 75.0 %; "
-        "its header counts in Eq. 6 like any other: try a row without it"
+        "where it teaches among others, Eq. 6 takes its header like theirs: try a row without it"
     ]
     assert warning_lines(teachers) == []
     assert warning_lines([*teachers, replace(tmkd, task="rte")]) == []

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from tmkd.evaluate.results import Result, best_teacher, distinct, lines
+from tmkd.evaluate.results import Result, distinct, lines
 
 _FIGURE = re.compile(r"('[^']*')|\d[\d.]*")  # but not one in the name of a class
 
@@ -44,17 +44,16 @@ def _weak_teachers(results: Sequence[Result]) -> Iterator[str]:
     for task in distinct(line.task for line in of_all):
         own = [line for line in of_all if line.task == task]
         students = [(line.dev.mean, line.row) for line in own if line.kind == "student" and line.dev is not None]
-        if not students:
+        teachers = [(line.dev.mean, line.row) for line in own if line.kind == "teacher" and line.dev is not None]
+        if not students or not teachers:
             continue
-        lowest, student = min(students)
-        teachers = [(line.row, line.dev.mean) for line in own if line.kind == "teacher" and line.dev is not None]
-        best = best_teacher(own)
-        for teacher, accuracy in teachers:
-            if accuracy < lowest and best is not None and teacher != best.row:
+        (lowest, student), (highest, _) = min(students), max(teachers)
+        for accuracy, teacher in teachers:
+            if accuracy < min(lowest, highest):
                 yield (
                     f"warning: {task} × {teacher}: this teacher has {100 * accuracy:.1f} % on dev and the lowest "
-                    f"student, {student}, {100 * lowest:.1f} %; its header counts in Eq. 6 like any other: "
-                    "try a row without it"
+                    f"student, {student}, {100 * lowest:.1f} %; where it teaches among others, Eq. 6 takes its header "
+                    "like theirs: try a row without it"
                 )
 
 
