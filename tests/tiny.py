@@ -256,7 +256,7 @@ def comparable(report: Path) -> Any:
 
 
 def _without(value: Any) -> Any:
-    passing = {"seconds_to_make", "pairs_per_second", "machine", "date"}
+    passing = {"seconds_to_make", "pairs_per_second", "machine", "date", "timed"}
     if isinstance(value, dict):
         return {key: _without(inner) for key, inner in value.items() if key not in passing}
     return [_without(inner) for inner in value] if isinstance(value, list) else value

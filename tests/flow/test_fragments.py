@@ -61,6 +61,7 @@ def test_a_fragment_holds_the_rows_part_of_the_report(finished_world: World) -> 
         assert list(found.results) == [one for one in report.results if one.row == row.row]
         assert found.speed is not None
         assert (found.speed.speed, found.speed.machine) == (report.speeds[row.row], report.machine)
+        assert found.speed.timed == report.timed != ""
         assert (found.run, found.origin.commit, found.origin.versions) == ("tiny", "none", versions())
         stored = [
             load_file(run.predictions_folder("toy", key) / "test.safetensors")["probabilities"] for key in row.keys

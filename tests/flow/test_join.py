@@ -74,6 +74,32 @@ def test_speeds_of_two_machines_are_not_mixed(tmp_path: Path) -> None:
     assert list(alone.speeds) == ["tmkd"]
 
 
+def timed(fragment: RowFragment, time: str) -> RowFragment:
+    assert fragment.speed is not None
+    return replace(fragment, speed=replace(fragment.speed, timed=time))
+
+
+def test_speeds_of_two_measurements_on_one_machine_are_not_mixed(tmp_path: Path) -> None:
+    teacher = of_kind(row_fragment(), "teacher", "t1")
+    rows = [timed(teacher, "noon"), timed(row_fragment(), "morning"), timed(row_fragment("bert-3", place=1), "noon")]
+    report = join(folders(tmp_path, rows))
+    assert {result.pairs_per_second for result in report.results} == {None}
+    names = ["t1 (one machine, noon)", "tmkd (one machine, morning)", "bert-3 (one machine, noon)"]
+    assert list(report.speeds) == names
+    assert any("speeds are of several measurements" in note for note in report.notes)
+    alone = join(folders(tmp_path / "alone", [rows[0], rows[2]]))
+    assert list(alone.speeds) == ["t1", "bert-3"]
+    assert not [note for note in alone.notes if "several measurements" in note]
+
+
+def test_two_tasks_timed_at_two_times_keep_their_speeds(tmp_path: Path) -> None:
+    other = row_fragment("bert-3", task_place=1)
+    other = replace(other, results=tuple(replace(one, task="any") for one in other.results))
+    report = join(folders(tmp_path, [timed(row_fragment(), "morning"), timed(other, "noon")]))
+    assert [result.pairs_per_second for result in report.results] == [5.0, 5.0]
+    assert list(report.speeds) == ["toy: tmkd", "any: bert-3"]
+
+
 def test_the_same_fragment_in_two_folders_is_one_row(tmp_path: Path) -> None:
     assert len(join(folders(tmp_path, [row_fragment()], [row_fragment()])).results) == 1
 

@@ -97,5 +97,5 @@ def test_an_origin_names_run_machine_day_commit_and_seeds() -> None:
     assert origins([study(row("tmkd", 8), row("tmkd", 7, seed=2), (later, tested))], ["a machine"]) == [
         "small: one machine, 2026-11-01, commit c0ffee, torch 2: tmkd (seed 1, 2)",
         "small: one machine, 2026-11-05, commit c0ffee, torch 2: mine (seed 1)",
-        "Machine 1, where rows were timed: a machine",
+        "Measurement 1 of speeds: a machine",
     ]

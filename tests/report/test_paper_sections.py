@@ -57,7 +57,7 @@ def test_figures_are_drawn_of_what_was_run() -> None:
 
 def test_accuracy_against_speed_has_the_bundle_and_no_yardstick() -> None:
     ((caption, drawing),) = next(one for one in sections([ONE], None) if one.key == "speed").drawings
-    assert caption == "webqa of small, machine 1"
+    assert caption == "webqa of small, measurement 1"
     assert "tmkd, bundle" in drawing
     assert "bm25" not in drawing
 

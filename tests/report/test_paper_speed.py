@@ -1,11 +1,11 @@
-"""Speeds beside the paper's: columns by machine, ratios within a column, Table 2."""
+"""Speeds beside the paper's: columns by measurement, ratios within a column, Table 2."""
 
 from __future__ import annotations
 
 from paper_studies import row, study
 from row_fragments import speed
 from tmkd.report.paper_cells import NOT_RUN, Cell
-from tmkd.report.paper_speed import machines_of, shape_table, speed_table, timed
+from tmkd.report.paper_speed import measurements_of, shape_table, speed_table, timed
 from tmkd.report.paper_tables import LAYERS_3, TABLE_4, TABLE_9, TEACHER
 from tmkd.report.row_fragment import MeasuredSpeed
 from tmkd.report.shapes import Shapes, ShapeSpeed
@@ -30,8 +30,8 @@ def test_speeds_of_two_machines_have_a_column_each_and_ratios_within_it() -> Non
         ("parameters", "the paper's"),
         ("pairs/s", "the paper's"),
         ("parameters", "small"),
-        ("pairs/s", "webqa of small, machine 1"),
-        ("pairs/s", "webqa of small, machine 2"),
+        ("pairs/s", "webqa of small, measurement 1"),
+        ("pairs/s", "webqa of small, measurement 2"),
     ]
     rows = dict(table.rows)
     assert rows["BERT-large"] == [
@@ -50,7 +50,8 @@ def test_speeds_of_two_machines_have_a_column_each_and_ratios_within_it() -> Non
     ]
     assert rows["TMKD large"][2:] == [Cell("", NOT_RUN)] * 3
     assert (
-        "webqa of small, machine 1, webqa of small, machine 2: 4 pairs, median of 1 repeats, batches of 4, 1 threads."
+        "webqa of small, measurement 1, webqa of small, measurement 2: "
+        "4 pairs, median of 1 repeats, batches of 4, 1 threads."
     ) in table.remarks
 
 
@@ -70,9 +71,9 @@ def test_without_a_run_the_papers_speeds_stand_alone() -> None:
     assert table.rows[0][1] == [Cell(""), Cell("511, 2.4×"), Cell("", NOT_RUN), Cell("", NOT_RUN)]
 
 
-def test_machines_are_numbered_in_the_order_met() -> None:
-    assert machines_of([ONE]) == [HERE, THERE]
-    assert [(one.machine, list(one.speeds)) for one in timed([ONE])] == [(1, ["t1", "tmkd"]), (2, ["tmkd"])]
+def test_measurements_are_numbered_in_the_order_met() -> None:
+    assert measurements_of([ONE]) == [HERE, THERE]
+    assert [(one.number, list(one.speeds)) for one in timed([ONE])] == [(1, ["t1", "tmkd"]), (2, ["tmkd"])]
 
 
 def test_table_2_has_our_parameters_speed_and_latency() -> None:

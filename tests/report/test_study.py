@@ -113,8 +113,14 @@ def test_rows_beyond_the_paper_are_compared_with_tmkd() -> None:
     assert without.base.row == "other"
 
 
-def test_speeds_are_apart_by_machine() -> None:
+def test_speeds_are_apart_by_machine_and_time() -> None:
     here, there = (MeasuredSpeed(machine, speed(value)) for machine, value in (("one", 5.0), ("other", 9.0)))
-    task = only(study(row("tmkd", 8, speed=here), row("tmkd", 8, seed=2, speed=there), row("bert-3", 5)))
+    later = MeasuredSpeed("one", speed(4.0), "2026-11-02 10:00:00 UTC")
+    seeds = (row("tmkd", 8, seed=seed, speed=timed) for seed, timed in ((1, here), (2, there), (3, later)))
+    task = only(study(*seeds, row("bert-3", 5)))
     found = {where: {name: one.pairs_per_second for name, one in rows.items()} for where, rows in task.speeds.items()}
-    assert found == {"one": {"tmkd": 5.0}, "other": {"tmkd": 9.0}}
+    assert found == {
+        "one": {"tmkd": 5.0},
+        "other": {"tmkd": 9.0},
+        "one, 2026-11-02 10:00:00 UTC": {"tmkd": 4.0},
+    }

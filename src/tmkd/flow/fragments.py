@@ -124,7 +124,7 @@ def _speed(run: RunFolder, row: Measured) -> MeasuredSpeed | None:
     report = read_report(run.folder / REPORT / "report.json")
     name = f"{row.task}: {row.row}" if len(run.recipe.tasks) > 1 else row.row
     speed = report.speeds.get(name)
-    return None if speed is None else MeasuredSpeed(report.machine, speed)
+    return None if speed is None else MeasuredSpeed(report.machine, speed, report.timed)
 
 
 def _origin(run: RunFolder, row: Measured) -> Origin:

@@ -18,6 +18,11 @@ from tmkd.recipe.agreement import FRAGMENT
 from tmkd.report.report_json import Report
 from tmkd.report.row_fragment import ROWS, RowFragment, Tested, origin_lines, read_row
 
+_APART = (
+    "speeds are of several measurements, which do not compare: rows have none, "
+    "each is listed with its machine and time; one run of all rows on one machine times them side by side"
+)
+
 
 class Found(NamedTuple):
     """Row of a fragment's file, and its test sets with its probabilities."""
@@ -30,8 +35,8 @@ class Found(NamedTuple):
 def join(folders: Sequence[Path]) -> Report:
     """Join the fragments of these folders of results: every row with every seed once, in the recipe's order.
 
-    A yardstick, which each machine measures, is taken from the first folder. Speeds are not mixed: where machines
-    differ, results have none and each speed names its machine.
+    A yardstick, which each machine measures, is taken from the first folder. Speeds are not mixed: where a task's are
+    of several measurements, or machines differ, results have none and each speed names its machine and time.
     Raises: TmkdError when a folder has no fragment, one is damaged, two are of different runs, recipes, commits or test
     sets, or hold the same row and seed.
     """
@@ -42,7 +47,7 @@ def join_rows(read: Sequence[Found]) -> Report:
     """Join fragments that were read. Raises: TmkdError as `join`."""
     found = merged(read)
     rows = [one.row for one in found]
-    several = len({row.speed.machine for row in rows if row.speed is not None}) > 1
+    several = _several_measurements(rows)
     results = [result for row in rows for result in row.results]
     if several:
         results = [replace(result, pairs_per_second=None) for result in results]
@@ -59,7 +64,7 @@ def join_rows(read: Sequence[Found]) -> Report:
         comparisons=tuple(comparisons(predicted, tests, results)),
         shares=tuple(shares(lines(results), {task: sets[0].base_rate for task, sets in tests.items()})),
         speeds=_speeds(rows, several),
-        notes=tuple(_notes(rows)),
+        notes=tuple(_notes(rows, several)),
     )
 
 
@@ -127,19 +132,28 @@ def _place(places: Mapping[tuple[str, str], int], one: Found) -> tuple[object, .
     return one.row.task_place, *place, first.row, *_seeds(one.row)
 
 
-def _speeds(rows: Sequence[RowFragment], name_machine: bool) -> dict[str, Speed]:
-    """Speed of each row on each machine, the first seed's."""
+def _several_measurements(rows: Sequence[RowFragment]) -> bool:
+    """Whether machines differ, or a task's rows were timed at several times, as by runs of some rows each."""
+    timed = [(row.first.task, row.speed) for row in rows if row.speed is not None]
+    machines, tasks = {speed.machine for _, speed in timed}, {task for task, _ in timed}
+    return len(machines) > 1 or len({(task, speed.measurement) for task, speed in timed}) > len(tasks)
+
+
+def _speeds(rows: Sequence[RowFragment], name_measurement: bool) -> dict[str, Speed]:
+    """Speed of each row in each measurement, the first seed's."""
     several = len({row.first.task for row in rows}) > 1
     found: dict[str, Speed] = {}
     for row in rows:
         if row.speed is not None:
             task = f"{row.first.task}: " if several else ""
-            machine = f" ({row.speed.machine})" if name_machine else ""
-            found.setdefault(f"{task}{row.first.row}{machine}", row.speed.speed)
+            measured = f" ({row.speed.measurement})" if name_measurement else ""
+            found.setdefault(f"{task}{row.first.row}{measured}", row.speed.speed)
     return found
 
 
-def _notes(rows: Sequence[RowFragment]) -> Iterator[str]:
+def _notes(rows: Sequence[RowFragment], several: bool) -> Iterator[str]:
     """One line per machine, day, commit and versions: the rows made there with their seeds; then warnings."""
     yield from origin_lines(rows)
+    if several:
+        yield _APART
     yield from warning_lines([one for row in rows for one in row.results])

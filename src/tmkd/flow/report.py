@@ -51,6 +51,7 @@ def report(run: RunFolder, folder: Path) -> dict[str, Any]:
             f"{row.task}: {row.row}" if len(run.recipe.tasks) > 1 else row.row: speeds[row.task, row.keys]
             for row in rows
         },
+        timed=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
         notes=(*notes(run), *warning_lines(found)),
     )
     write_report(folder, whole)

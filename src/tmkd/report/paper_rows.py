@@ -150,10 +150,10 @@ def _of_seed(task: StudyTask, teacher: str, teachers_seed: int) -> Probabilities
     return seeds.get((teachers_seed, 0), next(iter(seeds.values())))[task.sets[0].split]
 
 
-def origins(studies: Sequence[Study], machines: Sequence[str]) -> list[str]:
-    """One line per run, machine, day, commit and versions with its rows and seeds, then the machines of the speeds."""
+def origins(studies: Sequence[Study], measurements: Sequence[str]) -> list[str]:
+    """One line per run, machine, day, commit and versions with its rows and seeds, then the measurements of speeds."""
     found = [f"{study.name}: {line}" for study in studies for line in origin_lines([row for row, _ in study.rows])]
-    return found + [f"Machine {number}, where rows were timed: {machine}" for number, machine in enumerate(machines, 1)]
+    return found + [f"Measurement {number} of speeds: {one}" for number, one in enumerate(measurements, 1)]
 
 
 def _tasks(studies: Sequence[Study]) -> Iterator[StudyTask]:

@@ -19,7 +19,7 @@ from tmkd.report.paper_cells import (
 )
 from tmkd.report.paper_figures import Spread
 from tmkd.report.paper_rows import beyond_tables, confusion_tables, data_table, origins
-from tmkd.report.paper_speed import Timed, machines_of, shape_table, speed_table, timed
+from tmkd.report.paper_speed import Timed, measurements_of, shape_table, speed_table, timed
 from tmkd.report.paper_tables import (
     ALPHAS,
     FIGURE_2,
@@ -81,7 +81,7 @@ def sections(studies: Sequence[Study], shapes: Shapes | None) -> list[Section]:
             confusion_tables(studies),
         ),
         Section(
-            "origin", "Origin", "Where the numbers come from", "", [], lines=origins(studies, machines_of(studies))
+            "origin", "Origin", "Where the numbers come from", "", [], lines=origins(studies, measurements_of(studies))
         ),
     ]
     return found

@@ -1,4 +1,4 @@
-"""Speeds and sizes beside the paper's: Tables 2, 4 and 9. Speeds of different machines never share a column."""
+"""Speeds and sizes beside the paper's: Tables 2, 4 and 9. Speeds of two measurements never share a column."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ _MISSING = Cell("", NOT_RUN)
 
 
 class Timed(NamedTuple):
-    """Speeds of one task's rows on one machine, numbered as in the list of machines."""
+    """Speeds of one task's rows, timed side by side; `number` is the place in the list of measurements."""
 
     task: StudyTask
-    machine: int
+    number: int
     speeds: Mapping[str, Speed]
 
     @property
     def title(self) -> str:
-        """Task, run and machine in words."""
-        return f"{self.task.title}, machine {self.machine}"
+        """Task, run and measurement in words."""
+        return f"{self.task.title}, measurement {self.number}"
 
 
-def machines_of(studies: Sequence[Study]) -> list[str]:
-    """Machines on which rows were timed, in the order met."""
-    return distinct(machine for study in studies for task in study.tasks for machine in task.speeds)
+def measurements_of(studies: Sequence[Study]) -> list[str]:
+    """Machine and time of each measurement of speeds, in the order met."""
+    return distinct(measurement for study in studies for task in study.tasks for measurement in task.speeds)
 
 
 def timed(studies: Sequence[Study]) -> list[Timed]:
-    """Speeds of all tasks, machine by machine."""
-    machines = machines_of(studies)
+    """Speeds of all tasks, measurement by measurement."""
+    measurements = measurements_of(studies)
     return [
-        Timed(task, machines.index(machine) + 1, speeds)
+        Timed(task, measurements.index(measurement) + 1, speeds)
         for study in studies
         for task in study.tasks
-        for machine, speeds in task.speeds.items()
+        for measurement, speeds in task.speeds.items()
     ]
 
 
 def speed_table(table: PaperTable, reference: Model, studies: Sequence[Study]) -> Table:
     """Parameters and pairs/s of a table's rows, and how many times the pairs/s of the row `reference`.
 
-    The paper's columns stand first, then ours: parameters of each run, pairs/s of each task on each machine.
+    The paper's columns stand first, then ours: parameters of each run, pairs/s of each task in each measurement.
     """
     models = [row.model for row in table.rows]
     runs = [study for study in studies if any(task.line(model) for task in study.tasks for model in models)]
@@ -66,7 +66,7 @@ def speed_table(table: PaperTable, reference: Model, studies: Sequence[Study]) -
     columns = [("parameters", "the paper's"), ("pairs/s", "the paper's")]
     columns += [("parameters", run.name) for run in runs] or [("parameters", NOT_RUN)]
     columns += [("pairs/s", one.title) for one in places] or [("pairs/s", NOT_RUN)]
-    remarks = [f"× {reference.name}; the paper does not name its machine. Speeds of different machines do not compare."]
+    remarks = [f"× {reference.name}; the paper does not name its machine. Speeds of two measurements do not compare."]
     for told in distinct(map(_conditions, places)):
         remarks.append(f"{', '.join(one.title for one in places if _conditions(one) == told)}: {told}.")
     return Table("Speed and size", columns, rows, remarks)

@@ -48,7 +48,10 @@ class DataSet:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Content of a run's report; `date` is written as given, `speeds` maps a row to its measured speed."""
+    """Content of a run's report; `date` is written as given.
+
+    `speeds` maps a row to its measured speed, `timed` is when they were measured side by side.
+    """
 
     name: str
     date: str
@@ -59,6 +62,7 @@ class Report:
     shares: tuple[Share, ...] = ()
     data: tuple[DataSet, ...] = ()
     speeds: Mapping[str, Speed] = field(default_factory=dict)
+    timed: str = ""
     notes: tuple[str, ...] = ()
     teachers_seeds: tuple[int, ...] = (1,)
     overlaps: tuple[Overlap, ...] = ()
@@ -90,7 +94,7 @@ def report_json(report: Report) -> bytes:
     """JSON file of a report: `rows` is a list of objects with the keys ROW_KEYS, measures in [0, 1] or null.
 
     `details` has, for each of `rows`, its other fields, warnings only if there are some; then comparisons, shares,
-    data, speeds, notes, overlaps.
+    data, speeds, timed, notes, overlaps.
     """
     facts = asdict(report)
     results = facts.pop("results")

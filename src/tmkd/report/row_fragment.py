@@ -25,10 +25,16 @@ Tested = Mapping[str, tuple[LabelledSet, Probabilities]]  # split → its pairs'
 
 @dataclass(frozen=True, slots=True)
 class MeasuredSpeed:
-    """Speed of a row, and the machine that it was measured on."""
+    """Speed of a row, and the machine and time of its measurement: speeds of two measurements do not compare."""
 
     machine: str
     speed: Speed
+    timed: str = ""
+
+    @property
+    def measurement(self) -> str:
+        """Machine and time of the measurement, the same for all rows that were timed side by side."""
+        return ", ".join(filter(None, (self.machine, self.timed)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,9 +158,9 @@ class StudyTask:
 
     @cached_property
     def speeds(self) -> dict[str, dict[str, Speed]]:
-        """Speed of each row, the first seed's, by machine: speeds of several machines do not compare."""
+        """Speed of each row, the first seed's, by measurement: speeds of two measurements do not compare."""
         found: dict[str, dict[str, Speed]] = {}
         for row, _ in self.rows:
             if row.speed is not None:
-                found.setdefault(row.speed.machine, {}).setdefault(row.first.row, row.speed.speed)
+                found.setdefault(row.speed.measurement, {}).setdefault(row.first.row, row.speed.speed)
         return found
