@@ -7,7 +7,7 @@ import json
 import tiny
 from finished_steps import printed_rows
 from tiny import Call, World
-from tmkd.flow.health import drawn_poolers, health_lines, seen_lines
+from tmkd.flow.health import drawn_poolers, health_lines
 from tmkd.flow.run_folder import RunFolder
 from tmkd.recipe.reader import read_recipe
 
@@ -48,19 +48,6 @@ def test_the_pooler_of_a_rows_own_base_is_warned_of_too(world: World) -> None:
     assert "drawn for the students" in list(drawn_poolers(tiny.opened(world)))[1]
     tiny.change(world.recipe, "rows", {"it": {"stages": ["finetune"], "student": {"fresh_pooler": False}}})
     assert [line.partition(":")[0] for line in drawn_poolers(tiny.opened(world))] == ["bert"]
-
-
-def test_what_a_model_that_has_seen_a_set_takes_part_in_is_named(finished: World) -> None:
-    assert list(seen_lines(tiny.opened(finished))) == []
-    tiny.change(finished.recipe, "pretrained.other", {"folder": "other", "seen": ["toy"]})
-    tiny.change(finished.recipe, "pretrained.bert.seen", ["toy/test", "toy"])
-    told = "bert was trained on the source of toy/test, toy; it takes part in teachers t1, t2; rows "
-    assert list(seen_lines(tiny.opened(finished))) == [told + ", ".join(tiny.ROWS)]
-    tiny.write_encoder(finished.recipe.parent / "other")
-    tiny.change(finished.recipe, "student.base", "other")
-    taught = ", ".join(row for row in tiny.ROWS if row != "bert-3")
-    other = "other was trained on the source of toy; it takes part in rows " + ", ".join(tiny.ROWS)
-    assert list(seen_lines(tiny.opened(finished))) == [told + taught, other]
 
 
 def test_auto_is_decided_before_it_becomes_a_setting(world: World) -> None:

@@ -56,6 +56,15 @@ def test_rows_keep_their_order_where_a_machine_made_few_of_them(tmp_path: Path) 
     assert [(one.row, one.seed) for one in report.results] == [("tkd", 2), ("bert-3", 1), ("tmkd", 1), ("tmkd", 2)]
 
 
+def test_a_set_whose_source_a_model_has_seen_is_named(tmp_path: Path) -> None:
+    row = row_fragment("tmkd")
+    seen = replace(row, results=tuple(replace(one, seen=("bert",)) for one in row.results))
+    told = "toy: bert was trained on the source of test; it takes part in tmkd"
+    assert told in join(folders(tmp_path, [seen, row_fragment("bert-3", place=1)])).notes
+    unseen = join(folders(tmp_path / "unseen", [row, row_fragment("bert-3", place=1)]))
+    assert not [note for note in unseen.notes if "source" in note]
+
+
 def test_tasks_keep_the_recipes_order(tmp_path: Path) -> None:
     first = row_fragment(task_place=0)
     later = row_fragment("bert-3", task_place=1)

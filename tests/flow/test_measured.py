@@ -16,6 +16,19 @@ def test_yardsticks_are_first_and_belong_to_no_model(finished: World) -> None:
         assert row.made_by == (run.predictions_folder("toy", row.keys[0]),)
 
 
+def test_a_row_has_the_pretrained_models_that_it_starts_or_learns_from(finished: World) -> None:
+    found = {row.row: row.pretrained for row in measured_rows(tiny.opened(finished))}
+    assert found == {"bm25": (), **{row: ("bert",) for row in found if row != "bm25"}}
+    assert {*tiny.ROWS, "t1", "ensemble"} <= {*found}
+    tiny.write_encoder(finished.recipe.parent / "other")
+    tiny.change(finished.recipe, "pretrained.other", {"folder": "other"})
+    tiny.change(finished.recipe, "student.base", "other")
+    found = {row.row: row.pretrained for row in measured_rows(tiny.opened(finished))}
+    assert found["cosine (other)"] == found["bert-3"] == ("other",)
+    assert found["tmkd"] == found["tkd"] == ("other", "bert")
+    assert found["t1"] == ("bert",)
+
+
 def test_each_pair_of_seeds_is_a_row_of_its_own_where_a_seeded_teacher_takes_part(world: World) -> None:
     for row in ("1-o-1", "tkd"):
         tiny.change(world.recipe, f"rows.{row}", None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from paper_studies import row, study
 from tmkd.report.paper_cells import (
     NOT_RUN,
@@ -61,6 +63,17 @@ def test_an_accuracy_has_its_seeds_and_a_missing_one_is_not_run() -> None:
         "small: BERT-3 (1-o-1) is 1-o-1, TKD is tkd.",
         "Its test sets: webqa (test), wikiqa (test).",
     ]
+
+
+def test_a_row_on_home_ground_is_marked_and_the_model_named() -> None:
+    fragment, tested = row("1-o-1", 5)
+    seen = replace(fragment, results=tuple(replace(one, seen=("bert",)) for one in fragment.results))
+    table = accuracy_table(TABLE_5, columns_of(TABLE_5, [study((seen, tested), row("tkd", 8))]))
+    assert [cells[0] for _, cells in table.rows] == [
+        Cell("77.35", "50.0", ("1 seed", "source seen")),
+        Cell("80.12", "80.0", ("1 seed",)),
+    ]
+    assert table.remarks[-1] == "source seen: webqa: bert was trained on the source of test; it takes part in 1-o-1."
 
 
 def test_below_accuracies_stand_the_sets_and_the_best_teacher_of_each_task() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -93,6 +94,13 @@ def test_rows_have_exactly_the_documented_keys(tmp_path: Path) -> None:
 def test_a_report_comes_back_as_it_was_written(tmp_path: Path) -> None:
     (tmp_path / "report.json").write_bytes(report_json(REPORT))
     assert read_report(tmp_path / "report.json") == REPORT
+
+
+def test_warnings_and_models_that_have_seen_a_set_come_back(tmp_path: Path) -> None:
+    marked = replace(REPORT.results[0], warnings=("flat",), seen=("bert",))
+    (tmp_path / "report.json").write_bytes(report_json(replace(REPORT, results=(marked,))))
+    assert json.loads((tmp_path / "report.json").read_text())["details"][0]["seen"] == ["bert"]
+    assert read_report(tmp_path / "report.json").results == (marked,)
 
 
 def test_a_missing_or_foreign_report_is_an_error_of_one_line(tmp_path: Path) -> None:

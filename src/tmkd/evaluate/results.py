@@ -20,7 +20,8 @@ class Result:
 
     Measures are shares in [0, 1], None where they mean nothing; `parameters` and `bytes` (on disk) count all members of
     a row; `questions` were ranked and `left_out` could not be; `seconds_to_make` is the wall time of all its steps;
-    `warnings` say that its model has learned nothing, or that its classes cannot be read. `dev` is the row's accuracy
+    `warnings` say that its model has learned nothing, or that its classes cannot be read; `seen` are the pretrained
+    models that it starts or learns from and that were trained on the test set's source. `dev` is the row's accuracy
     on its task's dev set, None where it has none; `ndcg_10` takes labels as gains, `ndcg_10_graded` grades; `ece` is
     the expected calibration error, `reliability` its bins.
     """
@@ -47,6 +48,7 @@ class Result:
     ndcg_10_graded: float | None = None
     ece: float | None = None
     reliability: tuple[ReliabilityBin, ...] = ()
+    seen: tuple[str, ...] = ()
 
 
 class Row(Protocol):
@@ -81,7 +83,7 @@ class Line:
     """One line of a table: a row of one task, over all its seeds; `speed_up` is over the task's best teacher by dev.
 
     Accuracy, AUC and ECE are of `split`, the ranking measures of `ranked_split`, None where the row was not ranked;
-    `warned` is true where one of its results has warnings.
+    `warned` is true where one of its results has warnings, `seen` where a model of it has seen the source of `split`.
     """
 
     row: str
@@ -103,6 +105,7 @@ class Line:
     questions: int
     left_out: int
     warned: bool = False
+    seen: bool = False
     best: bool = False
     dev: Stat | None = None
     ndcg_10_graded: Stat | None = None
@@ -182,6 +185,7 @@ def _lines(own: Sequence[Result], first: str, last: str) -> list[Line]:
                 questions=max((result.questions for result in of_row if result.split == last), default=0),
                 left_out=max((result.left_out for result in of_row if result.split == last), default=0),
                 warned=any(result.warnings for result in of_row),
+                seen=any(result.seen for result in judged),
                 dev=_stat(judged, lambda result: result.dev),
                 ndcg_10_graded=_stat(ranked, lambda result: result.ndcg_10_graded),
                 ece=_stat(judged, lambda result: result.ece),

@@ -17,9 +17,8 @@ from tmkd.store import read_manifest, sealed
 
 
 def notes(run: RunFolder) -> Iterator[str]:
-    """Lines beside the results: removals by the leakage guard, models that have seen a set, the teachers' health."""
+    """Lines beside the results: removals by the leakage guard, poolers drawn anew, the teachers' health."""
     yield from found(run)
-    yield from seen_lines(run)
     yield from drawn_poolers(run)
     yield from health_lines(run)
     yield from stage_lines(run)
@@ -43,27 +42,6 @@ def drawn_poolers(run: RunFolder) -> Iterator[str]:
             starting.setdefault(base, []).append(name)
     for base, names in starting.items():
         yield f"{base}: its pooler was never trained; a fresh one is drawn for {', '.join(names)} (fresh_pooler: auto)"
-
-
-def seen_lines(run: RunFolder) -> Iterator[str]:
-    """One line per pretrained model that has seen the source of a task or a test set: what it takes part in.
-
-    Raises: NotYet when a row's best teacher is not known.
-    """
-    for model, entry in run.recipe.pretrained.items():
-        if not entry.seen:
-            continue
-        teachers = [name for name, one in run.teachers.items() if one.pretrained == model]
-        taught = {
-            row
-            for row, task, seed in run.placed_rows()
-            for _, chain in run.row_students(row, task, seed)
-            if any({*planned.teachers} & {*teachers} for planned in chain)
-        }
-        rows = [name for name in run.recipe.rows if name in taught or run.recipe.student_of(name).base == model]
-        if teachers or rows:
-            named = (f"{kind} {', '.join(names)}" for kind, names in (("teachers", teachers), ("rows", rows)) if names)
-            yield f"{model} was trained on the source of {', '.join(entry.seen)}; it takes part in {'; '.join(named)}"
 
 
 def with_loss_sign(facts: dict[str, Any]) -> dict[str, Any]:

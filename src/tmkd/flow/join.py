@@ -10,6 +10,7 @@ from typing import NamedTuple, get_args
 
 from tmkd.errors import TmkdError
 from tmkd.evaluate.results import Kind, distinct, lines
+from tmkd.evaluate.seen import seen_lines
 from tmkd.evaluate.shares import shares
 from tmkd.evaluate.speed import Speed
 from tmkd.evaluate.warnings import warning_lines
@@ -152,8 +153,11 @@ def _speeds(rows: Sequence[RowFragment], name_measurement: bool) -> dict[str, Sp
 
 
 def _notes(rows: Sequence[RowFragment], several: bool) -> Iterator[str]:
-    """One line per machine, day, commit and versions: the rows made there with their seeds; then warnings."""
+    """One line per machine, day, commit and versions: the rows made there with their seeds; then what models have
+    seen, and warnings."""
     yield from origin_lines(rows)
     if several:
         yield _APART
-    yield from warning_lines([one for row in rows for one in row.results])
+    results = [one for row in rows for one in row.results]
+    yield from seen_lines(results)
+    yield from warning_lines(results)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from tmkd.distill.rows import PlannedStage
 from tmkd.flow.evaluate import BUNDLE, bundle_row
 from tmkd.flow.export import exported_task
 from tmkd.flow.run_folder import RunFolder
@@ -24,7 +25,7 @@ class Measured:
 
     `seed` is the students', or a teacher's own; `keys` name the predictions, `models` the artifacts they are of, in the
     same order, and `teachers` those among them; `encoder` is the pretrained one that a yardstick reads, None for BM25
-    and all else.
+    and all else; `pretrained` are the pretrained models that it reads, starts from or learns from through a teacher.
     """
 
     row: str
@@ -37,6 +38,7 @@ class Measured:
     made_by: tuple[Path, ...]
     teachers: tuple[Teacher, ...] = ()
     encoder: str | None = None
+    pretrained: tuple[str, ...] = ()
 
 
 def measured_rows(run: RunFolder) -> Iterator[Measured]:
@@ -59,7 +61,8 @@ def _measured_rows(run: RunFolder) -> Iterator[Measured]:
             key = yardstick_key(encoder)
             made = (run.predictions_folder(task, key),)
             seed = run.seeds.students[0]
-            yield Measured(row, "yardstick", task, seed, run.teachers_seed, (key,), (), made, encoder=encoder)
+            read = () if encoder is None else (encoder,)
+            yield Measured(row, "yardstick", task, seed, run.teachers_seed, (key,), (), made, (), encoder, read)
         for part in run.replicates:
             own = tuple(one for one in part.teachers.values() if one.spec.task == task and one.pretrained is not None)
             for teacher in own:
@@ -81,15 +84,18 @@ def _students_row(run: RunFolder, row: str, task: str, seed: int) -> Measured:
         run.student_folder(chain[:depth], seed) for _, chain in students for depth in range(1, len(chain) + 1)
     )
     keys = tuple(model.name for model in models)
-    return Measured(row, "student", task, seed, run.teachers_seed, keys, models, tuple(stages))
+    read = _pretrained(run, row, [chain for _, chain in students])
+    return Measured(row, "student", task, seed, run.teachers_seed, keys, models, tuple(stages), pretrained=read)
 
 
 def _bundles_row(run: RunFolder, row: str) -> Measured:
     task, seed = exported_task(run, row), run.seeds.students[0]
     ((_, chain),) = run.row_students(row, task, seed)
     stages = tuple(run.student_folder(chain[:depth], seed) for depth in range(1, len(chain) + 1))
-    folder = run.bundle_folder
-    return Measured(bundle_row(row), "bundle", task, seed, run.teachers_seed, (BUNDLE,), (folder,), (*stages, folder))
+    made, read = (*stages, run.bundle_folder), _pretrained(run, row, [chain])
+    return Measured(
+        bundle_row(row), "bundle", task, seed, run.teachers_seed, (BUNDLE,), made[-1:], made, pretrained=read
+    )
 
 
 def _teachers_row(
@@ -97,4 +103,13 @@ def _teachers_row(
 ) -> Measured:
     folders = tuple(run.teacher_folder(one.name) for one in teachers)
     keys = tuple(f"teacher-{one.name}" for one in teachers)
-    return Measured(row, kind, task, teachers[0].spec.seed, run.teachers_seed, keys, folders, folders, teachers)
+    read = tuple(dict.fromkeys(one.pretrained for one in teachers if one.pretrained is not None))
+    return Measured(
+        row, kind, task, teachers[0].spec.seed, run.teachers_seed, keys, folders, folders, teachers, pretrained=read
+    )
+
+
+def _pretrained(run: RunFolder, row: str, chains: Iterable[Sequence[PlannedStage]]) -> tuple[str, ...]:
+    """The student's start, then what the teachers of its stages start from."""
+    taught = (run.teachers[name].pretrained for chain in chains for planned in chain for name in planned.teachers)
+    return tuple(name for name in dict.fromkeys((run.recipe.student_of(row).base, *taught)) if name is not None)

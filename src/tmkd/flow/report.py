@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 def report(run: RunFolder, folder: Path) -> dict[str, Any]:
     """Measure every row, compare them, time them side by side, and write report.json, report.html and report.md."""
     from tmkd.evaluate.results import lines
+    from tmkd.evaluate.seen import seen_lines
     from tmkd.evaluate.shares import shares
     from tmkd.evaluate.warnings import warning_lines
     from tmkd.machine import machine_line
@@ -52,7 +53,7 @@ def report(run: RunFolder, folder: Path) -> dict[str, Any]:
             for row in rows
         },
         timed=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
-        notes=(*notes(run), *warning_lines(found)),
+        notes=(*notes(run), *seen_lines(found), *warning_lines(found)),
     )
     write_report(folder, whole)
     return {"rows": len(found)}

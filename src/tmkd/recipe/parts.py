@@ -195,7 +195,7 @@ class PretrainedSpec(Spec):
     sha256: Digest | None = None
     """Digest that the weights must have, or the ONNX file, in 64 hexadecimal digits."""
     seen: tuple[str, ...] = Field((), exclude_if=lambda seen: not seen)
-    """Tasks, or test sets as `TASK/TEST`, whose source it was trained on: the report names its teachers and rows."""
+    """Tasks, or test sets as `TASK/TEST`, whose source it was trained on: reports name the rows with it."""
 
     _homes = field_validator("folder", "wheels")(_known_home)
 

@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 from tmkd.evaluate.comparisons import Comparison
 from tmkd.evaluate.results import Line, distinct
+from tmkd.evaluate.seen import seen_lines
 from tmkd.report.formatting import percent
 from tmkd.report.paper_tables import Model, PaperRow, PaperSet, PaperTable
 from tmkd.report.study import Study, StudyTask
 
 NOT_RUN = "not run"
+SEEN = "source seen"
 
 
 class Cell(NamedTuple):
@@ -95,10 +97,11 @@ def our_difference(row: Model, other: Model, column: Column) -> Comparison | Non
 
 
 def accuracy_cell(line: Line | None, paper: str = "") -> Cell:
-    """Accuracy of a line over its seeds."""
+    """Accuracy of a line over its seeds, marked where a model of it was trained on the set's source."""
     if line is None:
         return Cell(paper, NOT_RUN)
-    return Cell(paper, line.accuracy.show(percent), (seeds_in_words(line.seeds),))
+    marks = (SEEN,) if line.seen else ()
+    return Cell(paper, line.accuracy.show(percent), (seeds_in_words(line.seeds), *marks))
 
 
 def difference_cell(ours: Comparison | None, paper: str = "") -> Cell:
@@ -148,3 +151,6 @@ def _stand_ins(table: PaperTable, columns: Sequence[Column]) -> Iterator[str]:
             for task in own
         )
         yield f"Its test sets: {', '.join(sets)}."
+        for task in own:
+            for sentence in seen_lines(task.results):
+                yield f"{SEEN}: {sentence}."

@@ -9,8 +9,9 @@ import numpy as np
 
 from tmkd.evaluate.confusion import confusion, disagreements
 from tmkd.evaluate.measures import Probabilities
+from tmkd.evaluate.seen import seen_lines
 from tmkd.report.formatting import integer, percent
-from tmkd.report.paper_cells import Cell, Table, accuracy_cell, difference_cell
+from tmkd.report.paper_cells import SEEN, Cell, Table, accuracy_cell, difference_cell
 from tmkd.report.paper_tables import TABLE_3, UNLABELLED, PaperSet
 from tmkd.report.report_json import DataSet
 from tmkd.report.row_fragment import origin_lines
@@ -92,7 +93,8 @@ def beyond_tables(studies: Sequence[Study]) -> list[Table]:
                 if line.row != task.base.row
             ]
             columns = [("accuracy, %", ""), ("difference", f"to {task.base.row}, points")]
-            found.append(Table(task.title, columns, rows))
+            remarks = [f"{SEEN}: {line}." for line in seen_lines(task.results)]
+            found.append(Table(task.title, columns, rows, remarks))
     return found
 
 

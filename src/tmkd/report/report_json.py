@@ -27,6 +27,7 @@ ROW_KEYS = (
     *("row", "task", "split", "accuracy", "auc", "mrr", "map", "ndcg_10"),
     *("parameters", "bytes", "pairs_per_second", "seed", "teachers_seed", "seconds_to_make"),
 )
+_RARE = ("warnings", "seen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +94,14 @@ def data_set_of(name: str, labels: LabelSet, tables: Iterable[pa.Table]) -> Data
 def report_json(report: Report) -> bytes:
     """JSON file of a report: `rows` is a list of objects with the keys ROW_KEYS, measures in [0, 1] or null.
 
-    `details` has, for each of `rows`, its other fields, warnings only if there are some; then comparisons, shares,
-    data, speeds, timed, notes, overlaps.
+    `details` has, for each of `rows`, its other fields, those of `_RARE` where there are some; then comparisons,
+    shares, data, speeds, timed, notes, overlaps.
     """
     facts = asdict(report)
     results = facts.pop("results")
     facts["rows"] = [{key: result[key] for key in ROW_KEYS} for result in results]
     facts["details"] = [
-        {key: value for key, value in result.items() if key not in ROW_KEYS and (key, value) != ("warnings", ())}
+        {key: value for key, value in result.items() if key not in ROW_KEYS and (value or key not in _RARE)}
         | {"reliability": [one._asdict() for one in result["reliability"]]}
         for result in results
     ]
@@ -129,4 +130,4 @@ def read_report(path: Path) -> Report:
 def _result(fields: dict[str, Any]) -> Result:
     """Result of its JSON fields."""
     bins = tuple(ReliabilityBin(**one) for one in fields["reliability"])
-    return Result(**fields | {"warnings": tuple(fields.get("warnings", ())), "reliability": bins})
+    return Result(**fields | {key: tuple(fields.get(key, ())) for key in _RARE} | {"reliability": bins})

@@ -76,11 +76,16 @@ class StudyTask:
 
     @cached_property
     def results(self) -> list[Result]:
-        """Result of each row and seed, its accuracy the mean over `sets`."""
+        """Result of each row and seed, its accuracy the mean over `sets`, `seen` what is of one of them."""
         splits = [test.split for test in self.sets]
         return [
-            replace(row.first, accuracy=mean(one.accuracy for one in row.results if one.split in splits))
+            replace(
+                row.first,
+                accuracy=mean(one.accuracy for one in own),
+                seen=tuple(distinct(model for one in own for model in one.seen)),
+            )
             for row, _ in self.rows
+            if (own := [one for one in row.results if one.split in splits])
         ]
 
     @cached_property
