@@ -89,7 +89,12 @@ def test_the_source_says_what_is_read_and_where_it_is_kept(tmp_path: Path, packa
     wanted = {"name": "squad", "split": "validation", "revision": "v2"}
     assert source_path(source(hub=wanted, file="mine/squad.parquet"), tmp_path) == tmp_path / "mine" / "squad.parquet"
     assert package.asked == [("squad", None, {"split": "validation", "revision": "v2", "streaming": True})]
-    assert source(hub=wanted).files == ("hub/squad/default/validation.parquet",)
+
+
+def test_each_revision_is_kept_in_a_file_of_its_own(tmp_path: Path, package: Hub) -> None:
+    kept = [source_path(source(hub=RTE | revision), tmp_path) for revision in ({}, {"revision": "v2"})]
+    assert kept == [tmp_path / f"hub/nyu-mll/{name}/rte/train.parquet" for name in ("glue", "glue@v2")]
+    assert [how["revision"] for _, _, how in package.asked] == [None, "v2"]
 
 
 def test_what_is_there_is_not_asked_for(tmp_path: Path, package: Hub) -> None:

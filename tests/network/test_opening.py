@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,21 @@ def test_a_token_of_a_text_beyond_the_embedding_is_refused(special: bool, tmp_pa
     with pytest.raises(TmkdError, match=f"'moonshine' as token id {len(tiny.WORDS)}, but the network embeds"):
         load(folder, LABELS, {}, 32, Hardware("cpu", "fp32"), "t")
     with pytest.raises(TmkdError, match="'moonshine' as token id"):
+        Student.start(folder, 1, "pooler", LABELS, [Header("toy/gold", None)], 32, 1)
+
+
+def test_a_tokenizer_of_special_tokens_alone_is_refused(tmp_path: Path) -> None:
+    folder = classifier(tmp_path)
+    path = folder / "tokenizer.json"
+    stored = json.loads(path.read_text())
+    special = {token: number for token, number in stored["model"]["vocab"].items() if token.startswith("[")}
+    path.write_text(
+        json.dumps(stored | {"model": stored["model"] | {"vocab": special}})
+    )  # as converted without its pieces
+    told = f"its tokenizer knows {len(special)} token ids, but the network embeds"
+    with pytest.raises(TmkdError, match=told):
+        load(folder, LABELS, {}, 32, Hardware("cpu", "fp32"), "t")
+    with pytest.raises(TmkdError, match=told):
         Student.start(folder, 1, "pooler", LABELS, [Header("toy/gold", None)], 32, 1)
 
 

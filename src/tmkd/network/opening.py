@@ -99,11 +99,18 @@ def longest_pair(model: nn.Module, wanted: int) -> int:
 def check_vocabulary(model: Any, tokenizer: PairTokenizer, subject: str) -> None:
     """Compare the token ids that pairs may have with the rows of the network's embedding of them.
 
-    A special token that no text becomes and no pair has needs no row. Raises: TmkdError naming the first other one.
+    A special token that no text becomes and no pair has needs no row. Raises: TmkdError naming the first other one, or
+    the counts where the tokenizer knows less than a quarter of the rows: one converted without its pieces knows special
+    tokens alone, and would make every word unknown.
     """
     with suppress(NotImplementedError):  # CANINE's ids are hashed
         rows = getattr(model.get_input_embeddings(), "num_embeddings", None)
         ids = tokenizer.known_ids()
+        if rows is not None and 4 * len(ids) < rows:
+            raise TmkdError(
+                f"{subject}: its tokenizer knows {len(ids):,} token ids, but the network embeds {rows:,}: it is "
+                "another model's, or was converted without all of the slow tokenizer's files; save the model's own there"
+            )
         beyond = [] if rows is None else [(number, token) for token, number in ids.items() if number >= rows]
         if beyond:
             number, token = min(beyond)

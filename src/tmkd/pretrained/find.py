@@ -30,8 +30,6 @@ _PATTERNS = (
 )
 # What else an embedding model is read for (network/embeddings.py): a teacher that is one has a digest of these.
 _EMBEDDING_PATTERNS = ("modules.json", "config_sentence_transformers.json", "sentence_bert_config.json", "*_Pooling/*")
-# Remedy where a model has only the files of a slow tokenizer.
-_FAST = "transformers.AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,12 @@ def _checked(subject: str, path: Path, sha256: str | None, shown: str = "") -> M
     if not any(file.endswith(".safetensors") for file in names):
         raise TmkdError(f"{subject}: {shown} has no safetensors weights (pickled ones are not read)")
     if "tokenizer.json" not in names:
-        raise TmkdError(f"{subject}: {shown} has no tokenizer.json; write one: {_FAST}")
+        # A copy here has not the files that a slow tokenizer is read from, as spiece.model: the source has.
+        raise TmkdError(
+            f"{subject}: {shown} has no tokenizer.json; write one in a folder that has all files of the model, those "
+            "of its slow tokenizer too (*.model), and name that folder: "
+            "transformers.AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)"
+        )
     digests = {file.name: digest_file(file) for file in files}
     if sha256 is not None and digests.get(WEIGHTS) != sha256:
         found = digests.get(WEIGHTS, f"no {WEIGHTS}")

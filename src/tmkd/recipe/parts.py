@@ -110,7 +110,7 @@ class SourceSpec(Spec):
 
     file: str
     """File name, relative to the recipe's `data`; its ending says the format (docs/data.md). With `hub` it may be left
-    out: `hub/NAME/CONFIG/SPLIT.parquet`."""
+    out: `hub/NAME@REVISION/CONFIG/SPLIT.parquet`."""
     hub: HubSpec | None = Field(None, exclude_if=lambda hub: hub is None)
     """Data set of the hub, read where the file is not there and kept in it."""
     columns: dict[ColumnName, str] = {}
@@ -162,7 +162,8 @@ class SourceSpec(Spec):
         hub = value.get("hub") if isinstance(value, Mapping) else None
         if not isinstance(value, Mapping) or not isinstance(hub, Mapping) or "file" in value:
             return value
-        words = [hub.get("name"), hub.get("config") or "default", hub.get("split", "train")]
+        revision = f"@{hub['revision']}" if hub.get("revision") else ""
+        words = [f"{hub.get('name')}{revision}", hub.get("config") or "default", hub.get("split", "train")]
         return {**value, "file": f"hub/{'/'.join(map(str, words))}.parquet"}
 
 
