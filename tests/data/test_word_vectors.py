@@ -31,6 +31,11 @@ def test_a_word_may_hold_spaces_and_bytes_that_are_no_text(tmp_path: Path) -> No
     assert [word for word, _ in read_vectors(path)] == ["the", ". . .", "at name@domain.com", "\ufffd"]
 
 
+def test_the_first_word_may_hold_spaces_or_be_a_number(tmp_path: Path) -> None:
+    assert [word for word, _ in read_vectors(written(tmp_path, "new york 1 2\nthe 3 4\n"))] == ["new york", "the"]
+    assert [word for word, _ in read_vectors(written(tmp_path, "2003 1 2\nthe 3 4\n"))] == ["2003", "the"]
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
@@ -43,7 +48,10 @@ def test_a_word_may_hold_spaces_and_bytes_that_are_no_text(tmp_path: Path) -> No
         ("the\n", "is not a word and 1 to 4096 numbers"),
         ("2 2\nthe 1 2\n", "line 1 promises 2 words, there are 1; get the file again"),
         ("1 2\nthe 1 2 3\n", "line 2 \\('the'\\) has 3 numbers, not 2"),
-        ("the 1 2\n. . 1\n", "line 2 \\('\\.'\\): '\\.' is not a number"),
+        ("the 1 2\n. . 1\n", "line 2 \\('\\.'\\): '\\.' is not a number; get the file again, or take the line out"),
+        ("the 1\nof 1 2\nmoon 1 2\n", "line 1 \\('the'\\) has 1 numbers, not 2; get the file again, or take"),
+        ("the 1 2 3\nof 1 2\nmoon 1 2\n", "line 1 \\('the'\\) has 3 numbers, not 2"),
+        ("the 1 x\nof 1 2\nmoon 1 2\n", "line 1 \\('the'\\): 'x' is not a number"),
     ],
 )
 def test_bad_lines_are_named(tmp_path: Path, content: str, told: str) -> None:

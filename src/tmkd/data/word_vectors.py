@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
+from collections import Counter
 from collections.abc import Iterator
+from itertools import chain, islice, takewhile
 from pathlib import Path
 from typing import TextIO
 
@@ -21,6 +23,8 @@ Vector = npt.NDArray[np.float32]
 
 _MAX_WIDTH = 4096  # dimensions
 _MAX_LINE_LENGTH = 1 << 20  # characters of a line; bounds the memory
+_FIRST_LINES = 32  # by which the width is known where line 1 does not tell it: one of them may be broken
+_REMEDY = "get the file again, or take the line out"
 
 
 def is_spacys(path: Path) -> bool:
@@ -34,7 +38,7 @@ def read_vectors(path: Path) -> Iterator[tuple[str, Vector]]:
     A line is a word and its numbers, separated by single spaces; word2vec's first line (`count width`) is optional.
     A word may contain spaces, as a few of GloVe's do. Bytes that are not UTF-8 become U+FFFD.
     Raises: TmkdError when the file is missing, empty or damaged, or ends before its count; naming the line for a width
-    unlike the first one's, or a value that is not a finite number.
+    unlike the others', or a value that is not a finite number.
     """
     if is_spacys(path):
         yield from read_spacy_vectors(path)
@@ -50,10 +54,12 @@ def read_vectors(path: Path) -> Iterator[tuple[str, Vector]]:
         with gzip.open(path) if packed else path.open("rb") as data:
             without_mark(data.peek(4)[:4], str(path))
             file = io.TextIOWrapper(data, encoding="utf-8-sig", errors="replace", newline="\n")
-            for number, line in _lines(path, file):
+            lines = _lines(path, file)
+            first = list(islice(lines, _FIRST_LINES))
+            for number, line in chain(first, lines):
                 fields = line.split(" ")
                 header = number == 1 and len(fields) == 2 and all(field.isdecimal() for field in fields)
-                width = width or (int(fields[1]) if header else len(fields) - 1)
+                width = width or (int(fields[1]) if header else _width(first))
                 if not 1 <= width <= _MAX_WIDTH:
                     raise TmkdError(
                         f"{path}: line {number} is not a word and 1 to {_MAX_WIDTH} numbers: '{short(line)}'"
@@ -82,20 +88,31 @@ def _lines(path: Path, file: TextIO) -> Iterator[tuple[int, str]]:
             yield number, stripped
 
 
+def _width(lines: list[tuple[int, str]]) -> int:
+    """Numbers that most lines end with, those of the earliest among equals; a line may be broken, the first one too."""
+    counts = Counter(_numbers(line.split(" ")) for _, line in lines)
+    return max(counts, key=lambda count: counts[count]) or len(lines[0][1].split(" ")) - 1
+
+
+def _numbers(fields: list[str]) -> int:
+    """Numbers that a line ends with; its first field is a word, be it one of digits."""
+    return sum(1 for _ in takewhile(_is_number, reversed(fields[1:])))
+
+
 def _vector(path: Path, number: int, fields: list[str], width: int) -> Vector:
     """Parse the last `width` fields of a line."""
     where, found = f"{path}: line {number} ('{short(fields[0], 20)}')", fields[-width:]
     if len(fields) <= width or (len(fields) > width + 1 and _is_number(fields[-width - 1])):
-        raise TmkdError(f"{where} has {len(fields) - 1} numbers, not {width}")
+        raise TmkdError(f"{where} has {_numbers(fields)} numbers, not {width}; {_REMEDY}")
     try:
         with np.errstate(over="ignore"):  # values beyond float32 become infinite
             vector = np.array(found, dtype=np.float32)
     except ValueError:
         wrong = next(field for field in found if not _is_number(field))
-        raise TmkdError(f"{where}: '{short(wrong, 20)}' is not a number") from None
+        raise TmkdError(f"{where}: '{short(wrong, 20)}' is not a number; {_REMEDY}") from None
     if not np.isfinite(vector).all():
         wrong = found[int(np.isfinite(vector).argmin())]
-        raise TmkdError(f"{where}: '{short(wrong, 20)}' is not a finite number")
+        raise TmkdError(f"{where}: '{short(wrong, 20)}' is not a finite number; {_REMEDY}")
     return vector
 
 

@@ -109,7 +109,7 @@ def check_vocabulary(model: Any, tokenizer: PairTokenizer, subject: str) -> None
         if rows is not None and 4 * len(ids) < rows:
             raise TmkdError(
                 f"{subject}: its tokenizer knows {len(ids):,} token ids, but the network embeds {rows:,}: it is "
-                "another model's, or was converted without all of the slow tokenizer's files; save the model's own there"
+                "another model's, or was converted without all files of the slow tokenizer; save the model's own there"
             )
         beyond = [] if rows is None else [(number, token) for token, number in ids.items() if number >= rows]
         if beyond:
