@@ -182,7 +182,7 @@ def test_labels_are_ignored_on_request_and_required_on_request(tmp_path: Path) -
         read(path, label="required")
     bare = write_parquet(tmp_path / "b.parquet", question=["a"], passage=["a"])
     assert read(bare)["label"].to_pylist() == [None]
-    with pytest.raises(TmkdError, match=r"b\.parquet: no label column; it has question, passage"):
+    with pytest.raises(TmkdError, match=r"b\.parquet: no label column; it has question, passage; .*GLUE's test sets"):
         read(bare, label="required")
 
 
@@ -190,6 +190,16 @@ def test_a_test_file_without_a_single_label_has_a_remedy(tmp_path: Path) -> None
     path = write(tmp_path / "test.tsv", "index\tsentence1\tsentence2\tlabel\n0\ta\tb\t-1\n1\tc\td\t-1\n")
     with pytest.raises(TmkdError, match=r"row 1: no label \(column label\).*GLUE's test sets.*: give the dev set"):
         read(path, label="required")
+
+
+def test_pairs_without_a_majority_have_a_remedy_that_works(tmp_path: Path) -> None:
+    path = write(tmp_path / "snli.tsv", "gold_label\tsentence1\tsentence2\nyes\ta\tb\n-\tc\td\nno\te\tf\n")
+    columns = {"question": "sentence1", "passage": "sentence2", "label": "gold_label"}
+    remedy = {"gold_label": ["yes", "no"]}
+    told = r"row 2: no label \(column gold_label\); .*; take the labelled rows alone: where: {gold_label: \[yes, no\]}"
+    with pytest.raises(TmkdError, match=told):
+        read(path, label="required", columns=columns)
+    assert read(path, label="required", columns=columns, where=remedy)["label"].to_pylist() == [1, 0]
 
 
 def test_a_column_of_another_task_is_told_with_the_file_columns(tmp_path: Path) -> None:
@@ -320,7 +330,11 @@ def test_dictionary_and_binary_columns_are_texts_too(tmp_path: Path) -> None:
         ("a.jsonl", b'{"question": "a", "passage": null}\n', "row 1: empty passage"),
         ("a.parquet", b"question,passage\n", "not a readable Parquet file"),
         ("a.xlsx", b"PK", r"cannot be read here; give a file of \.parquet, \.csv, \.tsv, \.jsonl$"),
-        ("a.txt", b"a question\n", "cannot be read here"),
+        (
+            "a.txt",
+            b"a question\n",
+            r"cannot be read here; .*; a table with tabs, as SNLI's, is one of \.tsv: rename it",
+        ),
     ],
 )
 def test_a_bad_file_is_an_error_of_one_line(tmp_path: Path, name: str, content: bytes, message: str) -> None:

@@ -86,20 +86,25 @@ def test_stored_scores_of_another_precision_are_not_taken(finished: World, tmkd:
     assert [path.exists() for path in found] == [False, False, True]  # one file at a time: the others are pruned
 
 
-@pytest.fixture
-def scored_by_chance(world: World) -> World:
-    """A judge whose scores of 100 dev pairs have nothing to do with their labels: a task, and no corpus beside it."""
+def scored_of_four(world: World, *of_four: float) -> World:
+    """A judge of 100 dev pairs, labelled yes and no in turns, whose scores of four in a row are these: a task alone."""
     dev = [
         (f"what is {n}", f"{n} is {word}", label) for n in range(50) for word, label in (("this", "yes"), ("so", "no"))
     ]
     train = tiny.pairs(range(18))
-    scores = [(*pair[:2], (0.9, 0.1, 0.1, 0.9)[place % 4]) for place, pair in enumerate([*dev, *train])]
+    scores = [(*pair[:2], of_four[place % 4]) for place, pair in enumerate([*dev, *train])]
     tiny.write_tsv(world.data / "dev.tsv", ("question", "passage", "label"), dev)
     tiny.write_tsv(world.data / "scores.tsv", ("question", "passage", "score"), scores)
     judge = {"task": "toy", "file": "scores.tsv", "scores": ["toy"]}
     for key, value in {"collect": None, "rows": None, "teachers": {"judge": judge}}.items():
         tiny.change(world.recipe, key, value)
     return world
+
+
+@pytest.fixture
+def scored_by_chance(world: World) -> World:
+    """A judge whose scores of 100 dev pairs have nothing to do with their labels."""
+    return scored_of_four(world, 0.9, 0.1, 0.1, 0.9)
 
 
 def test_a_teacher_that_has_learned_nothing_stops_the_run_before_its_scores_are_used(
@@ -109,7 +114,7 @@ def test_a_teacher_that_has_learned_nothing_stops_the_run_before_its_scores_are_
     for _ in range(2):  # the second run stops at the same place
         said = tmkd("run", world.recipe, "--runs", world.runs)
         assert said.code == 1
-        assert "teacher judge has learned nothing: on 100 labelled pairs of toy/dev its AUC is 0.500" in said.err
+        assert "teacher judge: on 100 labelled pairs of toy/dev it has learned nothing: AUC 0.500" in said.err
         assert "chance is 0.5 ± 0.058" in said.err
         assert "teachers.judge.force: true" in said.err
     assert not (world.run / "softlabels" / "toy" / "train").exists()
@@ -120,6 +125,15 @@ def test_a_teacher_that_has_learned_nothing_stops_the_run_before_its_scores_are_
     assert (world.run / "softlabels" / "toy" / "train" / "judge" / "manifest.json").is_file()
     tiny.change(world.recipe, "teachers.judge.force", False)
     assert "0 steps done now" in tmkd("score", world.recipe, "--runs", world.runs).err  # no setting of the scores
+
+
+def test_a_teacher_whose_classes_are_reversed_stops_the_run(world: World, tmkd: Call) -> None:
+    world = scored_of_four(world, 0.1, 0.9, 0.1, 0.9)  # of yes, no, yes, no
+    said = tmkd("run", world.recipe, "--runs", world.runs)
+    assert said.code == 1
+    assert "teacher judge: on 100 labelled pairs of toy/dev its scores go against the labels: AUC 0.000" in said.err
+    assert "its classes are the wrong way round" in said.err
+    assert "teachers.judge.force: true" in said.err
 
 
 def test_too_few_pairs_do_not_stop_a_run(scored_by_chance: World, tmkd: Call) -> None:

@@ -62,6 +62,31 @@ def test_scores_say_nothing_near_one_half_and_within_two_errors(
     assert Separation(auc, error, pairs).none == none
 
 
+@pytest.mark.parametrize(
+    ("auc", "error", "pairs", "reversed_"),
+    [
+        (0.2, 0.03, 100, True),
+        (0.2, 0.03, 99, False),  # too few pairs
+        (0.44, 0.03, 100, False),  # .06 below, 2 errors
+        (0.439, 0.03, 100, True),
+        (0.46, 0.001, 9000, False),  # near one half, however sure
+        (0.8, 0.03, 100, False),
+    ],
+)
+def test_scores_go_against_the_labels_clearly_below_one_half(
+    auc: float, error: float, pairs: int, reversed_: bool
+) -> None:
+    found = Separation(auc, error, pairs)
+    assert found.reversed == reversed_
+    assert ("against the labels" in (found.fault or "")) == reversed_
+
+
+def test_reversed_classes_give_a_sign_with_a_remedy() -> None:
+    signs = class_signs(shares([0.1, 0.9] * 50), [1, 0] * 50, NAMES)
+    assert signs[0].startswith("its scores go against the labels: AUC 0.000, chance is 0.5 ± 0.058; its classes are")
+    assert "classes: {ours: theirs}" in signs[0]
+
+
 def test_scores_drawn_by_chance_give_a_sign_with_a_remedy() -> None:
     # A yes above and a no below one half as often as the other way round: AUC .5.
     (line,) = class_signs(shares([0.9, 0.9, 0.1, 0.1] * 25), [1, 0, 1, 0] * 25, NAMES)

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -164,6 +165,12 @@ def test_classes_that_differ_in_case_only_are_refused() -> None:
         match_classes(config, LabelSet("toy", ("YES", "yes"), "yes"), {}, "t")
 
 
+def named(folder: Path, names: Any) -> None:
+    """Write id2label of a folder's config.json."""
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"id2label": names}))
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
@@ -172,6 +179,11 @@ def test_classes_that_differ_in_case_only_are_refused() -> None:
         (lambda folder: (folder / "config.json").write_text("{"), "cannot be opened"),
         (lambda folder: (folder / "config.json").write_text('{"model_type": "unheard-of"}'), "cannot be opened"),
         (lambda folder: (folder / "tokenizer.json").unlink(), r"tokenizer\.json: missing"),
+        (
+            lambda folder: named(folder, {"no": 0, "yes": 1}),
+            "id2label of its config.json does not give names to numbers",
+        ),
+        (lambda folder: named(folder, ["no", "yes"]), r'as \{"0": "no", "1": "yes"\} does; correct it'),
     ],
 )
 def test_a_broken_folder_is_an_error_of_one_line(

@@ -14,7 +14,7 @@ from tmkd.data.columns import CellError, numbers, strings
 from tmkd.data.hub import source_path
 from tmkd.data.labels import LabelSet
 from tmkd.data.layouts import read_layout
-from tmkd.data.messages import short
+from tmkd.data.messages import short, unlabelled_remedy
 from tmkd.data.pairs import GRADE, pair_table, question_group
 from tmkd.data.tables import read_rows, rows_where
 from tmkd.data.words import visible
@@ -201,14 +201,10 @@ class _File:
         weak = self.source.threshold is not None
         found = self._thresholded(column, labels) if weak else self._class_indices(column, labels, name)
         if asked == "required" and None in found:
-            public = (
-                "; as in GLUE's test sets, whose labels are not public: give the dev set"
-                if not any(label is not None for label in found)
-                else ""
-            )
-            raise self.error(
-                found.index(None), f"no {name} (column {column}); this file needs one in every row{public}"
-            )
+            words = zip(self.strings(column).to_pylist(), found, strict=True)
+            remedy = unlabelled_remedy(column, [word for word, index in words if index is not None])
+            where = f"no {name} (column {column}); this file needs one in every row"
+            raise self.error(found.index(None), f"{where}; {remedy}")
         return found
 
     def _values(self, column: str) -> str:
@@ -220,7 +216,9 @@ class _File:
         """Name of the label (or vote) column; with a threshold, that of the scores."""
         column = self.column(name, ("score",) if self.source.threshold is not None else ())
         if column is None and required:
-            raise self.missing(f"{name} column", f"; name it in the recipe: columns: {{{name}: …}}")
+            remedy = f"; name it in the recipe: columns: {{{name}: …}}"
+            public = "" if name != "label" else "; GLUE's test sets have none that is public: there, give the dev set"
+            raise self.missing(f"{name} column", remedy + public)
         return column
 
     def _class_indices(self, column: str, labels: LabelSet, name: str) -> list[int | None]:

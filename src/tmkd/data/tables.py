@@ -45,7 +45,8 @@ def read_rows(path: Path, single: str | None = None, header: Sequence[str] = ())
     kind = path.suffix.lower()
     known = (".parquet", ".csv", ".tsv", ".jsonl", *([".txt"] if single else []))
     if kind not in known or not path.is_file():
-        raise TmkdError(f"{path}: cannot be read here; give a file of {', '.join(known)}")
+        tabs = "; a table with tabs, as SNLI's, is one of .tsv: rename it" if kind == ".txt" else ""
+        raise TmkdError(f"{path}: cannot be read here; give a file of {', '.join(known)}{tabs}")
     if header and kind not in (".csv", ".tsv"):
         raise TmkdError(f"{path}: header is for CSV and TSV files without a header line; take it out of the recipe")
     rows = _parquet(path) if kind == ".parquet" else _from_text(path, kind, _text(path), single or "", header)

@@ -54,12 +54,13 @@ def score_step(run: RunFolder, teacher: Teacher, corpus: str) -> Step:
 def _judged(run: RunFolder, corpus: str, teacher: Teacher) -> dict[str, Any]:
     """Accuracy and AUC of a teacher on the pairs of a dev set that it has scored, and warnings; empty elsewhere.
 
-    `best` goes by the accuracy. Raises: TmkdError when its scores separate nothing, unless its entry says `force`.
+    `best` goes by the accuracy. Raises: TmkdError when its scores separate nothing or go against the labels, unless its
+    entry says `force`.
     """
     if not corpus.endswith("/dev"):
         return {}
     from tmkd.data.softlabels import SoftLabels
-    from tmkd.metrics.learned import REMEDY, class_signs, separation
+    from tmkd.metrics.learned import class_signs, separation
     from tmkd.metrics.quality import accuracy, softmax
 
     pairs, name = run.corpus(corpus), teacher.name
@@ -70,11 +71,10 @@ def _judged(run: RunFolder, corpus: str, teacher: Teacher) -> dict[str, Any]:
         return {}
     shares, golden = softmax(soft.logits[known, 0]), labels[known]
     found = separation(shares, golden)
-    if found is not None and found.none and not teacher.spec.force:
+    if found is not None and found.fault is not None and not teacher.spec.force:
         raise TmkdError(
-            f"teacher {name} has learned nothing: on {found.pairs} labelled pairs of {corpus} its AUC is "
-            f"{found.auc:.3f}, and chance is 0.5 ± {found.error:.3f}; {REMEDY}, or go on with it all the same: "
-            f"teachers.{name}.force: true"
+            f"teacher {name}: on {found.pairs} labelled pairs of {corpus} {found.fault}; "
+            f"or go on with it all the same: teachers.{name}.force: true"
         )
     facts: dict[str, Any] = {"accuracy": accuracy(shares, golden)}
     if found is not None:

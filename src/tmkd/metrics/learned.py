@@ -1,4 +1,4 @@
-"""Signs that a model has learned nothing: AUC of one half, one class too often, accuracy below base rate, flat loss."""
+"""Signs that a model has learned nothing, or the opposite: AUC, one class too often, base rate, flat loss."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ NEAR = 0.05  # of one half
 ERRORS = 2.0  # standard errors of an AUC
 LEAST_FALL = 0.02  # of a loss, as a share of it
 REMEDY = "try learning_rate 5.0e-5 to 2.0e-4, more epochs or labels, fresh_pooler: true (docs/howto/weak-student.md)"
+REVERSED = (
+    "its classes are the wrong way round, or the labels are: map a ready-made model's by classes: {ours: theirs}, and "
+    "look at id2label of its config.json and at the columns of a file"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,20 @@ class Separation:
         """Whether the scores say nothing: an AUC within .05 of one half, and within two standard errors of it."""
         away = round(abs(self.auc - 0.5), 9)
         return self.pairs >= ENOUGH and away <= NEAR and away <= ERRORS * self.error
+
+    @property
+    def reversed(self) -> bool:
+        """Whether the scores go against the labels: an AUC below one half by more than .05 and two standard errors."""
+        below = round(0.5 - self.auc, 9)
+        return self.pairs >= ENOUGH and below > NEAR and below > ERRORS * self.error
+
+    @property
+    def fault(self) -> str | None:
+        """What is wrong with the scores, and its remedy; None where they separate the classes as they should."""
+        measured = f"AUC {self.auc:.3f}, chance is 0.5 ± {self.error:.3f}"
+        if self.none:
+            return f"it has learned nothing: {measured}; {REMEDY}"
+        return f"its scores go against the labels: {measured}; {REVERSED}" if self.reversed else None
 
 
 def separation(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> Separation | None:
@@ -56,16 +74,16 @@ def separation(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> Separatio
 def class_signs(probabilities: npt.ArrayLike, labels: npt.ArrayLike, names: Sequence[str]) -> list[str]:
     """Describe what is wrong with probabilities (pairs, classes) beside labels int (pairs,), all known.
 
-    Signs are scores that separate nothing, a class predicted ten points or more above its share of the labels, and an
-    accuracy below the share of the commonest label; the list is empty for none of these.
+    Signs are scores that separate nothing or go against the labels, a class predicted ten points or more above its
+    share of the labels, and an accuracy below the share of the commonest label; the list is empty for none of these.
     Raises: ValueError as `accuracy`.
     """
     values, golden = np.asarray(probabilities, np.float64), np.asarray(labels)
     right, pairs = accuracy(values, golden), len(golden)
     found = []
     apart = separation(values, golden)
-    if apart is not None and apart.none:
-        found.append(f"it has learned nothing: AUC {apart.auc:.3f}, chance is 0.5 ± {apart.error:.3f}; {REMEDY}")
+    if apart is not None and apart.fault is not None:
+        found.append(apart.fault)
     labelled = np.bincount(golden, minlength=len(names))
     predicted = np.bincount(values.argmax(axis=1), minlength=len(names))
     for name, own, given in zip(names, predicted.tolist(), labelled.tolist(), strict=True):

@@ -163,7 +163,7 @@ class TeacherSpec(Spec):
     fresh_pooler: FreshPooler = "auto"
     """Draws the pooler of `base` anew; `auto` does where its own was never trained, as all-MiniLM's."""
     force: bool = False
-    """Goes on with a teacher whose scores on dev separate nothing; else the run stops there."""
+    """Goes on with a teacher whose scores on dev separate nothing, or go against the labels; else the run stops."""
     fit: FitSpec = FitSpec()
     """Settings of the fine-tuning of `base`."""
     extra: bool = False

@@ -28,6 +28,7 @@ from tmkd.network.first_token import first_token_state, reads_first_token
 from tmkd.network.opening import check_vocabulary, check_weights, longest_pair, reads_padding, refusing
 from tmkd.network.same_ids import check_ids
 from tmkd.network.scoring import network_logits
+from tmkd.pretrained.find import model_config
 from tmkd.train.hardware import Hardware
 
 
@@ -144,6 +145,7 @@ def open_model(folder: Path, name: str, **changes: Any) -> PreTrainedModel:
     the folder, or one in the folder has no place in the model, a fresh head's apart.
     """
     subject = f"teacher {name}: {folder}"
+    _check_names(folder, subject)
     with refusing(f"{subject} cannot be opened"), quiet():
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True, **changes)
         model, loaded = AutoModelForSequenceClassification.from_pretrained(
@@ -159,6 +161,22 @@ def open_model(folder: Path, name: str, **changes: Any) -> PreTrainedModel:
     check_weights(model, loaded, subject, fresh_head=bool(changes))
     opened: PreTrainedModel = model
     return opened
+
+
+def _check_names(folder: Path, subject: str) -> None:
+    """Check the form of id2label, of which transformers' own errors name neither the key nor what is wrong.
+
+    Raises: TmkdError when it is there and does not give a name to each number.
+    """
+    try:
+        names = model_config(folder).get("id2label")
+    except (OSError, TmkdError):
+        return  # told by transformers
+    if names is not None and not (isinstance(names, dict) and all(key.isdecimal() for key in names)):
+        raise TmkdError(
+            f"{subject}: id2label of its config.json does not give names to numbers, as "
+            '{"0": "no", "1": "yes"} does; correct it'
+        )
 
 
 def match_classes(
