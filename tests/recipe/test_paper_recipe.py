@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -12,6 +13,7 @@ import yaml
 
 from tmkd.collect.judgments import read_labelled
 from tmkd.data.labels import LabelSet
+from tmkd.network.bilstm import BiLSTMConfig
 from tmkd.recipe.parts import HubSpec
 from tmkd.recipe.reader import read_recipe
 from tmkd.recipe.schema import Recipe
@@ -19,7 +21,7 @@ from tmkd.recipe.schema import Recipe
 ROOT = Path(__file__).parents[2]
 LINES = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8").split("## The paper's settings")[1].splitlines()
 SETTINGS = [
-    (cells[1].strip(), cells[3].strip(), cells[4].strip().strip("`"))
+    (cells[1].strip(), cells[3].strip(), re.findall("`([^`]+)`", cells[4]))
     for cells in (line.split("|") for line in LINES)
     if len(cells) == 6 and "`" in cells[4]
 ]
@@ -49,13 +51,35 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def test_the_table_has_every_setting_that_the_paper_gives() -> None:
-    assert len(SETTINGS) == 16
+    assert len(SETTINGS) == 18
 
 
-@pytest.mark.parametrize(("setting", "wanted", "place"), SETTINGS, ids=[one[0] for one in SETTINGS])
-def test_a_setting_is_the_papers(recipe: Recipe, setting: str, wanted: str, place: str) -> None:
-    values = {str(value) for path, value in leaves(recipe.model_dump(mode="json")) if fnmatchcase(path, place)}
-    assert values - {"None"} == set(wanted.split(", "))
+@pytest.mark.parametrize(("setting", "wanted", "places"), SETTINGS, ids=[one[0] for one in SETTINGS])
+def test_a_setting_is_the_papers(recipe: Recipe, setting: str, wanted: str, places: list[str]) -> None:
+    known = list(leaves(recipe.model_dump(mode="json")))
+    found = [{str(value) for path, value in known if fnmatchcase(path, place)} - {"None"} for place in places]
+    assert set().union(*found) == set(wanted.split(", "))
+    assert all(found)  # a pattern that finds nothing compares nothing
+
+
+def test_the_table_has_the_rate_and_the_alpha_of_every_stage(recipe: Recipe) -> None:
+    places = [place for _, _, of_setting in SETTINGS for place in of_setting]
+    for path, _ in leaves(recipe.model_dump(mode="json")):
+        if path.startswith("rows.") and path.endswith((".alpha", ".fit.learning_rate")):
+            assert [place for place in places if fnmatchcase(path, place)], path
+
+
+def test_a_student_is_the_papers_but_for_its_layers_and_the_bi_lstm(recipe: Recipe) -> None:
+    changed = {name: {**row.student.model_dump(exclude_unset=True)} for name, row in recipe.rows.items()}
+    lstm = {name for name in recipe.rows if name.startswith("bi-lstm")}
+    assert {name for name, fields in changed.items() if fields} == {"tmkd-base-1", "tmkd-base-5", *lstm}
+    assert changed["tmkd-base-1"].keys() == changed["tmkd-base-5"].keys() == {"layers"}
+
+
+def test_a_bi_lstm_has_the_papers_units_words_and_layers() -> None:
+    config = BiLSTMConfig()
+    assert config.hidden_size == 2 * 2 * 256  # two texts, two directions
+    assert (config.embedding_size, config.num_hidden_layers) == (300, 2)
 
 
 def test_stage_2_of_a_task_with_three_teachers_has_three(recipe: Recipe) -> None:

@@ -65,13 +65,18 @@ def test_the_papers_stage_has_no_option_of_its_own() -> None:
     assert [StageSpec(**{name: value}).own_options != [] for name, value in options.items()] == [True] * len(options)
 
 
+def test_an_option_on_one_task_is_an_option() -> None:
+    stage = StageSpec.model_validate({"fit_on": {"rte": {"average_last": 0.2}, "qnli": {"epochs": 2}}})
+    assert stage.own_options == ["fit_on.rte.average_last: 0.2"]
+
+
 def test_options_that_are_off_are_no_settings() -> None:
     off = {"weak": "golden", "vote": False, "choose": None, "fit": {"average_last": 0}}
     assert StageSpec.model_validate(off).model_dump() == StageSpec().model_dump()
     assert not {"weak", "vote", "choose", "average_last"} & {*StageSpec().model_dump(), *FitSpec().model_dump()}
 
 
-@pytest.mark.parametrize("name", ["tmkd", "TMKD", "tkd_avg", "1-o-1", "bert-3", "TMKD-large"])
+@pytest.mark.parametrize("name", ["tmkd", "TMKD", "tkd_avg", "1-o-1", "bert-3", "TMKD-large", "alpha-03"])
 def test_a_name_of_the_paper(name: str) -> None:
     assert is_papers(name)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tmkd.recipe.reader import read_recipe
+from tmkd.recipe.rows import is_papers
 from tmkd.report.paper_tables import (
     ALPHAS,
     FIGURE_2,
@@ -84,6 +85,13 @@ def test_the_small_studys_own_rows_have_no_name_of_the_papers() -> None:
         *("bert-3-long", "1-o-1-long", "tmkd-100k", "tmkd-800k"),
         *("tmkd-paraphrase", "tmkd-cosine", "tmkd-minilm", "tmkd-mpnet"),
     }
+
+
+@pytest.mark.parametrize("corpora", ["one", "base", "both"])
+def test_each_known_row_is_held_to_the_papers_method(corpora: Corpora) -> None:
+    assert [name for name in known_rows(corpora) if not is_papers(name)] == [
+        name for name in known_rows(corpora) if name in ("", "ensemble")
+    ]
 
 
 def test_rows_of_two_corpora_say_so() -> None:

@@ -10,15 +10,18 @@ from tmkd.recipe.fit import FitSpec
 from tmkd.recipe.parts import FreshPooler, Name, Pool, Seed, Spec, StudentSpec
 from tmkd.recipe.seeds import OwnSeeds
 
-# Names of the paper's rows (Tables 4 to 9): a row with one of them is the paper's method and nothing else.
+# Names of the paper's rows (Tables 4 to 9, Figures 2 and 3), all that report/paper_tables.py knows: a row with one of
+# them is the paper's method and nothing else.
 PAPER_ROWS = frozenset(
     (
         *("bert-3", "kd", "1-o-1", "1avg-o-1", "m-o-m", "mkd"),
         *("tkd", "tkd-avg", "tkd-base", "tkd-base-avg"),
-        *("tmkd", "tmkd-base", "tmkd-large", "tmkd-base-1", "tmkd-base-5"),
+        *("tmkd", "tmkd-base", "tmkd-large", "tmkd-base-1", "tmkd-base-5", "tmkd-1", "tmkd-5"),
+        *("alpha-01", "alpha-03", "alpha-05", "alpha-07", "alpha-10"),
         *("kd-extreme", "mkd-extreme", "tmkd-extreme"),
         *("bi-lstm", "bi-lstm-1-o-1", "bi-lstm-1avg-o-1", "bi-lstm-m-o-m"),
         *("bi-lstm-tkd-base", "bi-lstm-tkd-base-avg", "bi-lstm-tmkd-base"),
+        *("bi-lstm-tkd", "bi-lstm-tkd-avg", "bi-lstm-tmkd"),
     )
 )
 
@@ -139,6 +142,8 @@ class StageSpec(Spec):
             f"steps_of: {self.steps_of}": self.steps_of is not None,
             f"fit.average_last: {self.fit.average_last}": self.fit.average_last > 0,
         }
+        for task, fit in self.fit_on.items():
+            options[f"fit_on.{task}.average_last: {fit.average_last}"] = fit.average_last > 0
         return [words for words, chosen in options.items() if chosen]
 
 
