@@ -32,7 +32,11 @@ def test_a_word_may_hold_spaces_and_bytes_that_are_no_text(tmp_path: Path) -> No
 
 
 def test_the_first_word_may_hold_spaces_or_be_a_number(tmp_path: Path) -> None:
-    assert [word for word, _ in read_vectors(written(tmp_path, "new york 1 2\nthe 3 4\n"))] == ["new york", "the"]
+    assert [word for word, _ in read_vectors(written(tmp_path, "new york 1 2\nthe 3 4\nof 5 6\n"))] == [
+        "new york",
+        "the",
+        "of",
+    ]
     assert [word for word, _ in read_vectors(written(tmp_path, "2003 1 2\nthe 3 4\n"))] == ["2003", "the"]
 
 
@@ -48,6 +52,8 @@ def test_the_first_word_may_hold_spaces_or_be_a_number(tmp_path: Path) -> None:
         ("the\n", "is not a word and 1 to 4096 numbers"),
         ("2 2\nthe 1 2\n", "line 1 promises 2 words, there are 1; get the file again"),
         ("1 2\nthe 1 2 3\n", "line 2 \\('the'\\) has 3 numbers, not 2"),
+        ("the  1  2\nmoon  1  2\n", "line 1 \\('the'\\): '' is not a number"),
+        ("the 0,1 2\nmoon 0,3 4\n", "line 1 \\('the'\\): '0,1' is not a number"),
         ("the 1 2\n. . 1\n", "line 2 \\('\\.'\\): '\\.' is not a number; get the file again, or take the line out"),
         ("the 1\nof 1 2\nmoon 1 2\n", "line 1 \\('the'\\) has 1 numbers, not 2; get the file again, or take"),
         ("the 1 2 3\nof 1 2\nmoon 1 2\n", "line 1 \\('the'\\) has 3 numbers, not 2"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import tiny
-from tiny import World, new_file
+from tiny import Call, World, new_file
 from tmkd.errors import TmkdError, UsageError
 from tmkd.flow.evaluate_file import evaluate_file
 from tmkd.recipe.parts import SourceSpec
@@ -40,6 +40,14 @@ def test_a_new_file_is_measured_and_its_overlaps_are_counted(finished_world: Wor
     assert (web.corpus, web.near) == ("web", None)
     assert web.questions == 4  # topics 40 and 41
     assert str(train) in found.notes
+
+
+def test_nothing_is_said_of_what_models_have_seen_of_a_new_file(finished: World, tmkd: Call, tmp_path: Path) -> None:
+    tiny.change(finished.recipe, "pretrained.bert.seen", ["toy/test"])
+    assert tmkd("run", finished.recipe, "--runs", finished.runs).code == 0
+    file = SourceSpec(file=str(new_file(tmp_path / "new.tsv")))
+    found = evaluate_file(tiny.opened(finished), finished.recipe, file, None)
+    assert {one.seen for one in found.results} == {()}
 
 
 def test_a_half_finished_run_is_refused_with_the_step_that_is_missing(finished: World) -> None:

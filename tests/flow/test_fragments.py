@@ -94,6 +94,35 @@ def test_a_second_run_leaves_them_as_they_are(finished: World, tmkd: Call) -> No
     assert origin <= {"teachers/t1.npz", "teachers/t2.npz", "rows/toy.student.tkd.1.npz"}
 
 
+def test_what_models_have_seen_reaches_the_report_and_the_fragments_of_a_finished_run(
+    finished: World, tmkd: Call
+) -> None:
+    tiny.change(finished.recipe, "pretrained.bert.seen", ["toy/test"])
+    assert tmkd("run", finished.recipe, "--runs", finished.runs).code == 0
+    report = read_report(finished.run / "report.json")
+    assert {one.row for one in report.results if one.seen != ("bert",)} == {"bm25"}
+    assert any(
+        note.startswith("toy: bert was trained on the source of test; it takes part in ") for note in report.notes
+    )
+    run = tiny.opened(finished)
+    for row in measured_rows(run):
+        kept, _ = read_row(row_path(results_folder(run.folder), row))
+        assert list(kept.results) == [one for one in report.results if one.row == row.row]
+
+
+def test_a_row_that_is_not_timed_now_keeps_its_speed(finished: World) -> None:
+    run = tiny.opened(finished)
+    (row,) = [row for row in measured_rows(run) if row.row == "mkd"]
+    path = row_path(results_folder(run.folder), row)
+    before, _ = read_row(path)
+    tiny.change(finished.recipe, "pretrained.bert.seen", ["toy"])
+    FragmentWriter(tiny.opened(finished)).add(run.predictions_folder("toy", row.keys[0]))
+    after, _ = read_row(path)
+    assert after.first.seen == ("bert",)
+    assert (after.speed, after.first.pairs_per_second) == (before.speed, before.first.pairs_per_second)
+    assert after.speed is not None
+
+
 def test_a_row_is_written_before_the_report_and_timed_after_it(finished: World) -> None:
     run = tiny.opened(finished)
     shutil.rmtree(results_folder(run.folder))

@@ -76,6 +76,15 @@ def test_a_row_on_home_ground_is_marked_and_the_model_named() -> None:
     assert table.remarks[-1] == "source seen: webqa: bert was trained on the source of test; it takes part in 1-o-1."
 
 
+def test_of_sets_that_are_averaged_the_one_that_was_seen_is_named() -> None:
+    fragment, tested = row("tkd", 6, 7, task="mnli", splits=("matched", "mismatched"))
+    marked = (fragment.results[0], replace(fragment.results[1], seen=("bert",)))
+    one = study((replace(fragment, results=marked), tested), row("1-o-1", 5))
+    table = accuracy_table(TABLE_5, columns_of(TABLE_5, [one]))
+    assert dict(table.rows)["TKD"][1].notes == ("1 seed", "source seen")
+    assert table.remarks[-1] == "source seen: mnli: bert was trained on the source of mismatched; it takes part in tkd."
+
+
 def test_below_accuracies_stand_the_sets_and_the_best_teacher_of_each_task() -> None:
     splits = ("matched", "mismatched")
     teacher = row("t2", 9, 9, kind="teacher", task="mnli", splits=splits)

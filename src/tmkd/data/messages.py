@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
-_FEW = 10  # words that a message lists
+_LONGEST = 200  # characters of a list in a message
 
 
 def short(text: str, length: int = 60) -> str:
@@ -15,9 +16,9 @@ def short(text: str, length: int = 60) -> str:
 
 def unlabelled_remedy(column: str, labels: Iterable[str]) -> str:
     """Say what to do with a file of which a row has no label; `labels` are the other rows' words for theirs."""
-    words = dict.fromkeys(short(word, 20) for word in labels)
-    if len(words) > _FEW:  # scores, for a threshold
+    words = json.dumps([*dict.fromkeys(labels)], ensure_ascii=False)  # YAML would take a bare no for false
+    if words == "[]":
+        return "as in GLUE's test sets, whose labels are not public: give the dev set"
+    if len(words) > _LONGEST:  # scores, for a threshold, or long names
         return "take such rows out of the file"
-    if words:  # SNLI marks a pair without a majority by "-"
-        return f"take the labelled rows alone: where: {{{column}: [{', '.join(words)}]}}"
-    return "as in GLUE's test sets, whose labels are not public: give the dev set"
+    return f"take the labelled rows alone: where: {{{json.dumps(column, ensure_ascii=False)}: {words}}}"  # SNLI has "-"

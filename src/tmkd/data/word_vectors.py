@@ -7,7 +7,7 @@ import io
 import zlib
 from collections import Counter
 from collections.abc import Iterator
-from itertools import chain, islice, takewhile
+from itertools import chain, islice
 from pathlib import Path
 from typing import TextIO
 
@@ -89,21 +89,15 @@ def _lines(path: Path, file: TextIO) -> Iterator[tuple[int, str]]:
 
 
 def _width(lines: list[tuple[int, str]]) -> int:
-    """Numbers that most lines end with, those of the earliest among equals; a line may be broken, the first one too."""
-    counts = Counter(_numbers(line.split(" ")) for _, line in lines)
-    return max(counts, key=lambda count: counts[count]) or len(lines[0][1].split(" ")) - 1
-
-
-def _numbers(fields: list[str]) -> int:
-    """Numbers that a line ends with; its first field is a word, be it one of digits."""
-    return sum(1 for _ in takewhile(_is_number, reversed(fields[1:])))
+    """Fields that follow the word in most lines, the earliest among equals: a line may be broken, the first one too."""
+    return Counter(line.count(" ") for _, line in lines).most_common(1)[0][0]
 
 
 def _vector(path: Path, number: int, fields: list[str], width: int) -> Vector:
     """Parse the last `width` fields of a line."""
     where, found = f"{path}: line {number} ('{short(fields[0], 20)}')", fields[-width:]
     if len(fields) <= width or (len(fields) > width + 1 and _is_number(fields[-width - 1])):
-        raise TmkdError(f"{where} has {_numbers(fields)} numbers, not {width}; {_REMEDY}")
+        raise TmkdError(f"{where} has {len(fields) - 1} numbers, not {width}; {_REMEDY}")
     try:
         with np.errstate(over="ignore"):  # values beyond float32 become infinite
             vector = np.array(found, dtype=np.float32)

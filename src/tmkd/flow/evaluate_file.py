@@ -55,6 +55,7 @@ def evaluate_file(run: RunFolder, recipe: Path, source: SourceSpec, task: str | 
         replace(
             known[task, row.row, row.teachers_seed, row.seed],
             split=test.split,
+            seen=(),  # nobody knows where the file is from
             **measured_on(row, by_split[test.split], test),
         )
         for row, by_split in predicted.items()

@@ -13,7 +13,7 @@ from tmkd.data.logit_fragment import logits_path, write_logits
 from tmkd.errors import TmkdError
 from tmkd.flow.best_teacher import NotYet
 from tmkd.flow.checkout import commit_of
-from tmkd.flow.measure import labelled_sets, predictions, results
+from tmkd.flow.measure import labelled_sets, predictions, results, seen
 from tmkd.flow.measured import Measured, measured_rows
 from tmkd.flow.run_folder import RunFolder
 from tmkd.machine import machine_line
@@ -84,7 +84,10 @@ def _placed(run: RunFolder) -> Iterator[tuple[int, Measured]]:
 
 
 def _write_row(run: RunFolder, place: int, row: Measured, timed: bool, folder: Path) -> None:
-    """Write a row's fragment, unless the file has these predictions, and this speed once the row is timed."""
+    """Write a row's fragment, unless the file has these predictions, what its models have seen, and the row's speed.
+
+    A row that is not timed now keeps the speed that its file has.
+    """
     from tmkd.report.row_fragment import RowFragment, read_row, row_path, write_row
 
     speed = _speed(run, row) if timed else None
@@ -95,7 +98,9 @@ def _write_row(run: RunFolder, place: int, row: Measured, timed: bool, folder: P
             before, _ = read_row(path)
             if before.made_of == made_of:
                 origin = before.origin  # of the predictions; a speed has its own machine
-                if speed in (None, before.speed):
+                known = [one.seen for one in before.results]
+                speed = before.speed if speed is None else speed
+                if speed == before.speed and known == [seen(run, row, one.split) for one in before.results]:
                     return
     tests, predicted = labelled_sets(run), predictions(run, [row])
     timings = {} if speed is None else {(row.task, row.keys): speed.speed}

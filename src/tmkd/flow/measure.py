@@ -94,7 +94,7 @@ def results(
         dev, speed = dev_accuracy(run, row), speeds.get((row.task, row.keys))
         for test in tests[row.task]:
             fields = measured_on(row, by_split[test.split], test)
-            fields["seen"] = _seen(run, row, test.split)
+            fields["seen"] = seen(run, row, test.split)
             fields["warnings"] = (*trained, *fields["warnings"])
             trained = ()  # reported once
             found.append(
@@ -116,7 +116,7 @@ def results(
     return found
 
 
-def _seen(run: RunFolder, row: Measured, split: str) -> tuple[str, ...]:
+def seen(run: RunFolder, row: Measured, split: str) -> tuple[str, ...]:
     """Pretrained models of a row that the recipe says were trained on the source of a test set of its task."""
     known = run.recipe.pretrained
     of = {row.task, f"{row.task}/{split}"}

@@ -123,6 +123,8 @@ def report_step(run: RunFolder) -> Step:
         needs[f"evaluate/{task}/{BUNDLE}"] = run.predictions_folder(task, BUNDLE)
     needs |= {f"collect/{name}": run.corpus_artifact(name) for name in (*run.recipe.tasks, *run.recipe.collect)}
     settings = {"rows": digest_json(rows), "evaluate": run.recipe.evaluate.model_dump(mode="json")}
+    seen = {name: [*one.seen] for name, one in run.recipe.pretrained.items() if one.seen}
+    settings |= {"seen": seen} if seen else {}
     return Step(
         "evaluate/report",
         "evaluate",

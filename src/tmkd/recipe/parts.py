@@ -110,7 +110,7 @@ class SourceSpec(Spec):
 
     file: str
     """File name, relative to the recipe's `data`; its ending says the format (docs/data.md). With `hub` it may be left
-    out: `hub/NAME@REVISION/CONFIG/SPLIT.parquet`."""
+    out: `hub/NAME/CONFIG/SPLIT.parquet`, with a revision `hub/NAME@REVISION/…`."""
     hub: HubSpec | None = Field(None, exclude_if=lambda hub: hub is None)
     """Data set of the hub, read where the file is not there and kept in it."""
     columns: dict[ColumnName, str] = {}

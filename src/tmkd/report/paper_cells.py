@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from tmkd.evaluate.comparisons import Comparison
 from tmkd.evaluate.results import Line, distinct
-from tmkd.evaluate.seen import seen_lines
 from tmkd.report.formatting import percent
 from tmkd.report.paper_tables import Model, PaperRow, PaperSet, PaperTable
 from tmkd.report.study import Study, StudyTask
@@ -152,5 +151,4 @@ def _stand_ins(table: PaperTable, columns: Sequence[Column]) -> Iterator[str]:
         )
         yield f"Its test sets: {', '.join(sets)}."
         for task in own:
-            for sentence in seen_lines(task.results):
-                yield f"{SEEN}: {sentence}."
+            yield from (f"{SEEN}: {sentence}." for sentence in task.seen)

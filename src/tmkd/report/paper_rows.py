@@ -9,7 +9,6 @@ import numpy as np
 
 from tmkd.evaluate.confusion import confusion, disagreements
 from tmkd.evaluate.measures import Probabilities
-from tmkd.evaluate.seen import seen_lines
 from tmkd.report.formatting import integer, percent
 from tmkd.report.paper_cells import SEEN, Cell, Table, accuracy_cell, difference_cell
 from tmkd.report.paper_tables import TABLE_3, UNLABELLED, PaperSet
@@ -93,7 +92,7 @@ def beyond_tables(studies: Sequence[Study]) -> list[Table]:
                 if line.row != task.base.row
             ]
             columns = [("accuracy, %", ""), ("difference", f"to {task.base.row}, points")]
-            remarks = [f"{SEEN}: {line}." for line in seen_lines(task.results)]
+            remarks = [f"{SEEN}: {line}." for line in task.seen]
             found.append(Table(task.title, columns, rows, remarks))
     return found
 

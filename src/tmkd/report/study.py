@@ -11,6 +11,7 @@ from typing import TypeVar
 from tmkd.evaluate.comparisons import Comparison, Seeds, accuracy_differences, by_row
 from tmkd.evaluate.measures import LabelledSet
 from tmkd.evaluate.results import Line, Result, best_student, best_teacher, distinct, lines
+from tmkd.evaluate.seen import seen_lines
 from tmkd.evaluate.speed import Speed
 from tmkd.report.paper_tables import (
     COMMQA,
@@ -75,18 +76,27 @@ class StudyTask:
         return [tested[name][0] for name in names]
 
     @cached_property
+    def measured(self) -> list[list[Result]]:
+        """Results of each row and seed on `sets`."""
+        splits = [test.split for test in self.sets]
+        return [[one for one in row.results if one.split in splits] for row, _ in self.rows]
+
+    @cached_property
     def results(self) -> list[Result]:
         """Result of each row and seed, its accuracy the mean over `sets`, `seen` what is of one of them."""
-        splits = [test.split for test in self.sets]
         return [
             replace(
                 row.first,
                 accuracy=mean(one.accuracy for one in own),
                 seen=tuple(distinct(model for one in own for model in one.seen)),
             )
-            for row, _ in self.rows
-            if (own := [one for one in row.results if one.split in splits])
+            for (row, _), own in zip(self.rows, self.measured, strict=True)
         ]
+
+    @property
+    def seen(self) -> list[str]:
+        """Lines on what models of its rows have seen of `sets`."""
+        return [*seen_lines([one for own in self.measured for one in own])]
 
     @cached_property
     def lines(self) -> dict[str, Line]:
