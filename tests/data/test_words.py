@@ -123,8 +123,17 @@ def test_texts_without_signs_take_a_short_way_to_the_same_words(text: str) -> No
 @given(st.text(alphabet=st.characters(exclude_categories=())))
 def test_any_unicode_has_words_without_spaces(text: str) -> None:
     assert all(word.split() == [word] for word in (*words(text), *search_terms(text)))
-    assert normalised(normalised(text)) == normalised(normalised(normalised(text)))
     assert count_words(text) >= 0
+
+
+@settings(deadline=None)
+@given(
+    st.text(alphabet=st.characters(exclude_categories=())) | st.text(alphabet="aZ09 .,-+#*/|\n\t\x1c\x85\u2028é０Ａ½²")
+)
+def test_a_normalised_text_has_single_spaces_between_digits_alone(text: str) -> None:
+    found = normalised(text)
+    assert not re.search(r"\s", re.sub(r"(?<=\d) (?=\d)", "", found))
+    assert normalised(text.replace(" ", "\n")) == normalised(text.replace(" ", "  ")) == found
 
 
 @pytest.mark.parametrize(
