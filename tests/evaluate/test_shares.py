@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tmkd.evaluate.results import Result, lines
+from tmkd.evaluate.results import Result
 from tmkd.evaluate.shares import Share, shares, undefined_gap
 
 # Table 4, DeepQA.
@@ -16,7 +16,7 @@ TMKD = replace(BERT_3, row="TMKD", accuracy=0.8043)
 
 
 def of(*results: Result, base_rate: float = 0.5) -> list[Share]:
-    return shares(lines(results), {"deepqa": base_rate})
+    return shares(results, {"deepqa": base_rate})
 
 
 def test_the_papers_student_closes_four_fifths_of_the_gap() -> None:
@@ -26,6 +26,22 @@ def test_the_papers_student_closes_four_fifths_of_the_gap() -> None:
     assert tmkd.above_chance == pytest.approx(0.3043 / 0.3147)
     assert (tmkd.row, tmkd.teacher, tmkd.baseline, tmkd.split) == ("TMKD", "t1", "BERT-3", "test")
     assert bert.gap_closed == 0
+
+
+def test_the_gap_is_taken_at_the_seeds_that_both_rows_have() -> None:
+    lucky = replace(BERT_3, seed=2, accuracy=0.70)
+    bert, tmkd = of(TEACHER, BERT_3, lucky, TMKD)
+    assert tmkd.gap_closed == pytest.approx(4.65 / 5.69)  # of seed 1
+    assert tmkd.of_teacher == pytest.approx(0.8043 / 0.8147)
+    assert bert.gap_closed == 0
+    apart = of(TEACHER, BERT_3, lucky, replace(TMKD, seed=3))
+    assert apart[1].gap_closed == pytest.approx((0.8043 - 0.7289) / (0.8147 - 0.7289))  # none in common: all of each
+
+
+def test_a_students_seed_under_each_teachers_seed_is_common() -> None:
+    taught = replace(TMKD, teachers_seed=2, accuracy=0.80)
+    _, tmkd = of(TEACHER, BERT_3, TMKD, taught)
+    assert tmkd.gap_closed == pytest.approx((0.80215 - 0.7578) / 0.0569)
 
 
 def test_the_teacher_is_the_best_by_dev() -> None:

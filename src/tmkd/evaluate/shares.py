@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import mean
 
-from tmkd.evaluate.results import Line, best_teacher, distinct
+from tmkd.evaluate.results import Line, Result, best_teacher, distinct, lines
 
 BASELINE = "bert-3"  # row of the student that learns from golden labels alone, by the paper's name in any case
 
@@ -29,19 +30,24 @@ class Share:
     gap_closed: float | None
 
 
-def shares(lines: Sequence[Line], base_rates: Mapping[str, float]) -> list[Share]:
-    """The shares of every student and bundle; `base_rates` has each task's share of the commonest label."""
-    tasks = distinct(line.task for line in lines)
-    return [one for task in tasks for one in _of_task([line for line in lines if line.task == task], base_rates[task])]
+def shares(results: Sequence[Result], base_rates: Mapping[str, float]) -> list[Share]:
+    """The shares of every student and bundle; `base_rates` has each task's share of the commonest label.
+
+    The gap is taken at the seeds that the row and BERT-3 both have, where there are some: the noise of one row's
+    further seed would look like a part of it.
+    """
+    tasks = distinct(one.task for one in results)
+    return [one for task in tasks for one in _of_task([it for it in results if it.task == task], base_rates[task])]
 
 
-def _of_task(lines: Sequence[Line], base_rate: float) -> Iterator[Share]:
-    teacher = best_teacher(lines)
+def _of_task(results: Sequence[Result], base_rate: float) -> Iterator[Share]:
+    of_all = lines(results)
+    teacher = best_teacher(of_all)
     if teacher is None:
         return
     top = teacher.accuracy.mean
-    baseline = next((line for line in lines if line.row.casefold() == BASELINE), None)
-    for line in lines:
+    baseline = next((line for line in of_all if line.row.casefold() == BASELINE), None)
+    for line in of_all:
         if line.kind in ("student", "bundle"):
             own = line.accuracy.mean
             yield Share(
@@ -52,8 +58,16 @@ def _of_task(lines: Sequence[Line], base_rate: float) -> Iterator[Share]:
                 None if baseline is None else baseline.row,
                 _part(0.0, own, top),
                 _part(base_rate, own, top),
-                None if baseline is None else _part(baseline.accuracy.mean, own, top),
+                None if baseline is None else _part(*_at_common_seeds(results, baseline, line), top),
             )
+
+
+def _at_common_seeds(results: Sequence[Result], *rows: Line) -> tuple[float, float]:
+    """Mean accuracy of two rows over the students' seeds that both have; over all of each where they share none."""
+    one, other = ([it for it in results if (it.row, it.split) == (line.row, line.split)] for line in rows)
+    common = {it.seed for it in one} & {it.seed for it in other}
+    first, second = (mean(it.accuracy for it in of if it.seed in common or not common) for of in (one, other))
+    return first, second
 
 
 def _part(start: float, value: float, end: float) -> float | None:

@@ -36,7 +36,6 @@ def evaluate_file(run: RunFolder, recipe: Path, source: SourceSpec, task: str | 
     TmkdError for a faulty file, or a run that is not finished.
     """
     from tmkd.evaluate.measures import LabelledSet
-    from tmkd.evaluate.results import lines
     from tmkd.evaluate.shares import shares
     from tmkd.machine import machine_line
     from tmkd.report.report_json import Report, data_set_of, read_report
@@ -69,7 +68,7 @@ def evaluate_file(run: RunFolder, recipe: Path, source: SourceSpec, task: str | 
         teachers_seeds=run.seeds.teachers,
         results=found,
         comparisons=tuple(comparisons(predicted, {task: [test]}, found)),
-        shares=tuple(shares(lines(found), {task: test.base_rate})),
+        shares=tuple(shares(found, {task: test.base_rate})),
         data=(data_set_of(test.split, run.labels(task), [table]),),
         notes=(*map(str, overlaps), f"pairs/s and time to make: {before.machine}, {before.date}"),
         overlaps=overlaps,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple, get_args
 
 from tmkd.errors import TmkdError
-from tmkd.evaluate.results import Kind, distinct, lines
+from tmkd.evaluate.results import Kind, distinct
 from tmkd.evaluate.seen import seen_lines
 from tmkd.evaluate.shares import shares
 from tmkd.evaluate.speed import Speed
@@ -63,7 +63,7 @@ def join_rows(read: Sequence[Found]) -> Report:
         teachers_seeds=tuple(sorted({row.first.teachers_seed for row in rows})),
         results=tuple(results),
         comparisons=tuple(comparisons(predicted, tests, results)),
-        shares=tuple(shares(lines(results), {task: sets[0].base_rate for task, sets in tests.items()})),
+        shares=tuple(shares(results, {task: sets[0].base_rate for task, sets in tests.items()})),
         speeds=_speeds(rows, several),
         notes=tuple(_notes(rows, several)),
     )

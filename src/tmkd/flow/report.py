@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 def report(run: RunFolder, folder: Path) -> dict[str, Any]:
     """Measure every row, compare them, time them side by side, and write report.json, report.html and report.md."""
-    from tmkd.evaluate.results import lines
     from tmkd.evaluate.seen import seen_lines
     from tmkd.evaluate.shares import shares
     from tmkd.evaluate.warnings import warning_lines
@@ -46,7 +45,7 @@ def report(run: RunFolder, folder: Path) -> dict[str, Any]:
         teachers_seeds=run.seeds.teachers,
         results=tuple(found),
         comparisons=tuple(comparisons(predicted, tests, found)),
-        shares=tuple(shares(lines(found), {task: sets[0].base_rate for task, sets in tests.items()})),
+        shares=tuple(shares(found, {task: sets[0].base_rate for task, sets in tests.items()})),
         data=tuple(data_set(name, run.corpus(name)) for name in (*names, *run.recipe.collect)),
         speeds={
             f"{row.task}: {row.row}" if len(run.recipe.tasks) > 1 else row.row: speeds[row.task, row.keys]
