@@ -38,10 +38,10 @@ def test_the_gap_is_taken_at_the_seeds_that_both_rows_have() -> None:
     assert apart[1].gap_closed == pytest.approx((0.8043 - 0.7289) / (0.8147 - 0.7289))  # none in common: all of each
 
 
-def test_a_students_seed_under_each_teachers_seed_is_common() -> None:
+def test_the_gap_is_of_the_teachers_seeds_that_differences_are_of() -> None:
     taught = replace(TMKD, teachers_seed=2, accuracy=0.80)
     _, tmkd = of(TEACHER, BERT_3, TMKD, taught)
-    assert tmkd.gap_closed == pytest.approx((0.80215 - 0.7578) / 0.0569)
+    assert tmkd.gap_closed == pytest.approx(4.65 / 5.69)
 
 
 def test_the_teacher_is_the_best_by_dev() -> None:

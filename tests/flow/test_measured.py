@@ -11,8 +11,8 @@ def test_yardsticks_are_first_and_belong_to_no_model(finished: World) -> None:
     run = tiny.opened(finished)
     rows = list(measured_rows(run))
     assert [row.row for row in rows[:3]] == [*tiny.YARDSTICKS, "t1"]
-    for row, encoder in zip(rows[:2], (None, "bert"), strict=True):
-        assert (row.kind, row.models, row.teachers, row.encoder) == ("yardstick", (), (), encoder)
+    for row, read in zip(rows[:2], ((), ("bert",)), strict=True):
+        assert (row.kind, row.models, row.teachers, row.pretrained) == ("yardstick", (), (), read)
         assert row.made_by == (run.predictions_folder("toy", row.keys[0]),)
 
 

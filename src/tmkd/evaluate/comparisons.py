@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -35,6 +36,7 @@ OF_BASE = {"tmkd": "tmkd-base", "tkd": "tkd-base"}  # rows on the smaller of two
 
 Pairs = Sequence[tuple[str, str]]
 BySplit = Mapping[str, Probabilities]
+Value = TypeVar("Value")
 Seeds = Mapping[tuple[int, int], BySplit]  # teachers' and student's seed → split → probabilities
 
 
@@ -118,7 +120,7 @@ def _compared(name: str, rows: Mapping[str, Seeds], pairs: Pairs, *tests: Labell
     measures: dict[str, tuple[tuple[tuple[int, int], ...], Measure]] = {}
     sides: list[tuple[str, str]] = []
     for row, other in pairs:
-        one, second = _at_common_seeds(rows[row], rows[other])
+        one, second = at_common_seeds(rows[row], rows[other])
         named = {f"{row} {[*one]}": one, f"{other} {[*second]}": second}
         for side in named.keys() - measures.keys():
             parts = [(_measure(name, named[side], test), len(test.labels)) for test in tests]
@@ -133,7 +135,9 @@ def _compared(name: str, rows: Mapping[str, Seeds], pairs: Pairs, *tests: Labell
     ]
 
 
-def _at_common_seeds(one: Seeds, other: Seeds) -> tuple[Seeds, Seeds]:
+def at_common_seeds(
+    one: Mapping[tuple[int, int], Value], other: Mapping[tuple[int, int], Value]
+) -> tuple[Mapping[tuple[int, int], Value], Mapping[tuple[int, int], Value]]:
     """Two rows at the seeds that both have; whole where they have none in common, as a student and a teacher."""
     common = one.keys() & other.keys()
     if not common:

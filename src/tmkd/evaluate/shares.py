@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
 
+from tmkd.evaluate.comparisons import at_common_seeds
 from tmkd.evaluate.results import Line, Result, best_teacher, distinct, lines
 
 BASELINE = "bert-3"  # row of the student that learns from golden labels alone, by the paper's name in any case
@@ -58,16 +59,18 @@ def _of_task(results: Sequence[Result], base_rate: float) -> Iterator[Share]:
                 None if baseline is None else baseline.row,
                 _part(0.0, own, top),
                 _part(base_rate, own, top),
-                None if baseline is None else _part(*_at_common_seeds(results, baseline, line), top),
+                None if baseline is None else _gap_closed(results, baseline, line, top),
             )
 
 
-def _at_common_seeds(results: Sequence[Result], *rows: Line) -> tuple[float, float]:
-    """Mean accuracy of two rows over the students' seeds that both have; over all of each where they share none."""
-    one, other = ([it for it in results if (it.row, it.split) == (line.row, line.split)] for line in rows)
-    common = {it.seed for it in one} & {it.seed for it in other}
-    first, second = (mean(it.accuracy for it in of if it.seed in common or not common) for of in (one, other))
-    return first, second
+def _gap_closed(results: Sequence[Result], baseline: Line, line: Line, top: float) -> float | None:
+    """Part of the gap from the baseline to the teacher that a row closes, at the seeds that both rows have."""
+    one, other = (
+        {(it.teachers_seed, it.seed): it.accuracy for it in results if (it.row, it.split) == (of.row, of.split)}
+        for of in (baseline, line)
+    )
+    start, own = at_common_seeds(one, other)
+    return _part(mean(start.values()), mean(own.values()), top)
 
 
 def _part(start: float, value: float, end: float) -> float | None:

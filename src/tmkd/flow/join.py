@@ -154,7 +154,8 @@ def _speeds(rows: Sequence[RowFragment], name_measurement: bool) -> dict[str, Sp
 
 def _notes(rows: Sequence[RowFragment], several: bool) -> Iterator[str]:
     """One line per machine, day, commit and versions: the rows made there with their seeds; then what models have
-    seen, and warnings."""
+    seen, and warnings.
+    """
     yield from origin_lines(rows)
     if several:
         yield _APART

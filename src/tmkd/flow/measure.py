@@ -33,7 +33,7 @@ def members(run: RunFolder, row: Measured) -> tuple[Scorer, ...]:
     for model in row.models:
         verify(model)
     if row.kind == "yardstick":
-        return (yardstick_scorer(run, row.task, row.row, row.encoder),)
+        return (yardstick_scorer(run, row.task, row.row, next(iter(row.pretrained), None)),)
     if row.kind == "bundle":
         parameters = sealed(run.predictions_folder(row.task, BUNDLE)).facts["parameters"]
         return (bundle_scorer(run, row.row, parameters),)

@@ -24,8 +24,8 @@ class Measured:
     """Row of the report: the predictions that it averages, and the artifacts made on the way to it.
 
     `seed` is the students', or a teacher's own; `keys` name the predictions, `models` the artifacts they are of, in the
-    same order, and `teachers` those among them; `encoder` is the pretrained one that a yardstick reads, None for BM25
-    and all else; `pretrained` are the pretrained models that it reads, starts from or learns from through a teacher.
+    same order, and `teachers` those among them; `pretrained` are the pretrained models that a yardstick reads, or that
+    a row starts from or learns from through a teacher.
     """
 
     row: str
@@ -37,7 +37,6 @@ class Measured:
     models: tuple[Path, ...]
     made_by: tuple[Path, ...]
     teachers: tuple[Teacher, ...] = ()
-    encoder: str | None = None
     pretrained: tuple[str, ...] = ()
 
 
@@ -62,7 +61,7 @@ def _measured_rows(run: RunFolder) -> Iterator[Measured]:
             made = (run.predictions_folder(task, key),)
             seed = run.seeds.students[0]
             read = () if encoder is None else (encoder,)
-            yield Measured(row, "yardstick", task, seed, run.teachers_seed, (key,), (), made, (), encoder, read)
+            yield Measured(row, "yardstick", task, seed, run.teachers_seed, (key,), (), made, pretrained=read)
         for part in run.replicates:
             own = tuple(one for one in part.teachers.values() if one.spec.task == task and one.pretrained is not None)
             for teacher in own:
