@@ -4,7 +4,7 @@ PYTHON ?= python3
 PIP_ARGS ?=
 BIN := .venv/bin
 
-.PHONY: demo demo-all serve test test-all test-browser test-clients client-environments mutants check check-kernel audit docs clean
+.PHONY: demo demo-all serve test test-all test-browser test-clients client-environments mutants check check-kernel audit docs plots clean
 
 demo: .venv/ready
 	$(BIN)/tmkd run recipes/demo.yaml
@@ -57,6 +57,9 @@ audit: .audit/ready
 docs: .venv/ready
 	$(BIN)/python docs/make_cli.py
 	$(BIN)/python docs/make_recipe.py
+
+plots: .venv/ready
+	$(BIN)/python docs/make_plots.py
 
 # torch by its exact version first: a CPU build that is already at hand is then taken, and nothing replaces it later.
 .venv/ready: pyproject.toml constraints.txt setup.py $(wildcard src/kernel/*)

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, get_type_hints
 
+import numpy as np
 import pytest
 import yaml
 
@@ -161,6 +162,23 @@ def test_every_key_on_disk_is_in_the_page_on_data() -> None:
         for field in fields(kind)
     }
     assert {key for key in keys - {"results"} if not re.search(rf"\b{key}\b", page)} == set()
+
+
+def test_the_plots_show_the_finished_rows() -> None:
+    made = script("make_plots")
+    drawn = made.plots()
+    assert {path.stem for path in made.PLOTS.iterdir()} == drawn.keys(), "run: make plots"
+    for name, text in drawn.items():
+        kept = (made.PLOTS / f"{name}.svg").read_text(encoding="utf-8")
+        assert re.findall(r">([^<>]+)</text>", kept) == re.findall(r">([^<>]+)</text>", text), f"{name}: make plots"
+        # Not the bytes: the last digit of a place is the machine's.
+        places, other = (np.array([*map(float, re.findall(r"-?\d+\.\d+", one))]) for one in (kept, text))
+        assert places == pytest.approx(other, abs=0.01), f"{name}: make plots"
+
+
+def test_every_plot_is_on_the_page_of_results() -> None:
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    assert {*re.findall(r"!\[[^]]+\]\(plots/([^)]+)\)", page)} == {path.name for path in ROOT.glob("docs/plots/*")}
 
 
 def test_the_pictures_are_small() -> None:

@@ -112,7 +112,7 @@ def _of_table(table: PaperTable, studies: Sequence[Study]) -> Section:
         tables += [speed_table(table, TEACHER, studies)]
     if table is TABLE_9:
         tables += [speed_table(table, LAYERS_3, studies)]
-    drawings = {FIGURE_2.name: _figure_2, FIGURE_3.name: _figure_3}.get(table.name)
+    drawings = {FIGURE_2.name: figure_2, FIGURE_3.name: figure_3}.get(table.name)
     key = table.name.lower().replace(" ", "-")
     remarks = [table.remark] if table.remark else []
     return Section(
@@ -120,7 +120,8 @@ def _of_table(table: PaperTable, studies: Sequence[Study]) -> Section:
     )
 
 
-def _figure_2(columns: Sequence[Column]) -> Iterator[tuple[str, str]]:
+def figure_2(columns: Sequence[Column]) -> Iterator[tuple[str, str]]:
+    """Drawings of Figure 2 with their captions: the paper's, then ours if a row of it was run."""
     paper = {
         of.name: {row.model.name: (row.accuracies[place] / 100, None) for row in FIGURE_2.rows}
         for place, of in enumerate(FIGURE_2.sets)
@@ -133,7 +134,8 @@ def _figure_2(columns: Sequence[Column]) -> Iterator[tuple[str, str]]:
         yield "Ours, ± the standard deviation over seeds", drawn
 
 
-def _figure_3(columns: Sequence[Column]) -> Iterator[tuple[str, str]]:
+def figure_3(columns: Sequence[Column]) -> Iterator[tuple[str, str]]:
+    """Our drawing of Figure 3 with its caption, if two values of α were run."""
     ours = _spreads(columns, ALPHAS, 2)
     if ours:
         yield "Ours, ± the standard deviation over seeds", paper_figures.accuracy_by_alpha(ours, 0.9, "figure-3")
@@ -155,11 +157,15 @@ def _spreads(columns: Sequence[Column], models: Mapping[Key, Model], least: int)
 
 
 def _against_speed(places: Sequence[Timed]) -> Section:
-    drawings = []
+    drawings = [*against_speed(places)]
+    remarks = [] if places else [f"Timing was {NOT_RUN}, or its fragments are not here."]
+    return Section("speed", "Accuracy against speed", "Teachers, students and the bundle", "", [], drawings, remarks)
+
+
+def against_speed(places: Sequence[Timed]) -> Iterator[tuple[str, str]]:
+    """Drawings of accuracy against speed with their captions, one for each measurement."""
     for number, one in enumerate(places):
         speeds = {row: speed.pairs_per_second for row, speed in one.speeds.items()}
         models = [result for result in one.task.results if result.kind != "yardstick"]
         results = [replace(result, pairs_per_second=speeds.get(result.row)) for result in models]
-        drawings.append((one.title, figures.accuracy_against_speed(results, f"speed-{number}")))
-    remarks = [] if places else [f"Timing was {NOT_RUN}, or its fragments are not here."]
-    return Section("speed", "Accuracy against speed", "Teachers, students and the bundle", "", [], drawings, remarks)
+        yield one.title, figures.accuracy_against_speed(results, f"speed-{number}")
