@@ -36,5 +36,7 @@ def plots() -> dict[str, str]:
 
 if __name__ == "__main__":
     PLOTS.mkdir(exist_ok=True)
+    for old in PLOTS.glob("*.svg"):
+        old.unlink()
     for name, text in plots().items():
         (PLOTS / f"{name}.svg").write_text(text, encoding="utf-8")
