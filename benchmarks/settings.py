@@ -5,7 +5,8 @@
 The run's teachers, their scores and the first stages are taken as they are: `tmkd score` comes first. Each fit that is
 tried becomes a student of the run folder, so a stopped search goes on, and the chosen fits are made when the printed
 lines stand in the recipe; `tmkd clean` removes the others. A row with `steps_of` is tried with each rate alone, after
-the row that it names. Test sets are not read.
+the row that it names. A row whose last stage has a `fit_on` is searched for one task, `--task rte`. Test sets are not
+read.
 """
 
 from __future__ import annotations
@@ -33,28 +34,35 @@ from tmkd.store import sealed
 RATES = (5e-5, 1e-4, 2e-4)
 
 
-def with_setting(recipe: Recipe, row: str, setting: Setting, epochs: int) -> Recipe:
-    """The recipe with one row, its last stage trained with this setting, and with its first seeds alone."""
+def with_setting(recipe: Recipe, row: str, setting: Setting, epochs: int, task: str | None = None) -> Recipe:
+    """The recipe with one row, its last stage trained with this setting, and with its first seeds alone.
+
+    With `task` the row is trained on it alone, with what the stage's `fit_on` has for it beside the setting.
+    """
     *first, last = recipe.rows[row].stages
+    own = {} if task is None else {"tasks": (task,)}
+    last = last if task is None else last.on(task)
     fit = last.fit.model_copy(update={**setting, "epochs": epochs, "keep": "cross_entropy"})
     stages = (*first, last.model_copy(update={"fit": fit}))
     counted = {stage.steps_of: recipe.rows[stage.steps_of] for stage in stages if stage.steps_of is not None}
-    rows = {**counted, row: recipe.rows[row].model_copy(update={"stages": stages})}
+    rows = {**counted, row: recipe.rows[row].model_copy(update={"stages": stages, **own})}
     seeds = SeedsSpec(students=recipe.seeds.students[:1], teachers=recipe.seeds.teachers[:1])
     return recipe.model_copy(update={"rows": rows, "seeds": seeds, "export": None, "serve": None})
 
 
-def trained(recipe: Recipe, base: Path, folder: Path, row: str, setting: Setting, epochs: int) -> list[float]:
+def trained(
+    recipe: Recipe, base: Path, folder: Path, row: str, setting: Setting, epochs: int, task: str | None = None
+) -> list[float]:
     """Train a row's students where they are not there yet: their mean cross-entropy on dev after each epoch.
 
     `base` is the recipe's own folder, `folder` the run's. Raises: TmkdError when a teacher has not scored what the row
     learns from.
     """
-    run = RunFolder(with_setting(recipe, row, setting, epochs), base, folder)
-    placed = [(task, seed) for name, task, seed in run.placed_rows() if name == row]
-    chains = [(chain, seed) for task, seed in placed for _, chain in run.row_students(row, task, seed)]
-    for task, seed in placed:
-        for step in distill_steps(run, row, task, seed):
+    run = RunFolder(with_setting(recipe, row, setting, epochs, task), base, folder)
+    placed = [(on, seed) for name, on, seed in run.placed_rows() if name == row]
+    chains = [(chain, seed) for on, seed in placed for _, chain in run.row_students(row, on, seed)]
+    for on, seed in placed:
+        for step in distill_steps(run, row, on, seed):
             if step.state().kind != "done":
                 step.execute()
     scores = [sealed(run.student_folder(chain, seed)).facts["dev"] for chain, seed in chains]
@@ -64,7 +72,7 @@ def trained(recipe: Recipe, base: Path, folder: Path, row: str, setting: Setting
 def _trained_afresh(given: argparse.Namespace, row: str, setting: Setting, epochs: int) -> list[float]:
     """As `trained`, in a process of its own: one that has trained for long is slower."""
     tune_process()
-    return trained(*opened(given), row, setting, epochs)
+    return trained(*opened(given), row, setting, epochs, given.task)
 
 
 def opened(given: argparse.Namespace) -> tuple[Recipe, Path, Path]:
@@ -88,9 +96,10 @@ def search(
     return found
 
 
-def fit_line(one: Tried) -> str:
-    """The keys of a stage's `fit` that were chosen, as a recipe has them."""
-    return f"fit: {{learning_rate: {one.setting['learning_rate']:.1e}, epochs: {one.epochs}, keep: cross_entropy}}"
+def fit_line(one: Tried, task: str | None = None) -> str:
+    """The keys of a stage's `fit`, or of its `fit_on` for a task, that were chosen."""
+    key = "fit" if task is None else f"fit_on.{task}"
+    return f"{key}: {{learning_rate: {one.setting['learning_rate']:.1e}, epochs: {one.epochs}, keep: cross_entropy}}"
 
 
 def table(tried: Mapping[str, Sequence[Tried]]) -> str:
@@ -105,15 +114,27 @@ def table(tried: Mapping[str, Sequence[Tried]]) -> str:
     return "\n".join(lines)
 
 
-def searched_rows(recipe: Recipe, named: Sequence[str]) -> list[str]:
-    """The rows named, or all: those whose last stage dev can choose.
+def searched_rows(recipe: Recipe, named: Sequence[str], task: str | None = None) -> list[str]:
+    """The rows named, or all that are trained on the task: those whose last stage dev can choose.
 
-    Raises: UsageError for a name that is no row's.
+    Raises: UsageError for a name that is no row's, a task that is none, a row that is not trained on it, and a row
+    with a `fit_on`, which a search for all tasks at once would not change.
     """
+    if task is not None and task not in recipe.tasks:
+        raise UsageError(f"--task: no task '{task}'; {did_you_mean(task, recipe.tasks)}")
     for name in named:
         if name not in recipe.rows:
             raise UsageError(f"--rows: no row '{name}'; {did_you_mean(name, recipe.rows)}")
-    return [row for row in named or recipe.rows if recipe.rows[row].stages[-1].alpha < 1]
+    on = {row: recipe.rows[row].tasks or tuple(recipe.tasks) for row in recipe.rows}
+    for row in named:
+        if task is not None and task not in on[row]:
+            raise UsageError(f"--task: row '{row}' is not trained on '{task}', but on {', '.join(on[row])}")
+    rows = [row for row in named or recipe.rows if task is None or task in on[row]]
+    rows = [row for row in rows if recipe.rows[row].stages[-1].alpha < 1]
+    for row in rows:
+        if task is None and recipe.rows[row].stages[-1].fit_on:
+            raise UsageError(f"--task: row '{row}' has settings for single tasks (fit_on); name the task to search for")
+    return rows
 
 
 def main() -> None:
@@ -121,6 +142,8 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("recipe", type=Path)
     options.add_argument("--rows", nargs="+", default=[], help="without it: all")
+    options.add_argument("--task", help="search for this task alone; it is needed where a row has a fit_on")
+    options.add_argument("--rates", nargs="+", type=float, default=RATES, help="without it: %(default)s")
     options.add_argument("--all", action="store_true", help="also the rows and teachers that the recipe marks extra")
     options.add_argument("--runs", type=Path, default=Path("runs"))
     options.add_argument("--set", dest="changes", action="append", default=[], help="a change of the recipe")
@@ -128,7 +151,7 @@ def main() -> None:
     tried = {}
     try:
         recipe, _, folder = opened(given)
-        rows = searched_rows(recipe, given.rows)
+        rows = searched_rows(recipe, given.rows, given.task)
         with (
             lock_run(folder, given.recipe),
             ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool,
@@ -138,8 +161,8 @@ def main() -> None:
                 def fit(setting: Setting, epochs: int, row: str = row) -> list[float]:
                     return pool.submit(_trained_afresh, given, row, setting, epochs).result()
 
-                tried[row] = search(recipe, row, fit)
-                print(f"{row}: {fit_line(chosen(tried[row]))}", flush=True)
+                tried[row] = search(recipe, row, fit, given.rates)
+                print(f"{row}: {fit_line(chosen(tried[row]), given.task)}", flush=True)
     except TmkdError as error:
         sys.exit(f"error: {error}")
     print(f"\n{table(tried)}")

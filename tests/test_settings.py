@@ -37,6 +37,25 @@ def test_rows_are_those_that_dev_can_choose(world: World) -> None:
         settings.searched_rows(recipe, ["tmdk"])
 
 
+def test_a_task_of_its_own_settings_is_searched_for_itself(world: World) -> None:
+    few = {"batch": 2, "learning_rate": 3e-3}
+    tiny.change(world.recipe, "rows.tmkd.stages", ["pretrain", {"use": "finetune", "fit_on": {"toy": few}}])
+    recipe = read_recipe(world.recipe)
+    last = settings.with_setting(recipe, "tmkd", {"learning_rate": 5e-5}, 16, "toy").rows["tmkd"].stages[-1]
+    assert (last.fit.learning_rate, last.fit.epochs, last.fit.batch, last.fit_on) == (5e-5, 16, 2, {})
+    assert settings.searched_rows(recipe, ["tmkd"], "toy") == ["tmkd"]
+    with pytest.raises(UsageError, match="--task: row 'tmkd' has settings for single tasks"):
+        settings.searched_rows(recipe, ["tmkd"])
+    with pytest.raises(UsageError, match="--task: no task 'tyo'; did you mean 'toy'"):
+        settings.searched_rows(recipe, [], "tyo")
+    far = recipe.model_copy(update={"rows": {"mkd": recipe.rows["mkd"].model_copy(update={"tasks": ("far",)})}})
+    assert settings.searched_rows(far, [], "toy") == []
+    with pytest.raises(UsageError, match="row 'mkd' is not trained on 'toy', but on far"):
+        settings.searched_rows(far, ["mkd"], "toy")
+    one = Tried({"learning_rate": 5e-5}, 8, 5, 0.52)
+    assert settings.fit_line(one, "toy").startswith("fit_on.toy: {learning_rate: 5.0e-05, epochs: 8")
+
+
 @pytest.mark.parametrize("everything", [False, True])
 def test_extras_take_part_only_with_all(world: World, everything: bool) -> None:
     for extra in ("rows.mkd", "teachers.t2"):
