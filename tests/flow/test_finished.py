@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
+import yaml
 
 import tiny
 from finished_steps import printed_rows, steps_made
@@ -78,6 +79,14 @@ def test_a_row_that_is_another_one_now_is_made(moved: World) -> None:
     assert left(moved, "rows.tkd.stages.0.fit.epochs=7") == ({"tkd"}, {"t1", "t2", "judge"})
     assert left_to_make(tiny.opened(moved, "student.max_length=40")) is None  # all of them
     assert left_to_make(tiny.opened(moved, "seeds=[2]")) is None
+
+
+def test_a_rows_settings_for_another_task_undo_nothing(moved: World) -> None:
+    tiny.change(moved.recipe, "tasks.far", yaml.safe_load(moved.recipe.read_text())["tasks"]["toy"])
+    for task, remade in (("far", set()), ("toy", {"tkd"})):
+        found = left_to_make(tiny.opened(moved, f"rows.tkd.stages.0.fit_on={{{task}: {{epochs: 7}}}}"))
+        assert found is not None
+        assert {one.row for one in found.rows if one.task == "toy"} == remade
 
 
 def test_rows_of_this_run_folder_are_no_others(finished: World) -> None:

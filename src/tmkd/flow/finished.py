@@ -9,7 +9,7 @@ from tmkd.errors import TmkdError
 from tmkd.evaluate.results import Kind
 from tmkd.flow.best_teacher import NotYet
 from tmkd.flow.checkout import commit_of
-from tmkd.flow.fragments import recipe_digests, results_folder
+from tmkd.flow.fragments import recipe_digests, results_folder, row_part
 from tmkd.flow.run_folder import RunFolder
 from tmkd.recipe.agreement import FRAGMENT
 from tmkd.recipe.seeds import seeded
@@ -69,7 +69,8 @@ def _read(run: RunFolder, folder: Path) -> Finished:
     found: Finished = {}
     for path in sorted((folder / ROWS).glob(f"*{FRAGMENT}")):
         row, _ = read_row(path)
-        now, part = recipe_digests(run, row.first.row), f"rows.{row.first.row}"
+        one = row.first
+        now, part = recipe_digests(run, one.row, one.task), row_part(one.row, one.task)
         same = all(now.get(name, digest) == digest for name, digest in row.recipe.items())
         if same and (part in now) == (part in row.recipe):  # other parts may have come or gone
             found[_key(row)] = row

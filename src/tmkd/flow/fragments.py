@@ -111,7 +111,7 @@ def _write_row(run: RunFolder, place: int, row: Measured, timed: bool, folder: P
         results=tuple(results(run, predicted, tests, timings)),
         speed=speed,
         origin=origin or _origin(run, row),
-        recipe=recipe_digests(run, row.row),
+        recipe=recipe_digests(run, row.row, row.task),
         classes=labels.names,
         positive=labels.positive_index,
         tests={test.split: pairs_digest(run.corpus(f"{row.task}/{test.split}")) for test in own},
@@ -146,7 +146,12 @@ def pairs_digest(corpus: Corpus) -> str:
     return digest_bytes(corpus.id_array().tobytes() + corpus.label_array().tobytes())
 
 
-def recipe_digests(run: RunFolder, row: str) -> dict[str, str]:
+def row_part(row: str, task: str) -> str:
+    """Name of the part of the recipe that a row on one task has for itself: it may be another on another task."""
+    return f"rows.{row} on {task}"
+
+
+def recipe_digests(run: RunFolder, row: str, task: str) -> dict[str, str]:
     """Digest of each part of the recipe that all rows share, without seeds, devices and folders, and of one row."""
     recipe = run.asked
     taught = sorted(name for name, teacher in recipe.teachers.items() if not teacher.named)
@@ -154,7 +159,7 @@ def recipe_digests(run: RunFolder, row: str) -> dict[str, str]:
     parts |= {f"tasks.{name}": task for name, task in recipe.tasks.items()}
     parts |= {f"collect.{name}": corpus for name, corpus in recipe.collect.items()}
     entries = {f"teachers.{name}": _entry(run, name) for name in recipe.teachers}
-    own = {} if row not in recipe.rows else {f"rows.{row}": _digest(recipe.rows[row])}
+    own = {} if row not in recipe.rows else {row_part(row, task): _digest(recipe.rows[row].on(task))}
     return {name: _digest(part) for name, part in parts.items()} | entries | own
 
 

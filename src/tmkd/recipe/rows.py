@@ -169,6 +169,10 @@ class RowSpec(Spec):
             raise ValueError("keep_start keeps the student of the stage before, which the first stage has not")
         return self
 
+    def on(self, task: str) -> RowSpec:
+        """The row as it is for one task."""
+        return self.model_copy(update={"stages": tuple(stage.on(task) for stage in self.stages), "tasks": None})
+
 
 def is_papers(row: str) -> bool:
     """Whether a row has a name of the paper."""
