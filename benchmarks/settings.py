@@ -15,6 +15,7 @@ import argparse
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -26,23 +27,34 @@ from tmkd.flow.distill import distill_steps
 from tmkd.flow.run_folder import RunFolder
 from tmkd.flow.runner import lock_run
 from tmkd.process import tune_process
+from tmkd.recipe.fit import Keep
 from tmkd.recipe.reader import read_recipe
 from tmkd.recipe.schema import Recipe
 from tmkd.recipe.seeds import SeedsSpec
 from tmkd.store import sealed
 
 RATES = (5e-5, 1e-4, 2e-4)
+COSTS: dict[Keep, str] = {"cross_entropy": "cross-entropy", "accuracy": "wrong"}  # what keeps the epoch → its cost
 
 
-def with_setting(recipe: Recipe, row: str, setting: Setting, epochs: int, task: str | None = None) -> Recipe:
+@dataclass(frozen=True)
+class Ways:
+    """Ways to search: for one task alone, and by what an epoch and a setting are chosen on dev."""
+
+    task: str | None = None
+    by: Keep = "cross_entropy"
+
+
+def with_setting(recipe: Recipe, row: str, setting: Setting, epochs: int, ways: Ways = Ways()) -> Recipe:
     """The recipe with one row, its last stage trained with this setting, and with its first seeds alone.
 
-    With `task` the row is trained on it alone, with what the stage's `fit_on` has for it beside the setting.
+    With a task the row is trained on it alone, with what the stage's `fit_on` has for it beside the setting.
     """
+    task = ways.task
     *first, last = recipe.rows[row].stages
     own = {} if task is None else {"tasks": (task,)}
     last = last if task is None else last.on(task)
-    fit = last.fit.model_copy(update={**setting, "epochs": epochs, "keep": "cross_entropy"})
+    fit = last.fit.model_copy(update={**setting, "epochs": epochs, "keep": ways.by})
     stages = (*first, last.model_copy(update={"fit": fit}))
     counted = {stage.steps_of: recipe.rows[stage.steps_of] for stage in stages if stage.steps_of is not None}
     rows = {**counted, row: recipe.rows[row].model_copy(update={"stages": stages, **own})}
@@ -51,14 +63,14 @@ def with_setting(recipe: Recipe, row: str, setting: Setting, epochs: int, task: 
 
 
 def trained(
-    recipe: Recipe, base: Path, folder: Path, row: str, setting: Setting, epochs: int, task: str | None = None
+    recipe: Recipe, base: Path, folder: Path, row: str, setting: Setting, epochs: int, ways: Ways = Ways()
 ) -> list[float]:
-    """Train a row's students where they are not there yet: their mean cross-entropy on dev after each epoch.
+    """Train a row's students where they are not there yet: their mean cost on dev after each epoch.
 
     `base` is the recipe's own folder, `folder` the run's. Raises: TmkdError when a teacher has not scored what the row
     learns from.
     """
-    run = RunFolder(with_setting(recipe, row, setting, epochs, task), base, folder)
+    run = RunFolder(with_setting(recipe, row, setting, epochs, ways), base, folder)
     placed = [(on, seed) for name, on, seed in run.placed_rows() if name == row]
     chains = [(chain, seed) for on, seed in placed for _, chain in run.row_students(row, on, seed)]
     for on, seed in placed:
@@ -66,13 +78,14 @@ def trained(
             if step.state().kind != "done":
                 step.execute()
     scores = [sealed(run.student_folder(chain, seed)).facts["dev"] for chain, seed in chains]
-    return [-float(score) for score in np.mean(scores, axis=0)]
+    most = 1.0 if ways.by == "accuracy" else 0.0
+    return [most - float(score) for score in np.mean(scores, axis=0)]
 
 
 def _trained_afresh(given: argparse.Namespace, row: str, setting: Setting, epochs: int) -> list[float]:
     """As `trained`, in a process of its own: one that has trained for long is slower."""
     tune_process()
-    return trained(*opened(given), row, setting, epochs, given.task)
+    return trained(*opened(given), row, setting, epochs, Ways(given.task, given.by))
 
 
 def opened(given: argparse.Namespace) -> tuple[Recipe, Path, Path]:
@@ -83,7 +96,12 @@ def opened(given: argparse.Namespace) -> tuple[Recipe, Path, Path]:
 
 
 def search(
-    recipe: Recipe, row: str, fit: Fit, rates: Iterable[float] = RATES, epochs: Sequence[int] = EPOCHS
+    recipe: Recipe,
+    row: str,
+    fit: Fit,
+    rates: Iterable[float] = RATES,
+    epochs: Sequence[int] = EPOCHS,
+    by: Keep = "cross_entropy",
 ) -> list[Tried]:
     """All fits of a row that the rule tries; a line on stderr for each rate."""
     last = recipe.rows[row].stages[-1]
@@ -91,24 +109,30 @@ def search(
     for rate in rates:
         found += tries(fit, {"learning_rate": rate}, epochs if last.steps_of is None else (last.fit.epochs,))
         one = found[-1]
-        best = f"best after {one.best_epoch}: cross-entropy on dev {one.cross_entropy:.4f}"
-        print(f"{row}: rate {rate:.0e}, {one.epochs} epochs, {best}", file=sys.stderr, flush=True)
+        best = f"best after {one.best_epoch}: {COSTS[by]} on dev {one.cost:.4f}"
+        print(f"{row}: rate {shown(rate)}, {one.epochs} epochs, {best}", file=sys.stderr, flush=True)
     return found
 
 
-def fit_line(one: Tried, task: str | None = None) -> str:
+def shown(rate: float) -> str:
+    """A rate with all its digits, in a form that YAML reads as a number: 5.0e-05."""
+    mantissa, _, exponent = f"{rate:e}".partition("e")
+    return f"{float(mantissa)!r}e{exponent}"
+
+
+def fit_line(one: Tried, ways: Ways = Ways()) -> str:
     """The keys of a stage's `fit`, or of its `fit_on` for a task, that were chosen."""
-    key = "fit" if task is None else f"fit_on.{task}"
-    return f"{key}: {{learning_rate: {one.setting['learning_rate']:.1e}, epochs: {one.epochs}, keep: cross_entropy}}"
+    fit = f"{{learning_rate: {shown(one.setting['learning_rate'])}, epochs: {one.epochs}, keep: {ways.by}}}"
+    return f"fit: {fit}" if ways.task is None else f"fit_on: {{{ways.task}: {fit}}}"
 
 
-def table(tried: Mapping[str, Sequence[Tried]]) -> str:
+def table(tried: Mapping[str, Sequence[Tried]], by: Keep = "cross_entropy") -> str:
     """Markdown table of all fits, those chosen in bold."""
-    lines = ["| row | rate | epochs | best epoch | cross-entropy on dev |", "|---|---|---|---|---|"]
+    lines = [f"| row | rate | epochs | best epoch | {COSTS[by]} on dev |", "|---|---|---|---|---|"]
     for row, found in tried.items():
         best = chosen(found)
         for one in found:
-            rate, cost = f"{one.setting['learning_rate']:.0e}", f"{one.cross_entropy:.4f}"
+            rate, cost = shown(one.setting["learning_rate"]), f"{one.cost:.4f}"
             cells = [row, rate, str(one.epochs), str(one.best_epoch), cost]
             lines.append(f"| {' | '.join(f'**{cell}**' if one is best else cell for cell in cells)} |")
     return "\n".join(lines)
@@ -132,7 +156,7 @@ def searched_rows(recipe: Recipe, named: Sequence[str], task: str | None = None)
     rows = [row for row in named or recipe.rows if task is None or task in on[row]]
     rows = [row for row in rows if recipe.rows[row].stages[-1].alpha < 1]
     for row in rows:
-        if task is None and recipe.rows[row].stages[-1].fit_on:
+        if task is None and not recipe.rows[row].stages[-1].fit_on.keys().isdisjoint(on[row]):
             raise UsageError(f"--task: row '{row}' has settings for single tasks (fit_on); name the task to search for")
     return rows
 
@@ -143,6 +167,7 @@ def main() -> None:
     options.add_argument("recipe", type=Path)
     options.add_argument("--rows", nargs="+", default=[], help="without it: all")
     options.add_argument("--task", help="search for this task alone; it is needed where a row has a fit_on")
+    options.add_argument("--by", choices=COSTS, default="cross_entropy", help="what chooses epochs and settings on dev")
     options.add_argument("--rates", nargs="+", type=float, default=RATES, help="without it: %(default)s")
     options.add_argument("--all", action="store_true", help="also the rows and teachers that the recipe marks extra")
     options.add_argument("--runs", type=Path, default=Path("runs"))
@@ -161,11 +186,11 @@ def main() -> None:
                 def fit(setting: Setting, epochs: int, row: str = row) -> list[float]:
                     return pool.submit(_trained_afresh, given, row, setting, epochs).result()
 
-                tried[row] = search(recipe, row, fit, given.rates)
-                print(f"{row}: {fit_line(chosen(tried[row]), given.task)}", flush=True)
+                tried[row] = search(recipe, row, fit, given.rates, by=given.by)
+                print(f"{row}: {fit_line(chosen(tried[row]), Ways(given.task, given.by))}", flush=True)
     except TmkdError as error:
         sys.exit(f"error: {error}")
-    print(f"\n{table(tried)}")
+    print(f"\n{table(tried, given.by)}")
 
 
 if __name__ == "__main__":

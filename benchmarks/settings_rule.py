@@ -1,7 +1,8 @@
 """Rule by which a fit's settings are chosen on dev: one for every teacher and every row (docs/results.md).
 
 One fit for each setting tried, with 4 epochs; while the best epoch is the last, another with twice as many, up to 32.
-A fit's best epoch has the least cross-entropy on dev, and the fit whose best is least is chosen, once, on seed 1.
+A fit's best epoch has the least cost on dev, cross-entropy or the share of wrong predictions, and the fit whose best is
+least is chosen, once, on seed 1.
 """
 
 from __future__ import annotations
@@ -16,18 +17,18 @@ Fit = Callable[[Setting, int], Sequence[float]]
 
 @dataclass(frozen=True)
 class Tried:
-    """A fit that was tried: its setting, its epochs, the best of them (from 1), and the cross-entropy on dev there."""
+    """A fit that was tried: its setting, its epochs, the best of them (from 1), and the cost on dev there."""
 
     setting: Setting
     epochs: int
     best_epoch: int
-    cross_entropy: float  # nats
+    cost: float  # cross-entropy in nats, or the share of wrong predictions
 
 
 def tries(fit: Fit, setting: Setting, epochs: Sequence[int] = EPOCHS) -> list[Tried]:
     """Fits with one setting, each with more epochs than the one before, until one's best epoch is not its last.
 
-    `fit` trains with a setting for a number of epochs and gives the cross-entropy on dev after each of them.
+    `fit` trains with a setting for a number of epochs and gives the cost on dev after each of them.
     """
     made: list[Tried] = []
     for number in epochs:
@@ -40,5 +41,5 @@ def tries(fit: Fit, setting: Setting, epochs: Sequence[int] = EPOCHS) -> list[Tr
 
 
 def chosen(tried: Iterable[Tried]) -> Tried:
-    """The fit with the least cross-entropy on dev, the first of equals."""
-    return min(tried, key=lambda one: one.cross_entropy)
+    """The fit with the least cost on dev, the first of equals."""
+    return min(tried, key=lambda one: one.cost)

@@ -41,7 +41,9 @@ def test_a_task_of_its_own_settings_is_searched_for_itself(world: World) -> None
     few = {"batch": 2, "learning_rate": 3e-3}
     tiny.change(world.recipe, "rows.tmkd.stages", ["pretrain", {"use": "finetune", "fit_on": {"toy": few}}])
     recipe = read_recipe(world.recipe)
-    last = settings.with_setting(recipe, "tmkd", {"learning_rate": 5e-5}, 16, "toy").rows["tmkd"].stages[-1]
+    last = (
+        settings.with_setting(recipe, "tmkd", {"learning_rate": 5e-5}, 16, settings.Ways("toy")).rows["tmkd"].stages[-1]
+    )
     assert (last.fit.learning_rate, last.fit.epochs, last.fit.batch, last.fit_on) == (5e-5, 16, 2, {})
     assert settings.searched_rows(recipe, ["tmkd"], "toy") == ["tmkd"]
     with pytest.raises(UsageError, match="--task: row 'tmkd' has settings for single tasks"):
@@ -52,8 +54,8 @@ def test_a_task_of_its_own_settings_is_searched_for_itself(world: World) -> None
     assert settings.searched_rows(far, [], "toy") == []
     with pytest.raises(UsageError, match="row 'mkd' is not trained on 'toy', but on far"):
         settings.searched_rows(far, ["mkd"], "toy")
-    one = Tried({"learning_rate": 5e-5}, 8, 5, 0.52)
-    assert settings.fit_line(one, "toy").startswith("fit_on.toy: {learning_rate: 5.0e-05, epochs: 8")
+    elsewhere = recipe.rows["tmkd"].model_copy(update={"tasks": ("far",)})  # its fit_on is of a task that it has not
+    assert settings.searched_rows(recipe.model_copy(update={"rows": {"tmkd": elsewhere}}), ["tmkd"]) == ["tmkd"]
 
 
 @pytest.mark.parametrize("everything", [False, True])
@@ -70,10 +72,21 @@ def test_the_table_has_every_fit_and_marks_the_chosen() -> None:
     rate = {"learning_rate": 5e-5}
     tried = [Tried(rate, 4, 4, 0.61), Tried(rate, 8, 5, 0.52)]
     assert settings.table({"bert-3": tried}).splitlines()[2:] == [
-        "| bert-3 | 5e-05 | 4 | 4 | 0.6100 |",
-        "| **bert-3** | **5e-05** | **8** | **5** | **0.5200** |",
+        "| bert-3 | 5.0e-05 | 4 | 4 | 0.6100 |",
+        "| **bert-3** | **5.0e-05** | **8** | **5** | **0.5200** |",
     ]
     assert settings.fit_line(chosen(tried)) == "fit: {learning_rate: 5.0e-05, epochs: 8, keep: cross_entropy}"
+
+
+def test_a_search_by_accuracy_keeps_its_epochs_and_counts_what_is_wrong(finished: World) -> None:
+    recipe, ways = read_recipe(finished.recipe), settings.Ways(by="accuracy")
+    wrong = settings.trained(recipe, finished.recipe.parent, finished.run, "mkd", {"learning_rate": 1e-2}, 2, ways)
+    fit = settings.with_setting(recipe, "mkd", {"learning_rate": 1e-2}, 2, ways).rows["mkd"].stages[-1].fit
+    assert (fit.keep, len(wrong)) == ("accuracy", 2)
+    pairs = tiny.opened(finished).corpus("toy/dev").table().num_rows
+    assert all(0 <= share <= 1 and abs(share * pairs - round(share * pairs)) < 1e-6 for share in wrong)
+    assert settings.fit_line(Tried({"learning_rate": 1e-2}, 2, 1, 0.25), ways).endswith("keep: accuracy}")
+    assert "| wrong on dev |" in settings.table({}, "accuracy")
 
 
 def test_a_control_is_tried_with_each_rate_alone(world: World) -> None:
@@ -90,16 +103,29 @@ def test_a_control_is_tried_with_each_rate_alone(world: World) -> None:
     assert [one.best_epoch for one in found] == [3, 3]
 
 
+def test_the_line_for_a_task_makes_the_student_that_was_searched_and_leaves_other_tasks(world: World) -> None:
+    tiny.change(world.recipe, "tasks.far", yaml.safe_load(world.recipe.read_text())["tasks"]["toy"])
+    tiny.change(world.recipe, "stages.finetune.fit_on", {"toy": {"batch": 2}, "far": {"batch": 4}})
+    recipe, ways = read_recipe(world.recipe), settings.Ways("toy")
+    one = Tried({"learning_rate": 1.25e-4}, 8, 5, 0.52)
+    searched = settings.with_setting(recipe, "tmkd", one.setting, one.epochs, ways).rows["tmkd"].stages[-1]
+    line = yaml.safe_load(f"{{{settings.fit_line(one, ways)}}}")
+    tiny.change(world.recipe, "rows.tmkd.stages", [{"use": "pretrain"}, {"use": "finetune", **line}])
+    chosen_now = read_recipe(world.recipe).rows["tmkd"].stages[-1]
+    assert chosen_now.on("toy").fit == searched.fit
+    assert chosen_now.on("far") == recipe.rows["tmkd"].stages[-1].on("far")
+
+
 def test_what_the_search_trained_is_done_when_its_line_stands_in_the_recipe(finished: World, tmkd: Call) -> None:
     recipe = read_recipe(finished.recipe)
     fit = partial(settings.trained, recipe, finished.recipe.parent, finished.run, "tmkd")
     before = {path.name for path in (finished.run / "students").iterdir()}
     found = settings.search(recipe, "tmkd", fit, (1e-2, 1e-3), (1, 2))
     assert {(one.setting["learning_rate"], one.epochs) for one in found} >= {(1e-2, 1), (1e-3, 1)}
-    assert all(0 < one.cross_entropy < 2 for one in found)
+    assert all(0 < one.cost < 2 for one in found)
     made = {path.name for path in (finished.run / "students").iterdir()} - before
     assert len(made) == len(found)  # a student for each fit, and no other first stage
-    assert fit({"learning_rate": 1e-2}, 1)[0] == found[0].cross_entropy
+    assert fit({"learning_rate": 1e-2}, 1)[0] == found[0].cost
     key, _, line = settings.fit_line(chosen(found)).partition(": ")
     values = {**yaml.safe_load(line)}
     tiny.change(finished.recipe, "rows.tmkd.stages", ["pretrain", {"use": "finetune", key: values}])

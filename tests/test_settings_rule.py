@@ -15,7 +15,7 @@ def test_epochs_are_doubled_while_the_best_is_the_last() -> None:
 
     made = tries(fit, {"learning_rate": 1e-4})
     assert asked == [4, 8, 16]
-    assert [(one.epochs, one.best_epoch, one.cross_entropy) for one in made] == [
+    assert [(one.epochs, one.best_epoch, one.cost) for one in made] == [
         (4, 4, 0.6),
         (8, 8, 0.35),
         (16, 2, 0.3),
@@ -31,7 +31,7 @@ def test_an_equal_later_epoch_is_not_better() -> None:
     assert [one.best_epoch for one in tries(lambda setting, epochs: [0.5] * epochs, {})] == [1]
 
 
-def test_the_fit_with_the_least_cross_entropy_is_chosen_though_a_longer_one_was_made() -> None:
+def test_the_fit_with_the_least_cost_is_chosen_though_a_longer_one_was_made() -> None:
     short, long = Tried({"learning_rate": 1e-4}, 4, 4, 0.5), Tried({"learning_rate": 1e-4}, 8, 8, 0.6)
     other = Tried({"learning_rate": 2e-4}, 4, 2, 0.5)
     assert chosen([long, short, other]) is short

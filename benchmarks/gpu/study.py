@@ -62,7 +62,7 @@ class Study:
         if not self.pool.wait():
             return False
         best: dict[tuple[float, ...], Tried] = {}
-        for one in sorted(self.tried["teachers"], key=lambda one: one.cross_entropy):
+        for one in sorted(self.tried["teachers"], key=lambda one: one.cost):
             best.setdefault(tuple(one.setting.values()), one)
         for name, one in zip(self.recipe.teachers, itertools.cycle(best.values()), strict=False):
             done = partial(self.done, "teachers", name, 0)

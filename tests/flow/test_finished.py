@@ -14,6 +14,7 @@ from finished_steps import printed_rows, steps_made
 from tiny import Call, World
 from tmkd.errors import TmkdError
 from tmkd.flow.finished import left_to_make
+from tmkd.flow.fragments import recipe_digests
 from tmkd.flow.run_folder import RunFolder
 from tmkd.report.row_fragment import read_row, write_row
 
@@ -87,6 +88,15 @@ def test_a_rows_settings_for_another_task_undo_nothing(moved: World) -> None:
         found = left_to_make(tiny.opened(moved, f"rows.tkd.stages.0.fit_on={{{task}: {{epochs: 7}}}}"))
         assert found is not None
         assert {one.row for one in found.rows if one.task == "toy"} == remade
+
+
+def test_a_row_rests_on_the_row_whose_steps_it_takes(finished: World) -> None:
+    tiny.change(finished.recipe, "rows.long", {"stages": [{"use": "finetune", "steps_of": "tmkd"}]})
+    before, after = (
+        recipe_digests(tiny.opened(finished, *changes), "long", "toy")
+        for changes in ((), ("rows.tmkd.stages.1.fit={epochs: 9}",))
+    )
+    assert {name for name in before if before[name] != after[name]} == {"rows.tmkd on toy"}
 
 
 def test_rows_of_this_run_folder_are_no_others(finished: World) -> None:

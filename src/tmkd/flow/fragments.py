@@ -152,14 +152,19 @@ def row_part(row: str, task: str) -> str:
 
 
 def recipe_digests(run: RunFolder, row: str, task: str) -> dict[str, str]:
-    """Digest of each part of the recipe that all rows share, without seeds, devices and folders, and of one row."""
+    """Digest of each part of the recipe that all rows share, without seeds, devices and folders, and of one row.
+
+    Of a row whose steps it takes, too.
+    """
     recipe = run.asked
     taught = sorted(name for name, teacher in recipe.teachers.items() if not teacher.named)
     parts: dict[str, object] = {"student": recipe.student, "teachers": taught}
     parts |= {f"tasks.{name}": task for name, task in recipe.tasks.items()}
     parts |= {f"collect.{name}": corpus for name, corpus in recipe.collect.items()}
     entries = {f"teachers.{name}": _entry(run, name) for name in recipe.teachers}
-    own = {} if row not in recipe.rows else {row_part(row, task): _digest(recipe.rows[row].on(task))}
+    ours = [row] if row in recipe.rows else []
+    ours += [stage.steps_of for one in ours for stage in recipe.rows[one].stages if stage.steps_of]
+    own = {row_part(one, task): _digest(recipe.rows[one].on(task)) for one in ours}
     return {name: _digest(part) for name, part in parts.items()} | entries | own
 
 

@@ -128,7 +128,10 @@ def _replaced(place: Any, keys: Sequence[str], depth: int, value: Any, change: s
 
 
 def _with_used_stages(raw: Mapping[str, Any], path: Path, node: yaml.Node) -> dict[str, Any]:
-    """Replace every `use: NAME` by the shared stage, the row's own keys winning; `fit` is merged key by key."""
+    """Replace every `use: NAME` by the shared stage, the row's own keys winning.
+
+    `fit` is merged key by key, and so is what `fit_on` has for a task.
+    """
     shared = raw.get("stages") or {}
     if not isinstance(shared, dict) or not all(isinstance(stage, dict) for stage in shared.values()):
         raise UsageError(f"{path}:{line_of(node, ['stages'])}: stages: give names, and below each the keys of a stage")
@@ -156,7 +159,16 @@ def _used(stage: Any, shared: Mapping[str, Any], where: str) -> Any:
     if not isinstance(name, str) or name not in shared:
         raise UsageError(f"{where}: no stage {short(name)} under stages; {did_you_mean(str(name), shared)}")
     own = {key: value for key, value in stage.items() if key != "use"}
-    merged = {**shared[name], **own}
-    if isinstance(shared[name].get("fit"), dict) and isinstance(own.get("fit"), dict):
-        merged["fit"] = {**shared[name]["fit"], **own["fit"]}
-    return merged
+    merged = {**shared[name], **own, "fit": _over(shared[name].get("fit"), own.get("fit"))}
+    theirs, mine = shared[name].get("fit_on"), own.get("fit_on")
+    if isinstance(theirs, dict) and isinstance(mine, dict):
+        mine = {**theirs, **{task: _over(theirs.get(task), fit) for task, fit in mine.items()}}
+    merged["fit_on"] = theirs if mine is None else mine
+    return {key: value for key, value in merged.items() if key in shared[name] or key in own}
+
+
+def _over(shared: Any, own: Any) -> Any:
+    """A fit of the shared stage with the row's own keys; the row's alone where one of the two is no mapping."""
+    if isinstance(shared, dict) and isinstance(own, dict):
+        return {**shared, **own}
+    return shared if own is None else own
