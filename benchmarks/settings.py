@@ -82,10 +82,10 @@ def trained(
     return [most - float(score) for score in np.mean(scores, axis=0)]
 
 
-def _trained_afresh(given: argparse.Namespace, row: str, setting: Setting, epochs: int) -> list[float]:
+def _trained_afresh(given: argparse.Namespace, row: str, setting: Setting, epochs: int, ways: Ways) -> list[float]:
     """As `trained`, in a process of its own: one that has trained for long is slower."""
     tune_process()
-    return trained(*opened(given), row, setting, epochs, Ways(given.task, given.by))
+    return trained(*opened(given), row, setting, epochs, ways)
 
 
 def opened(given: argparse.Namespace) -> tuple[Recipe, Path, Path]:
@@ -101,7 +101,7 @@ def search(
     fit: Fit,
     rates: Iterable[float] = RATES,
     epochs: Sequence[int] = EPOCHS,
-    by: Keep = "cross_entropy",
+    ways: Ways = Ways(),
 ) -> list[Tried]:
     """All fits of a row that the rule tries; a line on stderr for each rate."""
     last = recipe.rows[row].stages[-1]
@@ -109,7 +109,7 @@ def search(
     for rate in rates:
         found += tries(fit, {"learning_rate": rate}, epochs if last.steps_of is None else (last.fit.epochs,))
         one = found[-1]
-        best = f"best after {one.best_epoch}: {COSTS[by]} on dev {one.cost:.4f}"
+        best = f"best after {one.best_epoch}: {COSTS[ways.by]} on dev {one.cost:.4f}"
         print(f"{row}: rate {shown(rate)}, {one.epochs} epochs, {best}", file=sys.stderr, flush=True)
     return found
 
@@ -126,9 +126,9 @@ def fit_line(one: Tried, ways: Ways = Ways()) -> str:
     return f"fit: {fit}" if ways.task is None else f"fit_on: {{{ways.task}: {fit}}}"
 
 
-def table(tried: Mapping[str, Sequence[Tried]], by: Keep = "cross_entropy") -> str:
+def table(tried: Mapping[str, Sequence[Tried]], ways: Ways = Ways()) -> str:
     """Markdown table of all fits, those chosen in bold."""
-    lines = [f"| row | rate | epochs | best epoch | {COSTS[by]} on dev |", "|---|---|---|---|---|"]
+    lines = [f"| row | rate | epochs | best epoch | {COSTS[ways.by]} on dev |", "|---|---|---|---|---|"]
     for row, found in tried.items():
         best = chosen(found)
         for one in found:
@@ -173,10 +173,10 @@ def main() -> None:
     options.add_argument("--runs", type=Path, default=Path("runs"))
     options.add_argument("--set", dest="changes", action="append", default=[], help="a change of the recipe")
     given = options.parse_args()
-    tried = {}
+    ways, tried = Ways(given.task, given.by), {}
     try:
         recipe, _, folder = opened(given)
-        rows = searched_rows(recipe, given.rows, given.task)
+        rows = searched_rows(recipe, given.rows, ways.task)
         with (
             lock_run(folder, given.recipe),
             ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool,
@@ -184,13 +184,13 @@ def main() -> None:
             for row in rows:
 
                 def fit(setting: Setting, epochs: int, row: str = row) -> list[float]:
-                    return pool.submit(_trained_afresh, given, row, setting, epochs).result()
+                    return pool.submit(_trained_afresh, given, row, setting, epochs, ways).result()
 
-                tried[row] = search(recipe, row, fit, given.rates, by=given.by)
-                print(f"{row}: {fit_line(chosen(tried[row]), Ways(given.task, given.by))}", flush=True)
+                tried[row] = search(recipe, row, fit, given.rates, ways=ways)
+                print(f"{row}: {fit_line(chosen(tried[row]), ways)}", flush=True)
     except TmkdError as error:
         sys.exit(f"error: {error}")
-    print(f"\n{table(tried, given.by)}")
+    print(f"\n{table(tried, ways)}")
 
 
 if __name__ == "__main__":

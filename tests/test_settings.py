@@ -41,9 +41,8 @@ def test_a_task_of_its_own_settings_is_searched_for_itself(world: World) -> None
     few = {"batch": 2, "learning_rate": 3e-3}
     tiny.change(world.recipe, "rows.tmkd.stages", ["pretrain", {"use": "finetune", "fit_on": {"toy": few}}])
     recipe = read_recipe(world.recipe)
-    last = (
-        settings.with_setting(recipe, "tmkd", {"learning_rate": 5e-5}, 16, settings.Ways("toy")).rows["tmkd"].stages[-1]
-    )
+    rows = settings.with_setting(recipe, "tmkd", {"learning_rate": 5e-5}, 16, settings.Ways("toy")).rows
+    last = rows["tmkd"].stages[-1]
     assert (last.fit.learning_rate, last.fit.epochs, last.fit.batch, last.fit_on) == (5e-5, 16, 2, {})
     assert settings.searched_rows(recipe, ["tmkd"], "toy") == ["tmkd"]
     with pytest.raises(UsageError, match="--task: row 'tmkd' has settings for single tasks"):
@@ -86,7 +85,7 @@ def test_a_search_by_accuracy_keeps_its_epochs_and_counts_what_is_wrong(finished
     pairs = tiny.opened(finished).corpus("toy/dev").table().num_rows
     assert all(0 <= share <= 1 and abs(share * pairs - round(share * pairs)) < 1e-6 for share in wrong)
     assert settings.fit_line(Tried({"learning_rate": 1e-2}, 2, 1, 0.25), ways).endswith("keep: accuracy}")
-    assert "| wrong on dev |" in settings.table({}, "accuracy")
+    assert "| wrong on dev |" in settings.table({}, ways)
 
 
 def test_a_control_is_tried_with_each_rate_alone(world: World) -> None:

@@ -67,6 +67,24 @@ def test_a_stage_starts_from_the_shared_one_and_the_rows_own_keys_win(tmp_path: 
     assert (plain.alpha, plain.teachers, plain.fit.epochs) == (0.0, (), 3)
 
 
+def test_what_a_row_has_for_one_task_leaves_the_rest_of_the_shared_fit_on(tmp_path: Path) -> None:
+    tasks = "tasks:\n  far: {train: train.tsv, tests: {test: test.tsv}}\n"
+    text = RECIPE.replace("tasks:\n", tasks).replace(
+        "finetune: {alpha: 0.9,", "finetune: {alpha: 0.9, fit_on: {answers: {batch: 2}, far: {batch: 4}},"
+    )
+    text = text.replace("fit: {epochs: 1}}", "fit: {epochs: 1}, fit_on: {answers: {epochs: 7}}}")
+    stage = read(tmp_path, text).rows["tmkd"].stages[1]
+    on, other = stage.on("answers").fit, stage.on("far").fit
+    assert ((on.epochs, on.batch), (other.epochs, other.batch)) == ((7, 2), (1, 4))
+
+
+@pytest.mark.parametrize("key", ["fit", "fit_on"])
+def test_a_rows_own_null_is_no_wish_for_the_shared_one(tmp_path: Path, key: str) -> None:
+    text = mended("{alpha: 0.9, fit: {epochs: 3, batch: 16}}", "{alpha: 0.9, fit: {}, fit_on: {answers: {batch: 2}}}")
+    text = text.replace("{use: finetune, fit: {epochs: 1}}", f"{{use: finetune, {key}: null}}")
+    assert f"rows.tmkd.stages.1.{key}" in refused(tmp_path, text)
+
+
 def test_a_stage_of_the_rows_own_needs_no_shared_one(tmp_path: Path) -> None:
     text = RECIPE.replace("- pretrain", "- {corpus: web, alpha: 1, teachers: [t1]}")
     assert read(tmp_path, text).rows["tmkd"].stages[0].teachers == ("t1",)

@@ -152,14 +152,14 @@ def row_part(row: str, task: str) -> str:
 
 
 def recipe_digests(run: RunFolder, row: str, task: str) -> dict[str, str]:
-    """Digest of each part of the recipe that all rows share, without seeds, devices and folders, and of one row.
+    """Digest of each part of the recipe that all rows share, of one row and of those whose steps it takes.
 
-    Of a row whose steps it takes, too.
+    Seeds, devices and folders have no say in them.
     """
     recipe = run.asked
     taught = sorted(name for name, teacher in recipe.teachers.items() if not teacher.named)
     parts: dict[str, object] = {"student": recipe.student, "teachers": taught}
-    parts |= {f"tasks.{name}": task for name, task in recipe.tasks.items()}
+    parts |= {f"tasks.{name}": entry for name, entry in recipe.tasks.items()}
     parts |= {f"collect.{name}": corpus for name, corpus in recipe.collect.items()}
     entries = {f"teachers.{name}": _entry(run, name) for name in recipe.teachers}
     ours = [row] if row in recipe.rows else []

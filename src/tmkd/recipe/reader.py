@@ -159,16 +159,15 @@ def _used(stage: Any, shared: Mapping[str, Any], where: str) -> Any:
     if not isinstance(name, str) or name not in shared:
         raise UsageError(f"{where}: no stage {short(name)} under stages; {did_you_mean(str(name), shared)}")
     own = {key: value for key, value in stage.items() if key != "use"}
-    merged = {**shared[name], **own, "fit": _over(shared[name].get("fit"), own.get("fit"))}
-    theirs, mine = shared[name].get("fit_on"), own.get("fit_on")
-    if isinstance(theirs, dict) and isinstance(mine, dict):
-        mine = {**theirs, **{task: _over(theirs.get(task), fit) for task, fit in mine.items()}}
-    merged["fit_on"] = theirs if mine is None else mine
-    return {key: value for key, value in merged.items() if key in shared[name] or key in own}
+    theirs, merged = shared[name], {**shared[name], **own}
+    if "fit" in theirs and "fit" in own:
+        merged["fit"] = _over(theirs["fit"], own["fit"])
+    if isinstance(theirs.get("fit_on"), dict) and isinstance(own.get("fit_on"), dict):
+        fits = {task: _over(theirs["fit_on"].get(task), fit) for task, fit in own["fit_on"].items()}
+        merged["fit_on"] = {**theirs["fit_on"], **fits}
+    return merged
 
 
 def _over(shared: Any, own: Any) -> Any:
-    """A fit of the shared stage with the row's own keys; the row's alone where one of the two is no mapping."""
-    if isinstance(shared, dict) and isinstance(own, dict):
-        return {**shared, **own}
-    return shared if own is None else own
+    """The row's own fit with what it leaves out from the shared one; its own alone where one is no mapping."""
+    return {**shared, **own} if isinstance(shared, dict) and isinstance(own, dict) else own

@@ -92,7 +92,7 @@ class StageSpec(Spec):
     fit: FitSpec = FitSpec()
     """Settings of its training."""
     fit_on: dict[Name, FitSpec] = Field({}, exclude_if=lambda fits: not fits)
-    """Task → what is different in `fit` when the row is trained on it."""
+    """Task → what is different in `fit` when the row is trained on it; after `use`, merged with the shared stage's."""
 
     @model_validator(mode="after")
     def _alpha_fits_teachers(self) -> Self:
