@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import subprocess
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -101,6 +102,20 @@ def test_functions_and_tests_named_in_the_documents_exist(page: Path) -> None:
         path = ROOT / file if file.startswith("tests/") else ROOT / "src" / "tmkd" / file
         code = path.read_text(encoding="utf-8") if path.is_file() else ""
         assert re.search(rf"^\s*(def|class) {name}\b", code, re.MULTILINE), f"{page.name}: {file}::{name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commits_named_in_the_documents_exist(page: Path) -> None:
+    whole = (ROOT / ".git").exists() and git("rev-parse", "--is-shallow-repository") == "false"
+    if not whole or git("rev-list", "--count", "HEAD") == "1":
+        pytest.skip("the history of commits is not here")
+    named = set(re.findall(r"\b(?=\d*[a-f])(?=[a-f]*\d)[0-9a-f]{8}\b", page.read_text(encoding="utf-8")))
+    assert {name for name in named if git("cat-file", "-t", name) != "commit"} == set()
+
+
+def git(*arguments: str) -> str:
+    """Output of a git command in the project's folder, without its last newline; empty where it fails."""
+    return subprocess.run(("git", *arguments), cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
